@@ -1,0 +1,1 @@
+"""Comparing methods fairly, and showing what came out."""

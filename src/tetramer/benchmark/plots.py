@@ -1,0 +1,208 @@
+"""Numbers → pictures: each function returns one SVG text, the same bytes for the same numbers.
+
+matplotlib is loaded when the first picture is drawn, and draws without a screen. Text from outside (units, classes) is
+drawn as glyph outlines, never as markup or as a formula.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+
+INK, SOFT, LINE, BLUE, RED = "#1f2933", "#616e7c", "#d5dbe1", "#2b6a99", "#c2492f"
+STYLE: Any = {
+    "axes.edgecolor": "#9aa5b1",
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 9,
+    "svg.hashsalt": "tetramer",
+    "text.parse_math": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+}
+VECTOR = 2_000  # points; beyond, they are drawn as one bitmap inside the picture
+LONGEST = 48  # characters of a label
+
+
+def parity(truth: Floats, prediction: Floats, low: Floats | None, high: Floats | None, unit: str) -> str:
+    """Prediction against truth with equal axes, the identity line, and intervals as thin bars. All (n,), in `unit`."""
+    figure, axes = _figure(4.8, 4.8)
+    bars = len(truth) <= VECTOR  # more of them would hide the points
+    if low is None or high is None:
+        bars, low, high = False, np.full(len(truth), -np.inf), np.full(len(truth), np.inf)
+    seen = np.concatenate([truth, prediction, low, high])
+    least, most = _range(seen[np.isfinite(seen)])
+    inside = _inside(truth, low, high)
+    for here, colour in ((inside, BLUE), (~inside, RED)):
+        if bars:
+            ends = np.clip(low[here], least, most), np.clip(high[here], least, most)
+            axes.vlines(truth[here], *ends, color=colour, linewidth=0.7, alpha=_fade(len(truth), 0.45))
+        _points(axes, truth[here], prediction[here], colour, len(truth))
+    axes.plot([least, most], [least, most], color=INK, linewidth=0.9, zorder=1)
+    axes.set(xlim=(least, most), ylim=(least, most), aspect="equal")
+    axes.set_yticks([tick for tick in axes.get_xticks() if least <= tick <= most])
+    axes.set_xticks(axes.get_yticks())
+    axes.set_xlabel(_with_unit("measured", unit))
+    axes.set_ylabel(_with_unit("predicted", unit))
+    return _svg(figure)
+
+
+def width_error(truth: Floats, prediction: Floats, low: Floats, high: Floats, unit: str) -> str:
+    """Size of the error against half the width of the interval. Where the model knows when it is unsure, large errors
+    stand to the right. All (n,), in `unit`; molecules with an infinite interval are left out."""
+    figure, axes = _figure(4.8, 4.8)
+    ends = np.isfinite(high - low)
+    truth, prediction, low, high = truth[ends], prediction[ends], low[ends], high[ends]
+    half, error = (high - low) / 2, np.abs(prediction - truth)
+    inside = _inside(truth, low, high)
+    for here, colour in ((inside, BLUE), (~inside, RED)):
+        _points(axes, half[here], error[here], colour, len(truth))
+    most = 1.05 * float(max(half.max(), error.max(), 1e-12))
+    axes.plot([0, most], [0, most], color=INK, linewidth=0.9, zorder=1)
+    axes.set(xlim=(0, 1.05 * float(max(half.max(), 1e-12))), ylim=(0, 1.05 * float(max(error.max(), 1e-12))))
+    axes.set_xlabel(_with_unit("half width of the interval", unit))
+    axes.set_ylabel(_with_unit("size of the error", unit))
+    return _svg(figure)
+
+
+def roc(truth: Floats, probability: Floats) -> str:
+    """Share of positives found against share of negatives called positive. (n,) 0 or 1 and (n,); both classes occur."""
+    figure, axes = _figure(4.8, 4.8)
+    order = np.argsort(-probability, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)  # ties make one step
+    found = np.append(0, np.cumsum(truth[order])[last]) / truth.sum()
+    called = np.append(0, np.cumsum(1 - truth[order])[last]) / (1 - truth).sum()
+    axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=0.9)
+    axes.fill_between(called, found, color=BLUE, alpha=0.08, linewidth=0)
+    axes.plot(called, found, color=BLUE, linewidth=1.8, clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="false positive rate", ylabel="true positive rate")
+    return _svg(figure)
+
+
+def reliability(truth: Floats, probability: Floats, share_of: str) -> str:
+    """Observed share of `share_of` against the predicted probability, in at most ten groups of about equal size.
+
+    truth: (n,) 0 or 1   probability: (n,). Bars are Wilson 95 % intervals (10.1080/01621459.1927.10502953); the
+    strip below counts the predictions.
+    """
+    figure, (axes, strip) = _figure(4.8, 4.8, rows=(5, 1))
+    mean, share, count = grouped(truth, probability)
+    low, high = _wilson(share, count)
+    axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=0.9)
+    axes.vlines(mean, low, high, color=BLUE, linewidth=1, alpha=0.6)
+    axes.plot(mean, share, color=BLUE, linewidth=1.2, marker="o", markersize=5, clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel=f"observed share of {share_of}")
+    axes.tick_params(labelbottom=False)
+    strip.hist(probability, bins=np.linspace(0, 1, 21).tolist(), color=BLUE, alpha=0.45)
+    strip.set(xlim=(0, 1), yticks=[], xlabel="predicted probability")
+    strip.spines["left"].set_visible(False)
+    return _svg(figure)
+
+
+def grouped(truth: Floats, probability: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean probability, share of ones and number of rows of each group: up to ten, of ten rows or more.
+
+    Equal probabilities stay in one group, so that a model that says the same of all has one.
+    """
+    probability = np.round(probability, 9)  # sums in another order are still equal
+    wanted = int(np.clip(len(probability) // 10, 1, 10))
+    edges = np.unique(np.quantile(probability, np.arange(1, wanted) / wanted))
+    group = np.unique(np.searchsorted(edges, probability, side="right"), return_inverse=True)[1]
+    count = np.bincount(group).astype(np.float64)
+    return np.bincount(group, probability) / count, np.bincount(group, truth) / count, count
+
+
+def confusion(truth: NDArray[np.int64], prediction: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """Counts of true class (rows) against predicted class (columns); the colour is the share of the row. (n,), (n,)"""
+    size = len(classes)
+    counts = np.bincount(truth * size + prediction, minlength=size * size).reshape(size, size)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = float(np.clip(2.4 + 0.5 * size, 4.2, 9.0))
+    figure, axes = _figure(side, side)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1.15)  # the darkest blue stays light enough to read on
+    names = [_plain(name) for name in classes]
+    axes.set_xticks(range(size), names, rotation=40 if max(map(len, names)) > 3 else 0, ha="right")
+    axes.set_yticks(range(size), names)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if size <= 15:
+        for row, column in np.ndindex(size, size):
+            colour = "white" if share[row, column] > 0.6 else INK
+            axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour)
+    return _svg(figure)
+
+
+def _figure(width: float, height: float, rows: tuple[int, ...] = (1,)) -> tuple["Figure", Any]:
+    """A figure outside pyplot, so that no window, no global state and no cleaning up comes with it."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        ratios = {"height_ratios": rows} if len(rows) > 1 else None
+        axes = figure.subplots(len(rows), 1, gridspec_kw=ratios)
+    return figure, axes
+
+
+def _svg(figure: "Figure") -> str:
+    from matplotlib import rc_context
+
+    out = io.StringIO()
+    with rc_context(STYLE):
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(out, format="svg", transparent=True, dpi=160, metadata=nothing)
+    text = out.getvalue()
+    return text[text.index("<svg") :]  # without the prolog, which names a document type on another host
+
+
+def _points(axes: "Axes", x: Floats, y: Floats, colour: str, total: int) -> None:
+    alpha = _fade(total, 0.75)
+    axes.scatter(x, y, s=16, color=colour, alpha=alpha, linewidths=0, zorder=3, rasterized=total > VECTOR)
+
+
+def _fade(total: int, alpha: float) -> float:
+    """Many points are drawn fainter, so that a crowd shows its density."""
+    return float(alpha * np.clip((400 / max(total, 1)) ** 0.5, 0.12, 1.0))
+
+
+def _inside(truth: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
+    return (low <= truth) & (truth <= high)
+
+
+def _range(values: Floats) -> tuple[float, float]:
+    least, most = float(values.min()), float(values.max())
+    margin = 0.04 * (most - least) or max(abs(most), 1.0) * 0.1
+    return least - margin, most + margin
+
+
+def _wilson(share: Floats, count: Floats, z: float = 1.96) -> tuple[Floats, Floats]:
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return middle - half, middle + half
+
+
+def _with_unit(word: str, unit: str) -> str:
+    return f"{word} ({_plain(unit)})" if unit.strip() else word
+
+
+def _plain(text: str) -> str:
+    """Text that the font can draw: other characters become an empty box, and long text ends in an ellipsis."""
+    from matplotlib.font_manager import fontManager, get_font
+
+    known = get_font(fontManager.findfont("DejaVu Sans")).get_charmap()
+    short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return "".join(sign if ord(sign) in known and sign.isprintable() else "□" for sign in short)

@@ -1,0 +1,231 @@
+"""CSV and TSV, read and written: every cell as the text that stands in the file, in constant memory.
+
+Reading is Arrow's, with every column text, no word taken for a missing value and line ends allowed in quotes; what
+Arrow would let pass (a quotation mark left open to the end) or say in its own words is a UserError that names the row.
+Rows must be as long as the header. Writing quotes only what needs it: an unaltered table comes out as it went in.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from tetramer.datasets.opening import HEAD, TextStream, label
+from tetramer.errors import UserError
+
+LONGEST = 1 << 22  # bytes of one row; a longer one is a quotation mark that was never closed
+RISKY = "^'*[=+\\-@\t\r\n]"
+GUARDED = "^'('*[=+\\-@\t\r\n])"
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+ROWS, CELLS = 65_536, 2_000_000  # at most as many are turned into text at a time
+STRUCTURE = re.compile(r"(?=.*[=#()\[])[A-Za-z0-9@+\-=#()\[\]/\\%.:*]{5,}")  # no column is called `CC(=O)O`
+
+
+def unique_names(names: list[str]) -> tuple[list[str], list[str]]:
+    """Column names made different (`x`, `x.1`, `x.2`, as pandas does), and those that were repeated."""
+    taken, out, repeated = set(names), [], []
+    seen: set[str] = set()
+    for name in names:
+        new, count = name, 0
+        while new in seen or (count and new in taken):
+            count += 1
+            new = f"{name}.{count}"
+        if count:
+            repeated.append(name)
+        seen.add(new)
+        out.append(new)
+    return out, list(dict.fromkeys(repeated))
+
+
+def delimiter_of(head: str) -> str:
+    """The separator of a CSV's first line: comma, or the semicolon or tab that is more frequent outside quotes."""
+    bare = "".join(head.split('"')[::2]).lstrip("\r\n").splitlines()
+    counts = {mark: (bare or [""])[0].count(mark) for mark in ",;\t"}
+    return max(counts, key=counts.__getitem__)
+
+
+def header(stream: TextStream, delimiter: str | None) -> tuple[list[str], str, bool]:
+    """Column names as written, the separator, and whether nothing follows; nothing is consumed."""
+    text = stream.head().decode(errors="ignore")
+    delimiter = delimiter or delimiter_of(text[:65_536])
+    rows = (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row)
+    try:
+        first = next(rows, None)
+    except csv.Error as error:
+        raise UserError(f"The header of {label(stream.path)} cannot be read: {error}.") from error
+    try:
+        alone = next(rows, None) is None
+    except csv.Error:  # a monster follows; the reader of the rows will name it
+        alone = False
+    if alone and len(stream.head()) == HEAD:
+        raise UserError(f"The header of {label(stream.path)} is longer than 1 MB; is a quotation mark never closed?")
+    if first is None:
+        raise UserError(f"{label(stream.path)} is empty; a table begins with a line of column names.")
+    if any(STRUCTURE.fullmatch(cell) and cell[0] in "BCNOPSFI[bcnops" for cell in first) and any(map(_number, first)):
+        raise UserError(
+            f"{label(stream.path)} begins with {first!r}, which looks like data: add a line of column names before it."
+        )
+    return first, delimiter, alone
+
+
+def _number(cell: str) -> bool:
+    return re.fullmatch(r"\s*[+-]?[\d.]+\s*", cell) is not None
+
+
+def read_delimited(stream: TextStream, delimiter: str | None, raw: bool) -> tuple[Iterator[pa.RecordBatch], list[str]]:
+    """Batches whose columns are all strings, and notes for the reader.
+
+    Empty lines between rows are skipped, as spreadsheets and pandas do. Unless `raw`, the apostrophe that
+    `guard` puts before a formula is taken off again.
+    """
+    found, delimiter, alone = header(stream, delimiter)
+    if not raw:
+        found = [re.sub(GUARDED, r"\1", name) for name in found]
+    names, repeated = unique_names(found)
+    notes = [f"The header of {label(stream.path)} repeats {name!r}; a number was added." for name in repeated]
+    none = pa.record_batch({name: pa.array([], pa.string()) for name in names})
+    return chain([none], [] if alone else _batches(stream, names, delimiter, raw)), notes
+
+
+def _batches(stream: TextStream, names: list[str], delimiter: str, raw: bool) -> Iterator[pa.RecordBatch]:
+    """The rows after the header. A row that Arrow refuses is remembered, as its error message does not say enough."""
+    ragged: list[arrow_csv.InvalidRow] = []
+
+    def remember(row: arrow_csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "error"
+
+    text = pa.string()
+    try:
+        with arrow_csv.open_csv(
+            pa.PythonFile(stream, "r"),
+            arrow_csv.ReadOptions(use_threads=False, block_size=LONGEST, column_names=names, skip_rows_after_names=1),
+            arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, text), null_values=[], strings_can_be_null=False
+            ),
+        ) as reader:
+            last = ""
+            for batch in reader:
+                last = batch.column(batch.num_columns - 1)[-1].as_py() if batch.num_rows else last
+                yield batch if raw else unguard(batch)
+    except pa.ArrowInvalid as error:
+        if ragged:
+            raise UserError(_ragged(label(stream.path), ragged[0], delimiter)) from error
+        raise UserError(_broken(label(stream.path), str(error))) from error
+    if re.search("[\r\n]", last) and (stream.quotes % 2 or not stream.ending.rstrip(b"\r\n").endswith(b'"')):
+        raise UserError(f"A quotation mark in the last row of {label(stream.path)} is never closed: {last[:80]!r}.")
+
+
+def _ragged(name: str, row: arrow_csv.InvalidRow, delimiter: str) -> str:
+    """The sentence about a row that is longer or shorter than the header."""
+    shown = row.text if len(row.text) <= 80 else row.text[:80] + "…"
+    sign = {"\t": "tab", ",": "comma", ";": "semicolon"}[delimiter]
+    where = f"Data row {row.number - 1}" if row.number is not None else "A row"  # Arrow counts the header
+    advice = f"A value that contains a {sign} must stand in quotation marks"
+    if row.text.count('"') % 2:
+        advice = "A quotation mark in it is never closed"
+    return (
+        f"{where} of {name} has {row.actual_columns} values, the header has {row.expected_columns} columns: "
+        f"{shown!r}. {advice}."
+    )
+
+
+def _broken(name: str, error: str) -> str:
+    if "straddl" in error:
+        return f"{name} has a row longer than {LONGEST >> 20} MB; most likely a quotation mark is never closed."
+    return f"{name} cannot be read as a table: {error}."
+
+
+def unguard(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Take off the apostrophe that `guard` put on."""
+    columns = batch.columns
+    for index, column in enumerate(columns):
+        if pc.any(pc.starts_with(column, "'")).as_py():
+            columns[index] = pc.replace_substring_regex(column, GUARDED, "\\1")
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def guard(values: pa.Array) -> pa.Array:
+    """Put an apostrophe before text that a spreadsheet would run as a formula (CWE-1236).
+
+    Text that begins with `= + - @`, a tab or a line end gets one, unless it is a plain number; so does text in which
+    only apostrophes stand before such a sign, so that taking one off restores every text.
+    """
+    risky = pc.match_substring_regex(values, RISKY)
+    if not pc.any(risky).as_py():
+        return values
+    risky = pc.and_not(risky, pc.match_substring_regex(values, NUMBER))
+    return pc.if_else(risky, pc.binary_join_element_wise(pa.scalar("'"), values, ""), values)
+
+
+def _quote(values: pa.Array, delimiter: str, alone: bool) -> pa.Array:
+    """Quotation marks around text that needs them; around empty text too where it is the only column."""
+    needs = pc.match_substring_regex(values, f'["\r\n{delimiter}]' + ("|^$" if alone else ""))
+    if not pc.any(needs).as_py():
+        return values
+    doubled = pc.replace_substring(values, '"', '""')
+    return pc.if_else(needs, pc.binary_join_element_wise(pa.scalar('"'), doubled, pa.scalar('"'), ""), values)
+
+
+def _cells(values: pa.Array, raw: bool) -> pa.Array:
+    """One column as text: null and NaN are empty, floats are the shortest text that reads back equal."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if is_text(values.type):
+        text = pc.fill_null(values.cast(pa.string()), "")
+        return text if raw else guard(text)
+    if pa.types.is_nested(values.type):
+        raise UserError(f"CSV cannot hold a column of {values.type}; write Parquet.")
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    return pc.fill_null(values.cast(pa.string()), "")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is one of the three that hold text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def widen(data: pa.Table) -> pa.Table:
+    """Each fixed-size list becomes one column per value: `embedding` e0, e1, …; any other NAME_0, NAME_1, …"""
+    names: list[str] = []
+    columns: list[pa.ChunkedArray] = []
+    for field, values in zip(data.schema, data.columns, strict=True):
+        if pa.types.is_fixed_size_list(field.type):
+            stem = "e" if field.name == "embedding" else f"{field.name}_"
+            for place in range(field.type.list_size):
+                names.append(f"{stem}{place}")
+                columns.append(pc.list_element(values, place))
+        else:
+            names.append(field.name)
+            columns.append(values)
+    return pa.Table.from_arrays(columns, names)
+
+
+def to_csv(data: pa.Table, delimiter: str = ",", raw: bool = False) -> Iterator[bytes]:
+    """Lines of CSV without a header, a block of rows at a time, UTF-8 with LF.
+
+    Vectorised over columns: about a million rows of four columns a second.
+    """
+    rows = max(1, min(ROWS, CELLS // max(1, data.num_columns)))
+    for start in range(0, data.num_rows, rows):
+        piece = data.slice(start, rows).combine_chunks()
+        columns = [_quote(_cells(column.chunk(0), raw), delimiter, data.num_columns == 1) for column in piece.columns]
+        lines = pc.binary_join_element_wise(*columns, delimiter)
+        text = pc.binary_join_element_wise(lines, pa.scalar("\n"), "")
+        offsets = np.frombuffer(text.buffers()[1], np.int32)
+        yield text.buffers()[2][offsets[text.offset] : offsets[text.offset + len(text)]].to_pybytes()
+
+
+def csv_header(names: list[str], delimiter: str = ",", raw: bool = False) -> bytes:
+    """The line of column names, guarded and quoted like cells."""
+    cells = pa.array(names, pa.string())
+    cells = _quote(cells if raw else guard(cells), delimiter, len(names) == 1)
+    return (delimiter.join(cells.to_pylist()) + "\n").encode()

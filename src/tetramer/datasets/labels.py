@@ -1,0 +1,295 @@
+"""Cells of target columns → numbers, censor signs and classes; the checks that make a training table sound.
+
+A cell is a number, a bound (">10", "<= 5"), missing (MISSING), or, in a column that holds no number at all, a class.
+Anything else stops the reading with a UserError that names the first rows: a label is never guessed and never dropped.
+Rows in messages are data rows, counted from 1 without the header.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tetramer.datasets.delimited import is_text
+from tetramer.datasets.tables import Table, find_column
+from tetramer.errors import UserError, pick
+
+MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none")
+"""Texts that mean "not measured", in any case; nothing else does."""
+
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+CENSORED = rf"^(?P<sign>>=|<=|[<>≤≥=]?)\s*(?P<number>{NUMBER})$"
+INFINITE = r"^[+-]?inf(inity)?$"
+SHOWN = 5  # rows that a message names
+MOST_CLASSES = 100
+FEW = 10  # as many different whole numbers, each seen FEW times on average, are classes
+OPPOSITES = (
+    ("negative", "positive"),
+    ("neg", "pos"),
+    ("no", "yes"),
+    ("n", "y"),
+    ("false", "true"),
+    ("f", "t"),
+    ("fail", "pass"),
+    ("low", "high"),
+    ("-", "+"),
+)
+UNITS = {"pM": 12, "nM": 9, "uM": 6, "µM": 6, "μM": 6, "mM": 3, "M": 0}
+"""Unit of concentration → minus the power of ten that it is of mol/L."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Targets of n rows.
+
+    values (n, T) float64, NaN where nobody measured; censor (n, T) int8: −1 the truth is below the value ("<5"), +1
+    above (">10"), 0 exact; classes: per target the texts that stand for 0, 1, …, or None where the cells were numbers.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    censor: np.ndarray
+    classes: tuple[tuple[str, ...] | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def known(self) -> np.ndarray:
+        """(n, T) bool: measured."""
+        known: np.ndarray = ~np.isnan(self.values)
+        return known
+
+
+@dataclass(frozen=True)
+class Task:
+    """What kind of learning the labels ask for, and the sentence that says why."""
+
+    kind: str  # "regression" | "binary" | "multiclass"
+    why: str
+
+
+def labels(table: Table, names: Sequence[str]) -> Labels:
+    """Read target columns. Text among numbers and infinite numbers are UserErrors that name their first rows."""
+    if not names:
+        raise UserError("Name at least one target column.")
+    names = [find_column(table, name) for name in names]
+    if len(set(names)) < len(names):
+        raise UserError(f"A target is named twice: {', '.join(map(repr, names))}.")
+    read = [_read(table, name) for name in names]
+    return Labels(
+        tuple(names),
+        np.stack([values for values, _, _ in read], axis=1),
+        np.stack([censor for _, censor, _ in read], axis=1),
+        tuple(classes for _, _, classes in read),
+    )
+
+
+Column = tuple[np.ndarray, np.ndarray, tuple[str, ...] | None]
+
+
+def _read(table: Table, name: str) -> Column:
+    """One target of any Arrow type → values, censor signs, classes; UserError for types that hold neither."""
+    column = table.data[name]
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_boolean(kind):
+        column, kind = pc.if_else(column, "true", "false"), pa.string()
+    if pa.types.is_null(kind):
+        return np.full(len(table), np.nan), np.zeros(len(table), np.int8), None
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        values = np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+        _refuse(table, name, np.isinf(values), column, "an infinite label", "Correct or empty these cells.")
+        return values, np.zeros(len(values), np.int8), None
+    if not is_text(kind):
+        raise UserError(f"Column {name!r} of {table.name} holds {kind}; a target holds numbers or classes.")
+    return _read_text(table, name, column)
+
+
+def _read_text(table: Table, name: str, column: pa.ChunkedArray) -> Column:
+    """Vectorised: a million cells take about half a second. Numbers are parsed exactly (correctly rounded)."""
+    cells = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), "")).combine_chunks()
+    lower = pc.utf8_lower(cells)
+    missing = np.asarray(pc.is_in(lower, pa.array(MISSING)))
+    infinite = np.asarray(pc.match_substring_regex(lower, INFINITE))
+    parts = pc.extract_regex(cells, CENSORED)
+    number = np.asarray(parts.is_valid())
+    if not number.any() and not infinite.any() and not missing.all():
+        return _read_classes(table, name, cells, missing)
+    _refuse(table, name, infinite, cells, "an infinite label", "Correct or empty these cells.")
+    _refuse(table, name, ~(number | missing), cells, "text in a numeric target", _advice(cells, ~(number | missing)))
+    values = np.full(len(cells), np.nan)
+    signs = np.zeros(len(cells), np.int8)
+    found = parts.filter(pa.array(number))
+    values[number] = pc.struct_field(found, "number").cast(pa.float64())
+    sign = pc.struct_field(found, "sign")
+    signs[number] = np.asarray(pc.is_in(sign, pa.array([">", ">=", "≥"]))).astype(np.int8)
+    signs[number] -= np.asarray(pc.is_in(sign, pa.array(["<", "<=", "≤"]))).astype(np.int8)
+    _refuse(table, name, np.isinf(values), cells, "an infinite label", "Correct or empty these cells.")
+    return values, signs, None
+
+
+def _advice(cells: pa.Array, bad: np.ndarray) -> str:
+    """What to do about text among numbers, by what the text looks like."""
+    texts = cells.filter(pa.array(bad))
+    if pc.any(pc.match_substring_regex(texts, r"^[<>≤≥=]*\s*[+-]?\d+,\d+$")).as_py():
+        return "Write decimals with a point, as in 5.48."
+    if pc.any(pc.match_substring_regex(texts, r"^[~≈]")).as_py():
+        return "Write a plain number for an approximate one, or > or < for a bound."
+    return "Empty these cells or correct them; a bound is written >10 or <5."
+
+
+def _read_classes(table: Table, name: str, cells: pa.Array, missing: np.ndarray) -> Column:
+    """Texts → 0, 1, … in the order of `_order`. As many texts as there are rows are names, not classes: UserError."""
+    texts = sorted(pc.unique(cells.filter(pa.array(~missing))).to_pylist())
+    count = int((~missing).sum())
+    if len(texts) > MOST_CLASSES or (count >= 20 and len(texts) > count / 2):
+        raise UserError(
+            f"Column {name!r} of {table.name} holds {len(texts):,} different texts, such as {texts[0]!r}. "
+            "A target is a number or one of a few classes."
+        )
+    ordered = _order(texts)
+    values = np.full(len(cells), np.nan)
+    values[~missing] = np.asarray(pc.index_in(cells, pa.array(ordered)).filter(pa.array(~missing)))
+    return values, np.zeros(len(cells), np.int8), tuple(ordered)
+
+
+def _order(texts: list[str]) -> list[str]:
+    """Alphabetical, but of a pair of opposites ("inactive", "active") the negative comes first."""
+    if len(texts) != 2:
+        return texts
+    for first, second in (texts, texts[::-1]):
+        low, high = first.casefold(), second.casefold()
+        negated = any(low == prefix + high for prefix in ("in", "non", "non-", "non ", "not ", "un"))
+        if negated or (low, high) in OPPOSITES:
+            return [first, second]
+    return texts
+
+
+def _refuse(table: Table, name: str, bad: np.ndarray, cells: pa.Array, what: str, advice: str) -> None:
+    """UserError naming the first `bad` rows of the file, counted from 1 without the header."""
+    rows = np.flatnonzero(bad)
+    if not len(rows):
+        return
+    shown = ", ".join(f"row {table.start + row + 1}: {str(cells[int(row)])!r}" for row in rows[:SHOWN])
+    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+    raise UserError(f"Column {name!r} of {table.name} holds {what} ({shown}{more}). {advice}")
+
+
+def infer_task(labels: Labels) -> Task:
+    """Two different values → binary; text, or few whole numbers that recur → multiclass; otherwise regression.
+
+    "Few that recur": 3 to 10 different whole numbers, each seen 10 times on average. A column with bounds is always
+    regression. Targets of different kinds are a UserError: one model learns one kind.
+    """
+    tasks = [_infer(labels, column) for column in range(len(labels.names))]
+    if len({task.kind for task in tasks}) > 1:
+        listed = " ".join(task.why for task in tasks)
+        raise UserError(f"The targets are of different kinds. {listed} Train each kind apart, with its own --target.")
+    return tasks[0]
+
+
+def _infer(labels: Labels, column: int) -> Task:
+    """The task of one target."""
+    name, classes = labels.names[column], labels.classes[column]
+    known = labels.known[:, column]
+    values = np.unique(labels.values[known, column])
+    if labels.censor[:, column].any():
+        return Task("regression", f"{name!r} holds bounds (> or <), so it is regression.")
+    if len(values) == 2:
+        shown = list(classes) if classes else [f"{value:g}" for value in values]
+        return Task("binary", f"{name!r} holds two different values, {shown[0]} and {shown[1]}, so it is binary.")
+    if classes is not None:
+        return Task("multiclass", f"{name!r} holds {len(values)} different texts, so it is multiclass.")
+    whole = bool((values == np.round(values)).all())
+    if whole and 2 < len(values) <= FEW and known.sum() >= FEW * len(values):
+        return Task("multiclass", f"{name!r} holds {len(values)} whole numbers that recur, so it is multiclass.")
+    return Task("regression", f"{name!r} holds {len(values):,} different numbers, so it is regression.")
+
+
+def as_classes(labels: Labels) -> Labels:
+    """Numbers that stand for classes → 0, 1, … in ascending order, their texts in `classes`.
+
+    Columns of text are so already. Bounds are a UserError: a class has no size.
+    """
+    if labels.censor.any():
+        raise UserError("A classification target holds bounds (> or <); give classes or train a regression.")
+    values = labels.values.copy()
+    classes = []
+    for column, texts in enumerate(labels.classes):
+        known = labels.known[:, column]
+        found = np.unique(values[known, column])
+        if texts is None:
+            values[known, column] = np.searchsorted(found, values[known, column])
+        classes.append(texts or tuple(f"{value:.15g}" for value in found))
+    return replace(labels, values=values, classes=tuple(classes))
+
+
+def check_labels(labels: Labels, task: str, least: int = 20) -> None:
+    """UserError where nothing can be learned: a target without labels, of one class or one value, too few rows.
+
+    task: a kind of Task; least: rows that must have at least one label.
+    """
+    known = labels.known
+    empty = [name for column, name in enumerate(labels.names) if not known[:, column].any()]
+    if empty:
+        raise UserError(f"No row has a label in {', '.join(map(repr, empty))}. Is it the right column?")
+    for column, name in enumerate(labels.names):
+        values = labels.values[known[:, column], column]
+        if (values == values[0]).all():
+            texts = labels.classes[column]
+            shown = texts[int(values[0])] if texts else f"{values[0]:g}"
+            what = "one value" if task == "regression" else "one class"
+            raise UserError(
+                f"All {len(values):,} labels in {name!r} are {shown}: {what} only, so nothing can be learned."
+            )
+    count = int(known.any(axis=1).sum())
+    if count < least:
+        raise UserError(f"{count} rows have a label; at least {least} are needed. Add measured compounds.")
+
+
+def weights(table: Table, name: str) -> np.ndarray:
+    """(n,) float64 row weights, finite and not negative, at least one positive."""
+    name = find_column(table, name)
+    values, censor, classes = _read(table, name)
+    cells = table.data[name]
+    bad = np.isnan(values) | (values < 0) | (censor != 0) | (classes is not None)
+    _refuse(table, name, bad, cells, "a weight that is missing, negative or no number", "A weight is 0 or more.")
+    if len(values) and not values.any():
+        raise UserError(f"All weights in {name!r} are 0, so no row would count.")
+    return values
+
+
+def log10(labels: Labels) -> Labels:
+    """Decimal logarithm of every label; a bound keeps its side.
+
+    A label of 0 or less is a UserError naming its rows; classes are one too.
+    """
+    _check_positive(labels, "a logarithm")
+    return replace(labels, values=np.log10(labels.values))
+
+
+def to_pic50(labels: Labels, unit: str) -> Labels:
+    """pIC50 = −log10(concentration / (mol/L)): 1 µM → 6; the side of a bound turns over, "> 10 µM" → "< 5".
+
+    `unit` of the labels: pM, nM, uM (µM), mM or M. Errors as `log10`.
+    """
+    power = pick(UNITS, unit, "unit of concentration")
+    _check_positive(labels, "a pIC50")
+    return replace(labels, values=power - np.log10(labels.values), censor=-labels.censor)
+
+
+def _check_positive(labels: Labels, what: str) -> None:
+    """what: the name of the transformation, for the message."""
+    for column, name in enumerate(labels.names):
+        texts = labels.classes[column]
+        if texts is not None:
+            raise UserError(f"Column {name!r} holds classes such as {texts[0]!r}; {what} needs numbers.")
+        rows = np.flatnonzero(labels.values[:, column] <= 0)
+        if len(rows):
+            shown = ", ".join(f"row {row + 1}: {labels.values[row, column]:g}" for row in rows[:SHOWN])
+            more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+            raise UserError(f"Column {name!r} holds labels of 0 or less ({shown}{more}); {what} needs more than 0.")

@@ -1,0 +1,108 @@
+"""SMI and SDF: structures in their own formats, with the names and properties beside them."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+
+import pyarrow as pa
+
+from tetramer.datasets.opening import TextStream, label
+from tetramer.errors import UserError
+
+SMILES_HEADERS = ("smiles", "canonical_smiles", "isomeric_smiles", "#smiles")
+CHUNK = 8_192  # records per batch
+LONGEST = 1 << 26  # bytes of one SDF record
+BLOCKS = "\0mol block"  # the batch column of an SDF's structures, a name that no property can have
+LINE = re.compile(r"[ \t]*([^ \t]*)[ \t]*(.*)")
+SEPARATOR = re.compile(r"^\$\$\$\$.*\n", re.MULTILINE)
+PROPERTY = re.compile(r">.*?<(.*)>")
+
+
+def lines(stream: TextStream) -> Iterator[str]:
+    """Lines without their ends; a bare carriage return also ends a line."""
+    with io.TextIOWrapper(io.BufferedReader(stream, 1 << 20), encoding="utf-8", newline=None) as text:
+        for line in text:
+            yield line.rstrip("\n")
+
+
+def read_smi(stream: TextStream) -> Iterator[pa.RecordBatch]:
+    """Columns `smiles` and `name` (the rest of the line); every line is a row, an empty one too.
+
+    A first line whose first word is `smiles` is a header.
+    """
+    rows = (match.groups() for match in map(LINE.match, lines(stream)) if match)
+    first = [row for row in islice(rows, 1) if row[0].casefold() not in SMILES_HEADERS]
+    rest = chain(first, rows)
+    while True:
+        some = list(islice(rest, CHUNK))
+        yield _smi_batch([row[0] for row in some], [row[1] for row in some])
+        if len(some) < CHUNK:
+            return
+
+
+def _smi_batch(smiles: list[str], names: list[str]) -> pa.RecordBatch:
+    return pa.record_batch({"smiles": pa.array(smiles, pa.string()), "name": pa.array(names, pa.string())})
+
+
+def records(stream: TextStream) -> Iterator[str]:
+    """The text of each SDF record without its `$$$$`; blank text after the last one is no record."""
+    held = ""
+    with io.TextIOWrapper(io.BufferedReader(stream, 1 << 20), encoding="utf-8", newline=None) as text:
+        while block := text.read(1 << 20):
+            *whole, held = SEPARATOR.split(held + block)
+            yield from whole
+            if len(held) > LONGEST:
+                raise UserError(f"{label(stream.path)} has a record of more than {LONGEST >> 20} MB without '$$$$'.")
+    *whole, held = SEPARATOR.split(held + "\n")
+    yield from whole
+    if held.strip():
+        yield held
+
+
+def parse_record(record: str) -> tuple[str, str, dict[str, str]]:
+    """Mol block (to `M  END`), title line, properties of one record; values of several lines keep their breaks.
+
+    Without `M  END` the block goes on to the first property. A value ends at an empty line.
+    """
+    end = record.find("\nM  END")
+    cut = record.find("\n", end + 1) + 1 if end >= 0 else record.find("\n>") + 1
+    cut = cut or len(record)
+    block = record[:cut]
+    properties: dict[str, str] = {}
+    name, value = "", list[str]()
+    for line in [*record[cut:].split("\n"), ""]:
+        if name and line:
+            value.append(line)
+        elif name:
+            properties[name] = "\n".join(value)
+            name, value = "", []
+        elif match := PROPERTY.match(line):
+            name = match[1]
+    return (block if block.strip() else ""), record.partition("\n")[0].strip(), properties
+
+
+def property_names(texts: Iterable[str]) -> list[str]:
+    """All properties of SDF records in order of first appearance."""
+    seen: dict[str, None] = {}
+    for record in texts:
+        seen.update(dict.fromkeys(parse_record(record)[2]))
+    return list(seen)
+
+
+def read_sdf(texts: Iterable[str], properties: list[str]) -> Iterator[pa.RecordBatch]:
+    """Columns BLOCKS, `name` (the title line), then `properties`, null where a record has none.
+
+    If a property is itself called `name`, the title line is called `title`.
+    """
+    title = "title" if "name" in properties else "name"
+    rows = map(parse_record, texts)
+    while True:
+        some = list(islice(rows, CHUNK))
+        columns = {BLOCKS: pa.array([row[0] for row in some], pa.string())}
+        columns[title] = pa.array([row[1] for row in some], pa.string())
+        for name in properties:
+            columns[name] = pa.array([row[2].get(name) for row in some], pa.string())
+        yield pa.record_batch(columns)
+        if len(some) < CHUNK:
+            return

@@ -1,0 +1,235 @@
+"""Tables of molecules: CSV, TSV, SMI, SDF and Parquet in; every row kept, no value altered."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tetramer.datasets import records
+from tetramer.datasets.delimited import is_text, read_delimited
+from tetramer.datasets.opening import STDIN, TextStream, existing, format_of, label
+from tetramer.errors import UserError, nearest
+
+ROWS = 65_536
+SAMPLE = 1_000  # rows looked at to recognise a column of SMILES
+SMILES_TEXT = (
+    r"^(\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*])(\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|[-=#$:/\\.~@()]|%\d\d|\d)*$"
+)
+TELLING = r"[a-z()=#\[\d]"  # at least some values must hold one: `CI` alone may be a code
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a file. Text formats give text columns as read; Parquet gives its own types.
+
+    `blocks` are the mol blocks of an SDF: they are structures and no column, so an output that repeats `data` stays
+    readable. `start` is the number of data rows of the file that come before this piece.
+    """
+
+    data: pa.Table
+    name: str
+    start: int = 0
+    structure: str | None = None  # the column that the format itself says holds the structures
+    blocks: pa.ChunkedArray | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return int(self.data.num_rows if self.blocks is None else len(self.blocks))
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.data.column_names)
+
+    @property
+    def texts(self) -> list[str]:
+        """The structures, found as `structures` finds them."""
+        return structures(self)
+
+
+def read_table(path: str | Path, raw_csv: bool = False) -> Table:
+    """The whole of a file ("-": standard input) as one table.
+
+    The ending decides the format; `.gz` may follow; `.txt` and standard input are recognised by their first lines.
+    `raw_csv` keeps the apostrophe before `= + - @` that `write_table` adds for the sake of spreadsheets.
+    """
+    pieces = list(stream_table(path, raw_csv=raw_csv))
+    blocks = [piece.blocks for piece in pieces if piece.blocks is not None]
+    return Table(
+        pa.concat_tables([piece.data for piece in pieces]),
+        pieces[0].name,
+        structure=pieces[0].structure,
+        blocks=pa.chunked_array([chunk for block in blocks for chunk in block.chunks], pa.string()) if blocks else None,
+        notes=pieces[-1].notes,
+    )
+
+
+def stream_table(path: str | Path, rows: int = ROWS, raw_csv: bool = False) -> Iterator[Table]:
+    """A file in pieces of `rows` rows (the last may be shorter), in order, in constant memory.
+
+    All pieces have the same columns; a file without rows gives one empty piece. Arguments as `read_table`.
+    """
+    if str(path) != STDIN:
+        existing(path)
+    kind = format_of(path)
+    if kind == "parquet":
+        for start, data in _cut(_parquet(path), rows):
+            yield Table(data, label(path), start)
+        return
+    with TextStream(path) as stream:
+        batches, kind, notes = _open(stream, kind, raw_csv)
+        for start, data in _cut(batches, rows):
+            blocks = data[records.BLOCKS] if kind == "sdf" else None
+            rest = data.drop_columns([records.BLOCKS]) if kind == "sdf" else data
+            found = (*notes, stream.note) if stream.note else tuple(notes)
+            yield Table(rest, label(path), start, "smiles" if kind == "smi" else None, blocks, found)
+
+
+def _open(stream: TextStream, kind: str, raw: bool) -> tuple[Iterator[pa.RecordBatch], str, list[str]]:
+    """Batches of any size, the format that was recognised, notes for the reader."""
+    if kind == "text":
+        kind = sniff(stream)
+    if kind == "smi":
+        return records.read_smi(stream), kind, []
+    if kind == "sdf":
+        return _sdf(stream), kind, []
+    batches, notes = read_delimited(stream, "\t" if kind == "tsv" else None, raw)
+    return batches, kind, notes
+
+
+def _sdf(stream: TextStream) -> Iterator[pa.RecordBatch]:
+    """A file is read twice, first for the names of all properties; standard input is held in memory instead."""
+    if str(stream.path) == STDIN:
+        held = list(records.records(stream))
+        return records.read_sdf(held, records.property_names(held))
+    with TextStream(stream.path) as first:
+        names = records.property_names(records.records(first))
+    return records.read_sdf(records.records(stream), names)
+
+
+def sniff(stream: TextStream) -> str:
+    """csv (whatever its separator), smi or sdf, by the first lines."""
+    lines = stream.head()[:65_536].decode(errors="ignore").splitlines()
+    if len(lines) > 3 and re.search(r"V[23]000\s*$", lines[3]):
+        return "sdf"
+    first = next((line for line in lines if line.strip()), "")
+    cells = [cell.strip(' "').casefold() for cell in re.split(r"[,;\t]", first)]
+    word = first.split(maxsplit=1)[0][:1000] if first.strip() else ""
+    if len(cells) == 1 and cells[0].split()[:1] == ["smiles"]:
+        return "smi"
+    if any(_plain(cell) in SMILES_NAMES for cell in cells) or not re.match(SMILES_TEXT, word):
+        return "csv"
+    return "smi"
+
+
+def _parquet(path: str | Path) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield pa.RecordBatch.from_pylist([], file.schema_arrow)
+            yield from file.iter_batches(batch_size=ROWS)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{label(path)} cannot be read as Parquet: {str(error).splitlines()[0].rstrip('.')}."
+        ) from error
+
+
+def _cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[tuple[int, pa.Table]]:
+    """Batches of any size → (rows before, table) with tables of exactly `rows` rows, the last one shorter."""
+    held: list[pa.RecordBatch] = []
+    count, start = 0, 0
+    for batch in batches:
+        held.append(batch)
+        count += batch.num_rows
+        while count >= rows:
+            whole = pa.Table.from_batches(held)
+            yield start, whole.slice(0, rows)
+            start, count = start + rows, count - rows
+            held = [batch.slice(0, 0), *whole.slice(rows).to_batches()]
+    if count or not start:
+        yield start, pa.Table.from_batches(held)
+
+
+def column(table: Table, name: str) -> pa.ChunkedArray:
+    """One column by name; a UserError names the columns there are and the likeliest one."""
+    return table.data[find_column(table, name)]
+
+
+def find_column(table: Table, name: str) -> str:
+    """The column's exact name; white space around names does not matter, upper and lower case do."""
+    if name in table.columns:
+        return name
+    trimmed = [there for there in table.columns if there.strip() == name.strip()]
+    if len(trimmed) == 1:
+        return trimmed[0]
+    near = nearest(name, table.columns)
+    hint = f" Did you mean {near!r}?" if near else ""
+    raise UserError(f"{table.name} has no column {name!r}.{hint} {_listing(table.columns)}")
+
+
+def _listing(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:20])
+    return f"Its columns are: {shown}{f' and {len(names) - 20} more' if len(names) > 20 else ''}."
+
+
+SMILES_NAMES = ("smiles", "canonicalsmiles", "isomericsmiles", "smi", "smilesstring", "structuresmiles")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_\-.]", "", name).casefold()
+
+
+def smiles_column(table: Table, name: str | None = None) -> str:
+    """The column of structures: the one named, else found by its name, else by what stands in it.
+
+    An SDF needs none (`blocks`); asking for it is the same error as for any table without SMILES.
+    """
+    if name is not None:
+        return find_column(table, name)
+    if table.structure is not None:
+        return table.structure
+    for fits in (_is_smiles, _is_variant, lambda c: "smiles" in _plain(c), lambda c: looks_like_smiles(table.data[c])):
+        found = [there for there in table.columns if fits(there)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = ", ".join(repr(there) for there in found)
+            raise UserError(f"Several columns of {table.name} may hold the structures: {listed}. Name one.")
+    raise UserError(f"No column of {table.name} looks like SMILES; name the column. {_listing(table.columns)}")
+
+
+def _is_smiles(name: str) -> bool:
+    return _plain(name) == "smiles"
+
+
+def _is_variant(name: str) -> bool:
+    return _plain(name) in SMILES_NAMES
+
+
+def looks_like_smiles(values: pa.ChunkedArray) -> bool:
+    """At least nine in ten of the first values read as SMILES, and at least half hold more than capital letters."""
+    if not is_text(values.type):
+        return False
+    cells = pc.utf8_trim_whitespace(values.slice(0, SAMPLE).cast(pa.string()))
+    cells = cells.filter(pc.fill_null(pc.not_equal(cells, ""), False))
+    if not len(cells):
+        return False
+    fits = pc.match_substring_regex(cells, SMILES_TEXT)
+    telling = pc.match_substring_regex(cells, TELLING)
+    return bool(pc.mean(fits).as_py() >= 0.9 and pc.mean(telling).as_py() >= 0.5)
+
+
+def structures(table: Table, name: str | None = None) -> list[str]:
+    """The structure text of every row: SMILES without outer white space, "" where there is none.
+
+    Of an SDF the mol blocks, unless a property is named.
+    """
+    if table.blocks is not None and name is None:
+        return list(table.blocks.to_pylist())
+    where = smiles_column(table, name)
+    values = table.data[where]
+    if not is_text(values.type):
+        raise UserError(f"Column {where!r} of {table.name} holds {values.type}, not SMILES.")
+    return list(pc.utf8_trim_whitespace(pc.fill_null(values.cast(pa.string()), "")).to_pylist())

@@ -1,0 +1,56 @@
+"""The fingerprint encoder: counts of substructures and descriptors through a plain network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tetramer.encoders.base import Encoder, Encoding
+from tetramer.layers.mlp import mlp
+from tetramer.layers.quantiles import fit_quantiles, to_normal
+from tetramer.views.base import Batch, Features
+from tetramer.views.fingerprint import NAMES, FingerprintBatch, FingerprintFeatures
+
+BITS = 2048
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    widths: tuple[int, ...] = (512, 256)  # of the layers; the last one is the width of the encoding
+    dropout: float = 0.1
+    descriptors: bool = True  # beside the counts
+    quantiles: int = 101  # points that describe the distribution of a descriptor
+
+
+class MLP(Encoder):
+    """Multilayer perceptron over log(1 + counts) of Morgan environments and descriptors made normal by their ranks.
+
+    Until `fit_statistics` has seen training rows, every descriptor counts as constant and is left out.
+    """
+
+    Config = MLPConfig
+    views = ("fingerprint",)
+    quantiles: Tensor  # (Q, D) of each descriptor over the training rows
+
+    def __init__(self, config: MLPConfig) -> None:
+        super().__init__()
+        self.config, self.width = config, config.widths[-1]
+        extra = len(NAMES) if config.descriptors else 0
+        self.register_buffer("quantiles", torch.zeros(config.quantiles, extra))
+        self.body = mlp(BITS + extra, config.widths, dropout=config.dropout)
+
+    def fit_statistics(self, features: Mapping[str, Features], rows: np.ndarray) -> None:
+        if self.config.descriptors:
+            fingerprint = cast(FingerprintFeatures, features["fingerprint"])
+            rows = rows[fingerprint.ok[rows] == 1]
+            self.quantiles.copy_(torch.from_numpy(fit_quantiles(fingerprint.descriptors[rows], len(self.quantiles))))
+
+    def forward(self, views: Mapping[str, Batch]) -> Encoding:
+        batch = cast(FingerprintBatch, views["fingerprint"])
+        x = torch.log1p(cast(Tensor, batch.counts))  # (B, 2048)
+        if self.config.descriptors:
+            x = torch.cat([x, to_normal(cast(Tensor, batch.descriptors), self.quantiles)], 1)  # (B, 2048 + D)
+        return Encoding(self.body(x))

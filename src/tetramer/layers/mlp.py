@@ -1,0 +1,19 @@
+"""A stack of linear layers."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+
+def mlp(inputs: int, widths: Sequence[int], outputs: int | None = None, dropout: float = 0.0) -> nn.Sequential:
+    """Linear, ReLU and dropout for each of `widths`, then a plain linear layer to `outputs` (None: none).
+
+    (…, inputs) → (…, outputs or widths[-1])
+    """
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
+        inputs = width
+    if outputs is not None:
+        layers.append(nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers)

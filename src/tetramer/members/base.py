@@ -1,0 +1,115 @@
+"""What the members of a model share: the problem, the shape of an answer, and the way to a folder and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from tetramer.checkpoint import Files
+from tetramer.training import Data
+from tetramer.views.base import Features
+
+REGRESSION, BINARY, MULTICLASS = "regression", "binary", "multiclass"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learned. A prediction for n rows is always (n, T, K).
+
+    K is 1 for a regression (the value) and a binary task (the probability of the larger label), and the number of
+    classes otherwise (their probabilities; a target with fewer classes has zeros behind its own).
+    """
+
+    task: str
+    targets: tuple[str, ...]
+    classes: tuple[tuple[str, ...], ...] = ()  # names of the labels, one tuple a target; empty for a regression
+    extensive: bool = False  # the target grows with the molecule: learn the rest beyond a fit on atom counts
+
+    @property
+    def outputs(self) -> int:
+        """K, the last axis of a prediction."""
+        return max(map(len, self.classes)) if self.task == MULTICLASS else 1
+
+    @classmethod
+    def from_card(cls, card: dict[str, Any]) -> Self:
+        """The problem as `dataclasses.asdict` wrote it into a card."""
+        return cls(card["task"], tuple(card["targets"]), tuple(map(tuple, card["classes"])), card["extensive"])
+
+
+class Member(Protocol):
+    """One fitted model: `KIND` names it in MEMBERS, `views` what it looks at."""
+
+    KIND: str
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that `predict` needs."""
+        ...
+
+    def predict(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """(n, T, K) float64 for the molecules `rows` (n,) of `features`; NaN where a view of the row failed."""
+        ...
+
+    def state(self) -> tuple[dict[str, Any], Files]:
+        """A card (JSON) and files (bytes) from which `from_state` makes the member again."""
+        ...
+
+    @classmethod
+    def from_state(cls, card: dict[str, Any], files: Files, problem: Problem) -> Self:
+        """The member that `state` wrote down."""
+        ...
+
+
+def usable(features: dict[str, Features], views: Sequence[str], rows: np.ndarray) -> np.ndarray:
+    """(n,) bool: which of `rows` have every one of `views`."""
+    return np.logical_and.reduce([features[view].ok[rows] == 1 for view in views])
+
+
+def atom_counts(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+    """(n, 119) float64 atoms of each element, hydrogens included, from whichever view is there."""
+    from tetramer.views import fingerprint, graph
+
+    if "fingerprint" in features:
+        columns = features["fingerprint"]
+        assert isinstance(columns, fingerprint.FingerprintFeatures)
+        return columns.elements[rows].astype(np.float64)
+    columns = features["graph"]
+    assert isinstance(columns, graph.GraphFeatures)
+    return graph.atom_counts(columns, rows).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Least squares of an extensive target on atom counts: the part that needs no learning."""
+
+    weights: np.ndarray  # (119, T) units of the target per atom
+
+    @classmethod
+    def fit(cls, counts: np.ndarray, values: np.ndarray, weight: np.ndarray) -> Self:
+        """counts: (n, 119)   values: (n, T), NaN where unknown   weight: (n,)."""
+        solved = np.zeros((counts.shape[1], values.shape[1]))
+        for target in range(values.shape[1]):
+            known = np.isfinite(values[:, target])
+            root = np.sqrt(weight[known])[:, None]
+            solved[:, target] = np.linalg.lstsq(counts[known] * root, values[known, target] * root[:, 0], rcond=1e-8)[0]
+        return cls(solved)
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        """(n, 119) → (n, T)."""
+        return counts @ self.weights
+
+
+def resolved(data: Data, rows: np.ndarray, first_guess: np.ndarray | None) -> np.ndarray:
+    """Labels (n, T) in which a censored one is the bound or, if that lies beyond it, the first guess.
+
+    A molecule known as "> 10" that a model of the exact labels puts at 12 is fitted as 12, at 8 as 10. With no
+    first guess the bound stands for the label.
+    """
+    assert data.values is not None
+    assert data.censor is not None
+    values, censor = data.values[rows].copy(), data.censor[rows]
+    if first_guess is not None:
+        values = np.where(censor > 0, np.maximum(values, first_guess), values)
+        values = np.where(censor < 0, np.minimum(values, first_guess), values)
+    return values

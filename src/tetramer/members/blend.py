@@ -1,0 +1,90 @@
+"""The blend: non-negative weights that sum to one, fitted on predictions the members made for rows they had not seen."""
+
+import numpy as np
+from scipy.optimize import nnls
+
+from tetramer.members.base import REGRESSION, Problem
+
+SHRINK = 0.05  # pull towards equal weights, as a share of the members' mean squared error
+ROUNDS = 200
+
+
+def fit_weights(held: np.ndarray, values: np.ndarray, censor: np.ndarray, problem: Problem) -> np.ndarray:
+    """Weights (T, G) of G members.
+
+    held: (G, n, T, K) out-of-fold predictions   values: (n, T) labels or class numbers, NaN unknown
+    censor: (n, T)   A regression minimises the squared error, a classifier the log loss of the mixture.
+    """
+    groups, _, targets, _ = held.shape
+    weights = np.full((targets, groups), 1.0 / groups)
+    for target in range(targets):
+        known = np.isfinite(values[:, target]) & (censor[:, target] == 0)
+        known &= np.isfinite(held[:, :, target]).all(axis=(0, 2))
+        if known.sum() < 10 or groups == 1:
+            continue
+        told, truth = held[:, known, target], values[known, target]
+        if problem.task == REGRESSION:
+            weights[target] = convex_least_squares(told[:, :, 0].T, truth)
+        else:
+            weights[target] = mixture(likelihood(told, truth, problem))
+    return weights
+
+
+def convex_least_squares(told: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    r"""Minimise :math:`\|Pw - y\|^2 + \lambda\|w - 1/G\|^2` over :math:`w ≥ 0, \sum w = 1`.
+
+    told: (n, G)   truth: (n,)   →   (G,)
+    """
+    groups = told.shape[1]
+    error = told - truth[:, None]  # with weights that sum to one, Pw − y is this matrix times w
+    scale = np.sqrt(np.mean(error**2))
+    if scale == 0:
+        return np.full(groups, 1.0 / groups)
+    ridge = np.sqrt(SHRINK * len(truth)) * scale
+    sum_to_one = 1e4 * np.sqrt(len(truth)) * scale  # a heavy row instead of a constraint
+    rows = np.vstack([error, ridge * np.eye(groups), np.full((1, groups), sum_to_one)])
+    goal = np.concatenate([np.zeros(len(truth)), np.full(groups, ridge / groups), [sum_to_one]])
+    weights, _ = nnls(rows, goal, maxiter=100 * groups)
+    return weights / weights.sum()
+
+
+def likelihood(told: np.ndarray, truth: np.ndarray, problem: Problem) -> np.ndarray:
+    """Probability each member gave to what was true: (G, n, K), (n,) → (n, G)."""
+    chance = np.clip(told, 1e-6, 1 - 1e-6)
+    if problem.outputs == 1:
+        return np.where(truth == 1, chance[:, :, 0], 1 - chance[:, :, 0]).T
+    return np.asarray(chance[:, np.arange(len(truth)), truth.astype(int)]).T
+
+
+def mixture(chance: np.ndarray) -> np.ndarray:
+    """Weights (G,) of the mixture under which the truth is most likely: expectation–maximisation, (n, G) → (G,)."""
+    count, groups = chance.shape
+    prior = 1.0 + SHRINK * count / groups  # Dirichlet pull towards equal weights
+    weights = np.full(groups, 1.0 / groups)
+    for _ in range(ROUNDS):
+        share = chance * weights
+        share /= share.sum(axis=1, keepdims=True)
+        weights = share.sum(axis=0) + prior - 1
+        weights /= weights.sum()
+    return weights
+
+
+def combine(weights: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """Blend (G, n, T, K) by (T, G) → (n, T, K); a member with no answer for a row is left out there."""
+    there = np.isfinite(told).all(axis=3)  # (G, n, T)
+    share = weights.T[:, None, :] * there
+    total = share.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(total > 0, share / total, np.nan)
+    blended = (share[..., None] * np.where(there[..., None], told, 0.0)).sum(axis=0)
+    return np.asarray(blended)
+
+
+def spread(told: np.ndarray) -> np.ndarray:
+    """Standard deviation (n, T) of the members' values (G, n, T, K), K = 1; zero where fewer than two answer."""
+    values = told[..., 0]
+    there = np.isfinite(values)
+    count = np.maximum(there.sum(axis=0), 1)
+    mean = np.where(there, values, 0.0).sum(axis=0) / count
+    square = np.where(there, (values - mean) ** 2, 0.0).sum(axis=0) / count
+    return np.asarray(np.sqrt(square))

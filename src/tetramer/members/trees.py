@@ -1,0 +1,158 @@
+"""Tree ensembles on count fingerprints and descriptors: boosted, random forest and extra trees, all by LightGBM."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import lightgbm
+import numpy as np
+
+from tetramer.checkpoint import Files
+from tetramer.errors import UserError, pick
+from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem, resolved, usable
+from tetramer.training import Data
+from tetramer.views import fingerprint
+from tetramer.views.base import Features
+
+# What all modes share: one thread and column order fixed, so that the same data give the same text file.
+COMMON: dict[str, Any] = {
+    "verbosity": -1,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_col_wise": True,
+    "max_bin": 63,
+    "feature_pre_filter": False,
+}
+BAGGED: dict[str, Any] = {"boosting": "rf", "bagging_freq": 1, "num_leaves": 512, "min_data_in_leaf": 2}
+MODES: dict[str, dict[str, Any]] = {
+    "boosted": {
+        "learning_rate": 0.05,
+        "num_leaves": 31,
+        "min_data_in_leaf": 5,
+        "feature_fraction": 0.2,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "lambda_l2": 1.0,
+    },
+    "forest": BAGGED | {"bagging_fraction": 0.632, "feature_fraction_bynode": 0.2},
+    "extra": BAGGED | {"bagging_fraction": 0.9, "feature_fraction_bynode": 0.4, "extra_trees": True},
+}
+LOSSES = {REGRESSION: "regression", BINARY: "binary", MULTICLASS: "multiclass"}
+
+
+@dataclass(frozen=True)
+class TreesConfig:
+    """`mode` is a key of MODES, `trees` the number of boosting rounds or trees."""
+
+    mode: str = "boosted"
+    trees: int = 400
+
+    def __post_init__(self) -> None:
+        pick(MODES, self.mode, "tree mode")
+
+
+def matrix(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+    """(n, 2048 + D) float32: fingerprint counts, then descriptors with NaN where one is undefined."""
+    columns = features["fingerprint"]
+    assert isinstance(columns, fingerprint.FingerprintFeatures)
+    batch = fingerprint.collate(columns, rows)
+    return np.concatenate([batch.counts, batch.descriptors], axis=1)
+
+
+@dataclass
+class Trees:
+    """One booster a target, or a constant where the training rows show a single value."""
+
+    KIND = "trees"
+    config: TreesConfig
+    problem: Problem
+    boosters: list[lightgbm.Booster | None] = field(default_factory=list)
+    constants: list[list[float]] = field(default_factory=list)  # (T, K): answered where there is no booster
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Trees look at the fingerprint view."""
+        return ("fingerprint",)
+
+    @classmethod
+    def fit(cls, config: TreesConfig, problem: Problem, data: Data, rows: np.ndarray, seed: int) -> Self:
+        """Fit every target on those of `rows` that know it; censored labels see a first fit on the exact ones."""
+        assert data.censor is not None
+        x = matrix(data.features, rows)
+        member = cls(config, problem)
+        guess = None
+        if (data.censor[rows] != 0).any():
+            exact = np.where(data.censor[rows] == 0, resolved(data, rows, None), np.nan)
+            member.train(x, exact, data, rows, seed)
+            guess = member.answer(x)[:, :, 0]
+            member = cls(config, problem)
+        member.train(x, resolved(data, rows, guess), data, rows, seed)
+        return member
+
+    def train(self, x: np.ndarray, values: np.ndarray, data: Data, rows: np.ndarray, seed: int) -> None:
+        """x: (n, F)   values: (n, T) with NaN where unknown."""
+        assert data.weight is not None
+        for target in range(values.shape[1]):
+            known = np.isfinite(values[:, target])
+            y, weight = values[known, target], data.weight[rows][known]
+            self.constants.append(constant(y, weight, self.problem, target))
+            if len(np.unique(y)) < 2:
+                self.boosters.append(None)
+                continue
+            settings = COMMON | MODES[self.config.mode] | {"objective": LOSSES[self.problem.task], "seed": seed}
+            if self.problem.task == MULTICLASS:
+                settings["num_class"] = len(self.problem.classes[target])
+            if len(y) < 100:  # the defaults ask for more rows in a leaf than a small assay can give
+                settings |= {"min_data_in_leaf": 2, "min_data_in_bin": 1}
+            columns = lightgbm.Dataset(x[known], y, weight=weight, params=settings, free_raw_data=True)
+            self.boosters.append(lightgbm.train(settings, columns, num_boost_round=self.config.trees))
+
+    def answer(self, x: np.ndarray) -> np.ndarray:
+        """(n, F) → (n, T, K)."""
+        out = np.zeros((len(x), len(self.boosters), self.problem.outputs))
+        for target, booster in enumerate(self.boosters):
+            if booster is None or not len(x):
+                out[:, target] = self.constants[target]
+                continue
+            told = np.asarray(booster.predict(x, num_threads=1)).reshape(len(x), -1)
+            out[:, target, : told.shape[1]] = told
+        return out
+
+    def predict(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """(n, T, K); NaN where the fingerprint could not be made."""
+        out = np.full((len(rows), len(self.boosters), self.problem.outputs), np.nan)
+        good = usable(features, self.views, rows)
+        out[good] = self.answer(matrix(features, rows[good]))
+        return out
+
+    def state(self) -> tuple[dict[str, Any], Files]:
+        """The card, and LightGBM's own text for every booster."""
+        card = {"config": asdict(self.config), "constants": self.constants}
+        texts = {f"model-{t}.txt": b for t, b in enumerate(self.boosters) if b is not None}
+        return card, {name: booster.model_to_string().encode() for name, booster in texts.items()}
+
+    @classmethod
+    def from_state(cls, card: dict[str, Any], files: Files, problem: Problem) -> Self:
+        """Boosters from their text; a target without a file answers its constant."""
+        boosters = []
+        for target in range(len(card["constants"])):
+            text = files.get(f"model-{target}.txt")
+            boosters.append(None if text is None else booster_from(text, f"model-{target}.txt"))
+        return cls(TreesConfig(**card["config"]), problem, boosters, card["constants"])
+
+
+def booster_from(text: bytes, name: str) -> lightgbm.Booster:
+    """LightGBM's text format → a booster."""
+    try:
+        return lightgbm.Booster(model_str=text.decode())
+    except lightgbm.basic.LightGBMError as error:
+        raise UserError(f"{name} is not a LightGBM model ({error}). Train again.") from error
+
+
+def constant(y: np.ndarray, weight: np.ndarray, problem: Problem, target: int) -> list[float]:
+    """K numbers for a target without two different labels: the mean, or the classes' shares."""
+    if not len(y):
+        return [float("nan")] * problem.outputs
+    if problem.task != MULTICLASS:
+        return [float(np.average(y, weights=weight))]
+    shares = [float(weight[y == k].sum() / weight.sum()) for k in range(len(problem.classes[target]))]
+    return shares + [0.0] * (problem.outputs - len(shares))

@@ -1,0 +1,293 @@
+"""What every encoder in the table promises, on molecules chosen to hurt."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rdkit import Chem
+from torch import Tensor
+
+from tetramer.encoders import ENCODERS, Encoder, Encoding
+from tetramer.layers import to_tensors
+from tetramer.molecules.parse import Molecule, parse
+from tetramer.views import VIEWS
+from tetramer.views.base import Batch, Features
+from tetramer.views.graph import GraphBatch
+
+# one atom, no bond, fragments, charges, isotopes, radicals, a dummy, stereo of both kinds, rings, six bonds at one atom
+HARD = """C O [H][H] [He] * [Na+].[Cl-] [2H]C([2H])[2H] [CH3] C[C@H](N)C(=O)O C[C@@H](N)C(=O)O F/C=C/F F/C=C\\F CCO
+c1ccccc1C(=O)N F[P-](F)(F)(F)(F)F [O-][N+](=O)c1ccc2[nH]ccc2c1 CC(C)(C)C C1CC1 C12C3C4C1C5C2C3C45 [Fe+2] O=C=O C#N
+CCCCCCCCCCCCCCCCCCCCCCCCCCCCCC OC1CCC(CC1)c1nc2ccccc2s1 [Cu]Br""".split()  # noqa: SIM905
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "mlp": ("mlp", {"widths": (32, 16)}),
+    "mlp-counts": ("mlp", {"widths": (16,), "descriptors": False}),
+    "mpnn": ("mpnn", {"width": 16}),
+    "mpnn-deep": ("mpnn", {"width": 16, "depth": 6, "readout": "attention", "dropout": 0.2}),
+    "mpnn-shallow": ("mpnn", {"width": 16, "depth": 1, "readout": "sum"}),
+    "mpnn-mean": ("mpnn", {"width": 16, "aggregation": "mean", "readout": "mean"}),
+    "mpnn-pna": ("mpnn", {"width": 16, "aggregation": "pna"}),
+}
+GRAPHS = [name for name, (kind, _) in CASES.items() if ENCODERS[kind].views == ("graph",)]
+Features_ = dict[str, Features]
+
+
+def featurized(texts: list[str]) -> Features_:
+    molecules = [parse(text) for text in texts]
+    assert all(isinstance(molecule, Molecule) for molecule in molecules)
+    return {name: view.featurize(molecules) for name, view in VIEWS.items()}  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def hard() -> Features_:
+    return featurized(HARD)
+
+
+@pytest.fixture(scope="module")
+def drugs(data_dir: Path) -> Features_:
+    with (data_dir / "moleculenet" / "Lipophilicity.csv").open() as lines:
+        texts = [row["smiles"] for row in csv.DictReader(lines)]
+    return featurized(texts[::16])
+
+
+def made(case: str, features: Features_, dtype: torch.dtype = torch.float64) -> Encoder:
+    torch.manual_seed(0)
+    kind, settings = CASES[case]
+    encoder = ENCODERS[kind](ENCODERS[kind].Config(**settings))
+    encoder.fit_statistics(features, np.arange(len(features["graph"])))
+    return encoder.eval().to(dtype)
+
+
+def batches(encoder: Encoder, features: Features_, rows: Any, dtype: torch.dtype = torch.float64) -> dict[str, Batch]:
+    rows = np.asarray(rows, dtype=np.int64)
+    view: Any = VIEWS
+    return {name: to_tensors(view[name].collate(features[name], rows), dtype=dtype) for name in encoder.views}
+
+
+def by_size(encoder: Encoder, features: Features_, size: int, dtype: torch.dtype) -> Tensor:
+    rows = np.arange(len(features["graph"]))
+    parts = np.split(rows, range(size, len(rows), size))
+    return torch.cat([encoder(batches(encoder, features, part, dtype)).molecule for part in parts])
+
+
+def apart(a: Tensor, b: Tensor) -> float:
+    """Largest difference as a share of the largest number."""
+    return float((a - b).abs().max() / b.abs().max().clamp(min=1e-300))
+
+
+@pytest.fixture(autouse=True)
+def no_grad() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def test_every_encoder_of_the_table_is_swept() -> None:
+    assert {kind for kind, _ in CASES.values()} == set(ENCODERS)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_config_views_and_width(name: str) -> None:
+    kind = ENCODERS[name]
+    encoder = kind(kind.Config())
+    assert set(kind.views) <= set(VIEWS)
+    assert encoder.config == kind.Config()
+    assert isinstance(encoder.width, int)
+    with pytest.raises(TypeError):
+        kind.Config(no_such_field=1)
+    with pytest.raises(FrozenInstanceError):
+        encoder.config.dropout = 0.5
+
+
+@every_case
+def test_shapes_and_finite_numbers(case: str, hard: Features_) -> None:
+    encoder = made(case, hard)
+    encoding = encoder(batches(encoder, hard, np.arange(len(HARD))))
+    assert isinstance(encoding, Encoding)
+    assert encoding.molecule.shape == (len(HARD), encoder.width)
+    assert encoding.molecule.isfinite().all()
+    if encoding.tokens is not None:
+        atoms = VIEWS["graph"].collate(hard["graph"], np.arange(len(HARD))).atoms  # type: ignore[attr-defined]
+        assert encoding.tokens.shape == (len(atoms), encoder.width)
+        assert encoding.tokens.isfinite().all()
+
+
+@every_case
+@pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_batch_mates_do_not_matter(case: str, dtype: torch.dtype, bound: float, drugs: Features_) -> None:
+    encoder = made(case, drugs, dtype)
+    whole = by_size(encoder, drugs, 256, dtype)
+    for size in (1, 2, 7, 64):
+        assert apart(by_size(encoder, drugs, size, dtype), whole) <= bound
+
+
+@every_case
+def test_bf16_batches_agree(case: str, drugs: Features_) -> None:
+    encoder = made(case, drugs, torch.float32)
+    exact = by_size(encoder, drugs, 256, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        parts = [by_size(encoder, drugs, size, torch.float32) for size in (1, 7, 256)]
+    for part in parts:
+        assert apart(part.float(), exact) <= 2e-2
+        assert torch.cosine_similarity(part.float(), exact).min() >= 0.9999
+
+
+@every_case
+def test_any_row_twice_and_in_any_order(case: str, hard: Features_) -> None:
+    encoder = made(case, hard)
+    rows = np.random.Generator(np.random.Philox(0)).integers(len(HARD), size=40)
+    whole = encoder(batches(encoder, hard, np.arange(len(HARD)))).molecule
+    assert apart(encoder(batches(encoder, hard, rows)).molecule, whole[rows]) <= 1e-12
+
+
+def renumbered(batch: Any, rng: np.random.Generator) -> tuple[GraphBatch, Tensor]:
+    """The same molecules with atoms, bonds and the two directions of each bond in another order; old atom → new."""
+    owner = batch.owner.numpy()
+    place = np.lexsort((rng.random(len(owner)), owner))  # new atom i was place[i]
+    new = torch.from_numpy(np.argsort(place))
+    pairs = rng.permutation(batch.edges.shape[1] // 2)
+    edges = torch.from_numpy((2 * pairs[:, None] + np.array([[0, 1]]) ^ rng.integers(2, size=(len(pairs), 1))).ravel())
+    moved = replace(batch, atoms=batch.atoms[place], edges=new[batch.edges[:, edges]], bonds=batch.bonds[edges])
+    return moved, new
+
+
+@pytest.mark.parametrize("case", GRAPHS)
+def test_atom_order_does_not_matter(case: str, drugs: Features_, hard: Features_) -> None:
+    rng = np.random.Generator(np.random.Philox(0))
+    for features in (drugs, hard):
+        encoder = made(case, features)
+        views = batches(encoder, features, np.arange(len(features["graph"])))
+        plain = encoder(views)
+        for _ in range(2):
+            moved, new = renumbered(views["graph"], rng)
+            other = encoder({"graph": moved})
+            assert apart(other.molecule, plain.molecule) <= 1e-10
+            assert plain.tokens is not None
+            assert other.tokens is not None
+            assert apart(other.tokens[new], plain.tokens) <= 1e-10
+
+
+@every_case
+def test_every_spelling_of_a_molecule_is_one_molecule(case: str) -> None:
+    plain = [text for text in HARD if "*" not in text]
+    spellings = [
+        Chem.MolToRandomSmilesVect(Chem.MolFromSmiles(text), 10, randomSeed=7) for text in plain if len(text) > 3
+    ]
+    features = featurized([text for group in spellings for text in group])
+    encoder = made(case, features)
+    groups = encoder(batches(encoder, features, np.arange(10 * len(spellings)))).molecule.view(len(spellings), 10, -1)
+    assert torch.equal(groups, groups[:, :1].expand_as(groups))
+
+
+@every_case
+def test_mirror_images_differ(case: str, hard: Features_) -> None:
+    encoder = made(case, hard)
+    rows = [
+        HARD.index("C[C@H](N)C(=O)O"),
+        HARD.index("C[C@@H](N)C(=O)O"),
+        HARD.index("F/C=C/F"),
+        HARD.index("F/C=C\\F"),
+    ]
+    left, right, trans, cis = encoder(batches(encoder, hard, rows)).molecule
+    assert apart(left, right) > 1e-3
+    assert apart(trans, cis) > 1e-3
+
+
+@every_case
+def test_an_empty_batch_is_empty(case: str, hard: Features_) -> None:
+    encoder = made(case, hard)
+    encoding = encoder(batches(encoder, hard, []))
+    assert encoding.molecule.shape == (0, encoder.width)
+
+
+@pytest.mark.parametrize("case", GRAPHS)
+def test_a_molecule_without_atoms_is_finite_and_disturbs_nobody(case: str, hard: Features_) -> None:
+    encoder = made(case, hard)
+    batch: Any = batches(encoder, hard, [3, 5])["graph"]
+    gap = replace(batch, size=4, owner=batch.owner * 2 + 1)  # molecules 0 and 2 have no atoms
+    encoding, plain = encoder({"graph": gap}), encoder({"graph": batch})
+    torch.testing.assert_close(encoding.molecule[[1, 3]], plain.molecule, rtol=1e-12, atol=0)
+    assert not encoding.molecule[[0, 2]].any()
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_answer_has_the_type_of_the_weights(case: str, dtype: torch.dtype, hard: Features_) -> None:
+    encoder = made(case, hard, dtype)
+    assert encoder(batches(encoder, hard, [0, 1], dtype)).molecule.dtype == dtype
+
+
+@every_case
+def test_every_parameter_learns_and_stays_finite(case: str, hard: Features_) -> None:
+    encoder = made(case, hard)
+    with torch.enable_grad():
+        encoder(batches(encoder, hard, np.arange(len(HARD)))).molecule.square().sum().backward()
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any() or name == "score.bias", name  # a softmax does not see a shift
+
+
+@every_case
+def test_dropout_obeys_the_seed_and_is_off_in_evaluation(case: str, hard: Features_) -> None:
+    encoder = made(case, hard)
+    views = batches(encoder, hard, np.arange(len(HARD)))
+
+    def drawn(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        answer: Tensor = encoder(views).molecule
+        return answer
+
+    assert torch.equal(drawn(1), drawn(2))
+    encoder.train()
+    assert torch.equal(drawn(1), drawn(1))
+    assert torch.equal(drawn(1), drawn(2)) == (encoder.config.dropout == 0)
+
+
+@every_case
+def test_weights_and_statistics_travel_together(case: str, hard: Features_) -> None:
+    encoder = made(case, hard, torch.float32)
+    again = type(encoder)(encoder.config)
+    again.load_state_dict(encoder.state_dict(), strict=True)
+    views = batches(encoder, hard, np.arange(len(HARD)), torch.float32)
+    assert torch.equal(again.eval()(views).molecule, encoder(views).molecule)
+
+
+@every_case
+@pytest.mark.parametrize("poison", [1e30, np.nan])
+def test_statistics_see_training_rows_only(case: str, poison: float, hard: Features_) -> None:
+    """Sentinels in the other rows change nothing, bit for bit."""
+    train = np.arange(0, len(HARD), 2)
+
+    def state(features: Features_) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        encoder = type(made(case, hard))(made(case, hard).config)
+        encoder.fit_statistics(features, train)
+        return dict(encoder.named_buffers())
+
+    spoilt = {}
+    for name, features in hard.items():
+        wide = [field.name for field in fields(features) if getattr(features, field.name).dtype.kind == "f"]
+        columns = {column: getattr(features, column).copy() for column in wide}
+        for column in columns.values():
+            column[1::2] = poison
+        spoilt[name] = replace(features, **columns)
+    clean, other = state(hard), state(spoilt)
+    assert all(torch.equal(clean[name], other[name]) for name in clean)
+
+
+@every_case
+def test_threads_do_not_matter(case: str, drugs: Features_) -> None:
+    encoder = made(case, drugs, torch.float32)
+    answers = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        answers.append(by_size(encoder, drugs, 64, torch.float32))
+    assert apart(*answers) <= 1e-5

@@ -1,0 +1,274 @@
+"""Cells become numbers, bounds and classes, and what cannot be learned from is refused with its rows."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tetramer.datasets.labels import (
+    Labels,
+    as_classes,
+    check_labels,
+    infer_task,
+    labels,
+    log10,
+    to_pic50,
+    weights,
+)
+from tetramer.datasets.tables import Table
+from tetramer.errors import UserError
+
+
+def table_of(*cells, name="y", start=0):
+    return Table(pa.table({name: list(cells)}), "t.csv", start)
+
+
+def read(*cells):
+    return labels(table_of(*cells), ["y"])
+
+
+def made(values, censor=None, classes=None):
+    values = np.array(values, dtype=float)
+    values = values[:, None] if values.ndim == 1 else values
+    censor = np.zeros(values.shape, np.int8) if censor is None else np.array(censor, np.int8).reshape(values.shape)
+    names = tuple("yzabc"[: values.shape[1]])
+    return Labels(names, values, censor, classes or (None,) * len(names))
+
+
+def test_numbers_bounds_and_gaps():
+    found = read("5.48", " -1e-3 ", ">10", "<= 5", "≥3", "=7", "", "NA", "NaN", "n/a", "None", ".5", "6.", "+2")
+    nan = np.nan
+    np.testing.assert_array_equal(found.values[:, 0], [5.48, -0.001, 10, 5, 3, 7, nan, nan, nan, nan, nan, 0.5, 6, 2])
+    assert found.censor[:, 0].tolist() == [0, 0, 1, -1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert found.classes == (None,)
+    assert found.known[:, 0].sum() == 9
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+@settings(deadline=None)
+def test_every_number_that_python_writes_is_read_bit_for_bit(values):
+    assert read(*map(repr, values)).values[:, 0].tolist() == values
+
+
+@given(st.lists(st.sampled_from(["<", ">", "<=", ">=", "≤", "≥", "", "="]), min_size=1), st.integers(0, 99))
+@settings(deadline=None)
+def test_signs_say_on_which_side_the_truth_lies(signs, number):
+    found = read(*(f"{sign} {number}" for sign in signs))
+    side = {"<": -1, "<=": -1, "≤": -1, ">": 1, ">=": 1, "≥": 1, "": 0, "=": 0}
+    assert found.censor[:, 0].tolist() == [side[sign] for sign in signs]
+    assert (found.values == number).all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["1", "high", "2", "low"], r"'y' of t.csv holds text in a numeric target (row 2: 'high', row 4: 'low')."),
+        (["5,48", "5.1"], "Write decimals with a point, as in 5.48."),
+        (["~3", "5.1"], "Write a plain number for an approximate one"),
+        (["1_000", "5.1"], "text in a numeric target (row 1: '1_000')"),
+        (["0x10", "5.1"], "text in a numeric target"),
+        (["> ", "5.1"], "text in a numeric target (row 1: '>')"),
+        (["3", "inf", "-Infinity"], "an infinite label (row 2: 'inf', row 3: '-Infinity')"),
+        (["3", "1e999"], "an infinite label (row 2: '1e999')"),
+        (["1", *"abcdefg"], "row 6: 'e' and 2 more)"),
+    ],
+)
+def test_what_is_no_number_is_named_with_its_row(cells, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        read(*cells)
+
+
+def test_rows_are_counted_from_the_start_of_the_file():
+    with pytest.raises(UserError, match="row 1002: 'x'"):
+        labels(table_of("1", "x", start=1000), ["y"])
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.float32(), pa.float64(), pa.decimal128(25, 2)])
+def test_numeric_columns_are_taken_as_they_are(kind):
+    data = pa.table({"y": pa.array([1, None, 3], pa.int64()).cast(kind)})
+    found = labels(Table(data, "t.parquet"), ["y"])
+    np.testing.assert_array_equal(found.values[:, 0], [1, np.nan, 3])
+
+
+def test_a_numeric_infinity_is_refused_too():
+    with pytest.raises(UserError, match="an infinite label"):
+        labels(Table(pa.table({"y": [1.0, np.inf]}), "t.parquet"), ["y"])
+
+
+def test_dictionaries_booleans_and_nothing():
+    data = pa.table(
+        {
+            "d": pa.array(["a", "b", None]).dictionary_encode(),
+            "b": [True, None, False],
+            "n": pa.array([None] * 3),
+        }
+    )
+    found = labels(Table(data, "t.parquet"), ["d", "b", "n"])
+    np.testing.assert_array_equal(found.values, [[0, 1, np.nan], [1, np.nan, np.nan], [np.nan, 0, np.nan]])
+    assert found.classes == (("a", "b"), ("false", "true"), None)
+
+
+def test_other_types_are_refused():
+    with pytest.raises(UserError, match="a target holds numbers or classes"):
+        labels(Table(pa.table({"y": [[1.0]]}), "t.parquet"), ["y"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [
+        (["b", "a", "", "b"], ("a", "b")),
+        (["active", "inactive", "NA", "active"], ("inactive", "active")),
+        (["Toxic", "Non-toxic", "", "Toxic"], ("Non-toxic", "Toxic")),
+        (["Yes", "no", "", "Yes"], ("no", "Yes")),
+        (["+", "-", "", "+"], ("-", "+")),
+        (["True", "False", "", "True"], ("False", "True")),
+        (["positive", "negative", "", "positive"], ("negative", "positive")),
+    ],
+)
+def test_of_two_opposites_the_negative_is_class_zero(cells, classes):
+    found = read(*cells)
+    assert found.classes == (classes,)
+    expected = [np.nan if cell in ("", "NA") else classes.index(cell) for cell in cells]
+    np.testing.assert_array_equal(found.values[:, 0], expected)
+
+
+def test_a_column_of_names_is_no_target():
+    with pytest.raises(UserError, match=r"holds 30 different texts, such as 'CHEMBL0'"):
+        read(*(f"CHEMBL{i}" for i in range(30)))
+
+
+def test_targets_must_be_there_and_different():
+    with pytest.raises(UserError, match=r"no column 'Y'. Did you mean 'y'"):
+        labels(table_of("1"), ["Y"])
+    with pytest.raises(UserError, match="named twice"):
+        labels(table_of("1"), ["y", "y"])
+    with pytest.raises(UserError, match="at least one target"):
+        labels(table_of("1"), [])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "why"),
+    [
+        ([0, 1] * 30, "binary", "'y' holds two different values, 0 and 1, so it is binary."),
+        ([2.5, 7] * 30, "binary", "two different values, 2.5 and 7"),
+        ([1, 2, 3] * 10, "multiclass", "'y' holds 3 whole numbers that recur, so it is multiclass."),
+        ([1, 2, 3] * 9, "regression", "'y' holds 3 different numbers, so it is regression."),
+        ([1, 2, 3.5] * 20, "regression", "3 different numbers"),
+        (list(range(11)) * 20, "regression", "11 different numbers"),
+        (list(range(2000)), "regression", "2,000 different numbers"),
+        ([1, 1, 1], "regression", "1 different numbers"),
+    ],
+)
+def test_the_task_is_inferred_with_a_reason(values, kind, why):
+    task = infer_task(made(values))
+    assert task.kind == kind
+    assert why in task.why
+
+
+def test_texts_and_bounds_decide_the_task():
+    assert infer_task(read("a", "b", "c", "a")).kind == "multiclass"
+    assert infer_task(read("inactive", "active")).why.startswith("'y' holds two different values, inactive and active")
+    assert infer_task(read(">10", "5", "5")).kind == "regression"
+
+
+def test_targets_of_different_kinds_are_refused_with_advice():
+    mixed = made([[i / 7, i % 2] for i in range(60)])
+    with pytest.raises(UserError, match=r"'y' holds 60 .* regression\. 'z' holds two .* Train each kind apart"):
+        infer_task(mixed)
+    assert infer_task(made([[i % 2, 1 - i % 2] for i in range(60)])).kind == "binary"
+
+
+def test_numbers_become_class_numbers():
+    found = as_classes(made([[2, -1], [np.nan, 1], [7, -1], [2, 1]]))
+    np.testing.assert_array_equal(found.values, [[0, 0], [np.nan, 1], [1, 0], [0, 1]])
+    assert found.classes == (("2", "7"), ("-1", "1"))
+    text = read("b", "a", "b")
+    assert as_classes(text).classes == (("a", "b"),)
+    with pytest.raises(UserError, match="holds bounds"):
+        as_classes(read(">1", "2"))
+
+
+def test_enough_good_labels_pass():
+    check_labels(made(range(20)), "regression")
+    check_labels(made([0, 1] * 10), "binary")
+
+
+@pytest.mark.parametrize(
+    ("found", "task", "message"),
+    [
+        (made([np.nan] * 30), "regression", "No row has a label in 'y'. Is it the right column?"),
+        (made([[1, np.nan], [2, np.nan]] * 15), "regression", "No row has a label in 'z'"),
+        (made([1.0] * 30), "binary", "All 30 labels in 'y' are 1: one class only, so nothing can be learned."),
+        (made([2.5] * 30), "regression", "All 30 labels in 'y' are 2.5: one value only"),
+        (made([[0, 1], [1, 1]] * 15), "binary", "All 30 labels in 'z' are 1: one class only"),
+        (made(range(19)), "regression", "19 rows have a label; at least 20 are needed."),
+        (made([]), "regression", "No row has a label"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(found, task, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_labels(found, task)
+
+
+def test_one_class_is_named_by_its_text():
+    with pytest.raises(UserError, match="are active: one class only"):
+        check_labels(read(*["active"] * 30), "binary")
+
+
+def test_weights_are_read():
+    assert weights(table_of("1", "0", "2.5", name="w"), "w").tolist() == [1, 0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["1", "-1", ""], "missing, negative or no number (row 2: '-1', row 3: '')"),
+        (["1", ">2"], "row 2: '>2'"),
+        (["a", "b"], "row 1: 'a', row 2: 'b'"),
+        (["1", "inf"], "infinite"),
+        (["0", "0"], "All weights in 'y' are 0"),
+    ],
+)
+def test_a_weight_is_finite_and_not_negative(cells, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        weights(table_of(*cells), "y")
+
+
+@pytest.mark.parametrize(("unit", "value"), [("pM", 1e6), ("nM", 1e3), ("uM", 1), ("µM", 1), ("mM", 1e-3), ("M", 1e-6)])
+def test_one_micromolar_is_a_pic50_of_six_in_every_unit(unit, value):
+    assert to_pic50(made([value]), unit).values.item() == pytest.approx(6, abs=1e-12)
+
+
+def test_a_concentration_above_is_a_pic50_below():
+    found = to_pic50(made([10_000, 100, 1, np.nan], [1, -1, 0, 0]), "nM")
+    np.testing.assert_allclose(found.values[:, 0], [5, 7, 9, np.nan], atol=1e-12)
+    assert found.censor[:, 0].tolist() == [-1, 1, 0, 0]
+
+
+def test_log10_keeps_the_sign_of_a_bound():
+    found = log10(made([1000, 0.01, np.nan], [1, 0, 0]))
+    np.testing.assert_allclose(found.values[:, 0], [3, -2, np.nan], atol=1e-12)
+    assert found.censor[:, 0].tolist() == [1, 0, 0]
+
+
+@given(st.floats(1e-12, 1e12), st.sampled_from(["pM", "nM", "uM", "mM", "M"]))
+@settings(deadline=None)
+def test_pic50_is_minus_the_logarithm_of_mol_per_litre(value, unit):
+    factor = {"pM": 1e-12, "nM": 1e-9, "uM": 1e-6, "mM": 1e-3, "M": 1.0}[unit]
+    assert to_pic50(made([value]), unit).values.item() == pytest.approx(-np.log10(value * factor), abs=1e-9)
+
+
+@pytest.mark.parametrize("change", [log10, lambda found: to_pic50(found, "nM")])
+def test_a_logarithm_needs_positive_labels(change):
+    with pytest.raises(UserError, match=re.escape("labels of 0 or less (row 1: 0, row 3: -2.5)")):
+        change(made([0, 1, -2.5, np.nan]))
+    with pytest.raises(UserError, match="holds classes such as 'a'"):
+        change(made([0, 1], classes=(("a", "b"),)))
+
+
+def test_an_unknown_unit_lists_the_known():
+    with pytest.raises(UserError, match=r"no unit of concentration named 'nm'. Did you mean 'nM'"):
+        to_pic50(made([1]), "nm")

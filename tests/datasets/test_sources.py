@@ -1,0 +1,230 @@
+"""Sources: rows are sound, copies are checked, and no wrong byte reaches the cache."""
+
+import hashlib
+import os
+import re
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from tetramer.datasets import sources
+from tetramer.datasets.labels import check_labels, infer_task, labels
+from tetramer.datasets.sources import SOURCES, Part, fetch, load
+from tetramer.errors import UserError
+from tetramer.metrics import METRICS
+
+BODY = b"smiles,y\nCCO,1\n"
+SHA = "sha256:" + hashlib.sha256(BODY).hexdigest()
+needs_data = pytest.mark.skipif("TETRAMER_DATA" not in os.environ, reason="TETRAMER_DATA names no folder of data sets")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_row_is_complete(name):
+    source = SOURCES[name]
+    assert re.fullmatch(r"[a-z0-9]+", name)
+    assert source.licence
+    assert source.cite
+    assert source.rows > 0
+    assert source.task in ("regression", "binary", "none")
+    assert bool(source.targets) == (source.task != "none")
+    assert not source.targets or source.task in METRICS[source.metric].tasks
+    for part in source.parts:
+        assert part.url.startswith("https://")
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", part.hash)
+        assert part.size > 0
+        assert part.bundled or re.fullmatch(r"[0-9a-f]{64}", part.mirror_sha256)
+
+
+@needs_data
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_set_loads_with_its_rows_and_targets(name):
+    table, source = load(name), SOURCES[name]
+    assert len(table) == source.rows
+    assert source.smiles in table.columns
+    if source.targets:
+        found = labels(table, list(source.targets))
+        assert infer_task(found).kind == source.task
+        check_labels(found, source.task)
+
+
+def test_the_bundled_set_needs_no_network_and_no_folder(monkeypatch):
+    monkeypatch.delenv("TETRAMER_DATA", raising=False)
+    monkeypatch.setattr(sources, "_download", None)
+    table = load("chembl2321810")
+    assert (len(table), table.columns) == (1017, ["smiles", "name", "pIC50"])
+    assert list(table.data.to_pylist()[0].values()) == [
+        "O=S(=O)(Nc1cccs1)c2ccc(Oc3ccccc3c4ccccc4)c(c2)C#N",
+        "1520012",
+        "5.48",
+    ]
+    values = labels(table, ["pIC50"]).values
+    assert (values.min() > 3, values.max() < 10) == (True, True)
+
+
+class Server(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        if self.path == "/404":
+            self.send_error(404)
+        elif self.path == "/loop":
+            self.send_response(302)
+            self.send_header("Location", "/loop")
+            self.end_headers()
+        else:
+            body = {"/html": b"<html>log in</html>", "/short": BODY[:5]}.get(self.path, BODY)
+            self.send_response(200)
+            if self.path != "/endless":
+                self.send_header("Content-Length", str(len(BODY) if self.path == "/short" else len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            while self.path == "/endless":
+                try:
+                    self.wfile.write(b"x" * 65_536)
+                except OSError:
+                    return
+                self.server.sent += 65_536
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Serve one data set `esol` whose only part lies at a local url; returns (set the path, the cache, the server)."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.asked, server.sent = [], 0
+    thread = Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    monkeypatch.delenv("TETRAMER_DATA", raising=False)
+    monkeypatch.setattr(sources, "cache", lambda: tmp_path / "cache")
+
+    def at(path, verified=True):
+        part = Part(f"http://127.0.0.1:{server.server_port}{path}", SHA, len(BODY))
+        part = replace(part, verified=verified)
+        monkeypatch.setitem(sources.SOURCES, "esol", replace(SOURCES["esol"], parts=(part,)))
+
+    yield at, tmp_path / "cache", server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def kept(cache):
+    return [path.name for path in cache.iterdir()] if cache.exists() else []
+
+
+def test_a_download_is_kept_and_not_repeated(place, capfd):
+    at, cache, server = place
+    at("/table.csv")
+    (first,) = fetch("esol")
+    assert capfd.readouterr().err == ""
+    assert first.read_bytes() == BODY
+    assert fetch("esol") == [first]
+    assert server.asked == ["/table.csv"]
+    assert kept(cache) == [first.name]
+    assert load("esol").texts == ["CCO"]
+
+
+def test_a_spoilt_cache_is_downloaded_again(place):
+    at, _, server = place
+    at("/table.csv")
+    (first,) = fetch("esol")
+    first.write_bytes(b"spoilt")
+    assert fetch("esol")[0].read_bytes() == BODY
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/html", "does not hold the expected bytes of 'esol'"),
+        ("/404", "HTTP 404"),
+        ("/loop", "cannot be downloaded"),
+        ("/endless", "longer than the expected 15 bytes"),
+        ("/short", "cannot be downloaded|expected bytes"),
+    ],
+)
+def test_a_wrong_answer_is_refused_and_not_kept(place, path, message):
+    at, cache, server = place
+    at(path)
+    with pytest.raises(UserError, match=message):
+        fetch("esol")
+    assert kept(cache) == []
+    assert server.sent < 20_000_000  # the rest fits into the buffers of the system
+
+
+def test_without_a_network_the_sentence_says_what_to_do(place, monkeypatch):
+    at, _, server = place
+    at("/table.csv")
+    broken = replace(SOURCES["esol"].parts[0], url="http://127.0.0.1:1/table.csv")
+    monkeypatch.setitem(sources.SOURCES, "esol", replace(SOURCES["esol"], parts=(broken,)))
+    with pytest.raises(
+        UserError, match=rf"cannot be downloaded .*put table.csv \({SHA}\) into a folder and set TETRAMER"
+    ):
+        fetch("esol")
+    assert server.asked == []
+
+
+def test_unverified_bytes_need_consent(place):
+    at, _, server = place
+    at("/table.csv", verified=False)
+    with pytest.raises(UserError, match=r"unverified.*--accept-unverified"):
+        fetch("esol")
+    assert server.asked == []
+    fetch("esol", accept_unverified=True)
+    fetch("esol")  # once there and checked, no question is asked again
+
+
+def test_the_cache_may_be_unwritable(place, monkeypatch):
+    at, cache, _ = place
+    at("/table.csv")
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_text("a file in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        fetch("esol")
+
+
+@pytest.mark.parametrize("name", ["moleculenet/table.csv", "table.csv"])
+def test_a_mirror_is_taken_if_its_hash_is_right(tmp_path, monkeypatch, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(BODY)
+    part = Part(
+        "https://example.org/public.csv", "md5:" + "0" * 32, 9, "moleculenet/table.csv", SHA[7:], verified=False
+    )
+    monkeypatch.setenv("TETRAMER_DATA", str(tmp_path))
+    monkeypatch.setitem(sources.SOURCES, "esol", replace(SOURCES["esol"], parts=(part,)))
+    assert fetch("esol") == [tmp_path / name]
+    (tmp_path / name).write_bytes(BODY + b" ")
+    with pytest.raises(UserError, match="unverified"):
+        fetch("esol")
+
+
+def test_a_copy_of_the_public_file_under_the_folder_is_taken(tmp_path, monkeypatch):
+    (tmp_path / "public.csv").write_bytes(BODY)
+    part = Part("https://example.org/public.csv", SHA, 9, "moleculenet/table.csv", "0" * 64)
+    monkeypatch.setenv("TETRAMER_DATA", str(tmp_path))
+    monkeypatch.setitem(sources.SOURCES, "esol", replace(SOURCES["esol"], parts=(part,)))
+    assert fetch("esol") == [tmp_path / "public.csv"]
+
+
+def test_a_copy_with_wrong_bytes_is_mentioned(place, tmp_path, monkeypatch):
+    at, _, _ = place
+    at("/404")
+    (tmp_path / "404").write_bytes(b"old")
+    monkeypatch.setenv("TETRAMER_DATA", str(tmp_path))
+    with pytest.raises(UserError, match=r"404 is there, but its hash is wrong"):
+        fetch("esol")
+
+
+def test_redirects_never_leave_https():
+    handler = sources._NoDowngrade()
+    request = sources.urllib.request.Request("https://example.org/a")
+    with pytest.raises(sources.urllib.error.URLError, match="redirected away from https"):
+        handler.redirect_request(request, None, 302, "", {}, "http://example.org/a")
+
+
+def test_an_unknown_set_lists_the_known():
+    with pytest.raises(UserError, match=r"no data set named 'ESOL2'. Did you mean 'esol'"):
+        fetch("ESOL2")

@@ -1,0 +1,282 @@
+"""Every format gives the same kind of table, whole or in pieces, and its structures are found."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tetramer.datasets import tables
+from tetramer.datasets.tables import (
+    Table,
+    column,
+    looks_like_smiles,
+    read_table,
+    smiles_column,
+    stream_table,
+    structures,
+)
+from tetramer.datasets.writing import TableWriter, write_table
+from tetramer.errors import UserError
+
+BLOCK = """methane
+  maker
+
+  1  0  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 C   0  0
+M  END
+"""
+SDF = (
+    BLOCK
+    + "> <pIC50>  (1)\n5.48\n\n>  25 <note>\ntwo\nlines\n\n$$$$\n"
+    + BLOCK.replace("methane", "")
+    + "> <name>\n second \n\n$$$$\n"
+    + "$$$$\n"
+    + BLOCK.replace("methane", "last")
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    def make(content: str | bytes, name: str):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def make(content: str | bytes):
+        raw = content.encode() if isinstance(content, str) else content
+        fake = type("Input", (), {"buffer": io.BufferedReader(io.BytesIO(raw))})
+        monkeypatch.setattr("sys.stdin", fake)
+
+    return make
+
+
+def table_of(**columns):
+    return Table(pa.table(columns), "t.csv")
+
+
+def test_smi_keeps_every_line_and_the_rest_of_it(file):
+    table = read_table(file("CCO  ethanol, dry\n\n C\tx\ty\nCC\x1fO\n", "t.smi"))
+    assert table.data.to_pydict() == {"smiles": ["CCO", "", "C", "CC\x1fO"], "name": ["ethanol, dry", "", "x\ty", ""]}
+    assert table.texts == ["CCO", "", "C", "CC\x1fO"]
+
+
+@pytest.mark.parametrize("header", ["smiles name\n", "SMILES\n", "canonical_smiles\tid\n"])
+def test_the_header_of_an_smi_is_no_row(file, header):
+    assert read_table(file(header + "CCO a\n", "t.smi")).texts == ["CCO"]
+    assert read_table(file(header, "t.smi")).texts == []
+
+
+def test_an_empty_smi_has_no_rows(file):
+    assert len(read_table(file("", "t.smi"))) == 0
+
+
+def test_sdf_gives_mol_blocks_and_properties_as_columns(file):
+    table = read_table(file(SDF, "t.sdf"))
+    assert table.data.to_pydict() == {
+        "title": ["methane", "", "", "last"],
+        "pIC50": ["5.48", None, None, None],
+        "note": ["two\nlines", None, None, None],
+        "name": [None, " second ", None, None],
+    }
+    assert table.texts == [BLOCK, BLOCK.replace("methane", ""), "", BLOCK.replace("methane", "last")]
+    assert structures(table, "pIC50") == ["5.48", "", "", ""]
+
+
+def test_an_sdf_without_a_property_called_name_calls_the_title_so(file):
+    assert read_table(file(BLOCK, "t.mol")).data.to_pydict() == {"name": ["methane"]}
+
+
+def test_sdf_line_ends_do_not_matter(file):
+    first = read_table(file(SDF, "t.sdf"))
+    second = read_table(file(gzip.compress(SDF.replace("\n", "\r\n").encode()), "u.sdf.gz"))
+    assert (first.texts, first.data) == (second.texts, second.data)
+
+
+def test_a_record_without_end_is_still_a_row(file):
+    table = read_table(file("x\n\n\nbroken\n> <a>\n1\n\n$$$$\n" + BLOCK, "t.sdf"))
+    assert table.texts == ["x\n\n\nbroken\n", BLOCK]
+    assert table.data["a"].to_pylist() == ["1", None]
+
+
+def test_parquet_keeps_its_types(file, tmp_path):
+    path = tmp_path / "t.parquet"
+    data = pa.table({"smiles": pa.array(["C", None], pa.large_string()), "y": [1.5, None], "n": [1, 2]})
+    pq.write_table(data, path)
+    table = read_table(path)
+    assert table.data.equals(data)
+    assert table.texts == ["C", ""]
+
+
+def test_a_broken_parquet_file_is_one_sentence(file):
+    with pytest.raises(UserError, match=r"t.parquet cannot be read as Parquet: "):
+        read_table(file("no", "t.parquet"))
+
+
+CONTENT = {
+    "t.csv": "smiles,y\n" + "".join(f'"C{i}",{i}\n' for i in range(23)),
+    "t.tsv": "smiles\ty\n" + "".join(f"C{i}\t{i}\n" for i in range(23)),
+    "t.smi": "".join(f"C{i} {i}\n" for i in range(23)),
+    "t.sdf": "".join(BLOCK.replace("methane", str(i)) + f"> <p{i}>\n{i}\n\n$$$$\n" for i in range(23)),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 7, 22, 23, 24])
+@pytest.mark.parametrize("name", [*CONTENT, "t.parquet"])
+def test_pieces_joined_are_the_whole(file, tmp_path, name, rows):
+    path = tmp_path / "t.parquet"
+    if name == "t.parquet":
+        pq.write_table(pa.table({"smiles": [f"C{i}" for i in range(23)]}), path, row_group_size=5)
+    else:
+        path = file(CONTENT[name], name)
+    pieces = list(stream_table(path, rows=rows))
+    whole = read_table(path)
+    assert [len(piece) for piece in pieces] == [rows] * (23 // rows) + [23 % rows] * (23 % rows > 0)
+    assert [piece.start for piece in pieces] == list(range(0, 23, rows))
+    assert pa.concat_tables([piece.data for piece in pieces]).equals(whole.data)
+    assert [text for piece in pieces for text in piece.texts] == whole.texts
+    assert len(whole) == 23
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_a_reader_may_stop_early(file, name):
+    pieces = stream_table(file(CONTENT[name], name), rows=2)
+    assert len(next(pieces)) == 2
+    pieces.close()
+
+
+def test_a_table_without_rows_is_one_empty_piece(file):
+    (piece,) = stream_table(file("smiles,y\n", "t.csv"))
+    assert (len(piece), piece.columns, piece.texts) == (0, ["smiles", "y"], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "texts"),
+    [
+        ("smiles,y\nCCO,1\n", ["smiles", "y"], ["CCO"]),
+        ("id;SMILES\na;CCO\n", ["id", "SMILES"], ["CCO"]),
+        ("smiles\ty\nCCO\t1\n", ["smiles", "y"], ["CCO"]),
+        ("Drug,Y\nc1ccccc1,1\n", ["Drug", "Y"], ["c1ccccc1"]),
+        ("CCO ethanol\nC\n", ["smiles", "name"], ["CCO", "C"]),
+        ("CCO\tethanol, dry\nC\n", ["smiles", "name"], ["CCO", "C"]),
+        ("smiles\nCCO\n", ["smiles", "name"], ["CCO"]),
+        ("smiles name\nCCO x\n", ["smiles", "name"], ["CCO"]),
+        (gzip.compress(b"smiles,y\nCCO,1\n"), ["smiles", "y"], ["CCO"]),
+        (BLOCK, ["name"], [BLOCK]),
+        (
+            SDF,
+            ["title", "pIC50", "note", "name"],
+            [BLOCK, BLOCK.replace("methane", ""), "", BLOCK.replace("methane", "last")],
+        ),
+    ],
+)
+def test_standard_input_and_txt_are_recognised_by_their_first_lines(file, stdin, content, columns, texts):
+    stdin(content)
+    piped, named = read_table("-"), read_table(file(content, "t.txt"))
+    assert piped.columns == named.columns == columns
+    assert piped.texts == named.texts == texts
+    assert piped.name == "standard input"
+
+
+def test_a_latin_file_leaves_a_note(file):
+    assert "Windows-1252" in read_table(file(b"smiles,n\nC,\xe9\n", "t.csv")).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"id": ["a"], "SMILES": ["C"]}, "SMILES"),
+        ({"smiles": ["C"], "canonical_smiles": ["C"]}, "smiles"),
+        ({"Canonical SMILES": ["C"], "name": ["CCO(C)"]}, "Canonical SMILES"),
+        ({"ligand_smiles": ["C"], "y": ["1"]}, "ligand_smiles"),
+        ({"mol": ["CC(=O)O", "c1ccccc1"], "CID": ["BACE_1", "BACE_2"], "y": ["1", "2"]}, "mol"),
+        ({"x": ["CCCO", "", "C1CC1"], "activity": ["CI", "CM", "CA"]}, "x"),
+    ],
+)
+def test_the_structures_are_found_by_name_then_by_content(columns, found):
+    assert smiles_column(table_of(**columns)) == found
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["CI", "CI", "CN"], ["CHEMBL25", "CHEMBL3"], ["ethanol", "water"], ["1", "2"], ["", ""], ["InChI=1S/CH4/h1H4"]],
+)
+def test_what_is_no_smiles_is_not_taken_for_one(values):
+    assert not looks_like_smiles(pa.chunked_array([values]))
+
+
+def test_two_candidates_are_named():
+    with pytest.raises(
+        UserError, match=r"Several columns of t.csv may hold the structures: 'smiles1', 'smiles2'. Name"
+    ):
+        smiles_column(table_of(smiles1=["C"], smiles2=["C"]))
+
+
+def test_no_candidate_lists_the_columns():
+    with pytest.raises(UserError, match=r"No column of t.csv looks like SMILES.*'a', 'b'"):
+        smiles_column(table_of(a=["x"], b=["y"]))
+
+
+def test_a_missing_column_names_the_likeliest_and_the_others():
+    table = table_of(smiles=["C"], pIC50=["5"], **{f"d{i}": ["0"] for i in range(30)})
+    with pytest.raises(UserError, match=r"no column 'pic50'. Did you mean 'pIC50'\?.*and 12 more"):
+        column(table, "pic50")
+
+
+def test_white_space_around_a_name_does_not_matter():
+    table = table_of(**{" pIC50": ["5"], "smiles": [" C\n"]})
+    assert column(table, "pIC50").to_pylist() == ["5"]
+    assert table.texts == ["C"]
+
+
+def test_a_numeric_column_holds_no_structures():
+    with pytest.raises(UserError, match="holds int64, not SMILES"):
+        structures(table_of(y=[1, 2]), "y")
+
+
+def test_the_columns_of_the_input_are_never_altered_by_a_copy(file, tmp_path):
+    text = 'smiles,note\nCCO," a ""b"", 01.50"\n,NA\n'
+    write_table(read_table(file(text, "t.csv")).data, tmp_path / "u.csv")
+    assert (tmp_path / "u.csv").read_text() == text
+
+
+MEMORY = """
+import resource, sys
+from tetramer.datasets.tables import stream_table
+from tetramer.datasets.writing import TableWriter
+rows, peaks = 0, []
+with TableWriter(sys.argv[2]) as writer:
+    for piece in stream_table(sys.argv[1]):
+        writer.append(piece.data)
+        rows += len(piece)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(rows, peaks[len(peaks) // 4], peaks[-1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss differs")
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.parquet"])
+def test_millions_of_rows_take_no_more_memory_than_the_first(tmp_path, name):
+    rng = np.random.default_rng(0)
+    with TableWriter(tmp_path / name) as writer:
+        for _ in range(40):
+            writer.append(pa.table({"smiles": [f"C{i}" for i in range(100_000)], "y": rng.normal(size=100_000)}))
+    out = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path / name), str(tmp_path / "out.csv")],
+        capture_output=True, text=True, check=True, env=os.environ,
+    )  # fmt: skip
+    rows, early, late = map(float, out.stdout.split())
+    assert rows == 4_000_000
+    assert late - early < 60  # MB
+    assert tables.ROWS == 65_536

@@ -1,0 +1,41 @@
+"""Drawings of structures."""
+
+import time
+from xml.etree import ElementTree
+
+import pytest
+
+from tetramer.molecules.draw import draw
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_ethanol_has_two_bonds_and_a_hydroxyl() -> None:
+    drawing = ElementTree.fromstring(draw("CCO") or "")
+    kinds = {path.get("class", "").split(" ")[0] for path in drawing.iter(f"{SVG}path")}
+    assert {kind for kind in kinds if kind.startswith("bond")} == {"bond-0", "bond-1"}
+    assert "atom-2" in kinds  # the OH; the carbons have no label
+    assert "atom-0" not in kinds
+
+
+def test_size_is_as_asked() -> None:
+    drawing = ElementTree.fromstring(draw("c1ccccc1", width=300, height=100) or "")
+    assert drawing.attrib["viewBox"] == "0 0 300 100"
+
+
+def test_the_same_structure_gives_the_same_drawing() -> None:
+    assert draw("CC(=O)Oc1ccccc1C(=O)O") == draw("CC(=O)Oc1ccccc1C(=O)O")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "C1CC", "xyz", "C\nC", "CCO <script>alert(1)</script>", "C(C)(C)(C)(C)C", "C.O>>CO"]
+)
+def test_what_is_no_structure_has_no_drawing(text: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert draw(text) is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_giant_is_refused_at_once() -> None:
+    start = time.perf_counter()
+    assert draw("C" * 5000) is None
+    assert time.perf_counter() - start < 2

@@ -1,0 +1,142 @@
+"""A slow twin of the directed message-passing network: loops over atoms and bonds, written from the formulas alone."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tetramer.encoders import MPNN
+from tetramer.encoders.mpnn import MPNNConfig
+from tetramer.views.graph import ATOM, BOND, VOCABULARY, GraphBatch
+
+Weights = dict[str, np.ndarray]
+
+
+def sizes(table: dict[str, object]) -> list[int]:
+    return [size if isinstance(size, int) else len(size) for size in table.values()]  # type: ignore[arg-type]
+
+
+def hot(categories: list[int], widths: list[int]) -> np.ndarray:
+    return np.concatenate([np.eye(width)[category] for category, width in zip(categories, widths, strict=True)])
+
+
+def around(messages: list[np.ndarray], kind: str, width: int) -> np.ndarray:
+    """What arrives at one atom."""
+    if not messages:
+        return np.zeros(width * (12 if kind == "pna" else 1))
+    rows = np.array(messages)
+    if kind != "pna":
+        return rows.sum(0) if kind == "sum" else rows.mean(0)
+    spread = np.sqrt(rows.var(0) + 1e-5) - math.sqrt(1e-5)
+    four = np.concatenate([rows.mean(0), rows.max(0), rows.min(0), spread])
+    scale = math.log(len(rows) + 1) / math.log(3)
+    return np.concatenate([four, four * scale, four / scale])
+
+
+def twin(config: MPNNConfig, w: Weights, atoms: np.ndarray, bonds: list[tuple[int, int, list[int]]]) -> np.ndarray:
+    """One molecule. atoms: (n, A) raw columns; bonds: (u, v, categories)   →   (n, D) atom vectors"""
+    widths = [int(VOCABULARY.max()) + 1, *sizes(ATOM)[1:]]
+    x = [hot([int(VOCABULARY[row[0]]), *row[1:]], widths) for row in atoms]
+    directed = {(a, b): hot(c, sizes(BOND)) for u, v, c in bonds for a, b in ((u, v), (v, u))}
+    begin = {(v, u): w["edge.weight"] @ np.concatenate([x[v], directed[v, u]]) for v, u in directed}
+    h = {edge: np.maximum(start, 0) for edge, start in begin.items()}
+    for _ in range(config.depth - 1):
+        new = {}
+        for v, to in directed:
+            messages = [h[u, there] for u, there in directed if there == v and u != to]
+            m = around(messages, config.aggregation, config.width)
+            new[v, to] = np.maximum(begin[v, to] + w["message.weight"] @ m, 0)
+        h = new
+    result = []
+    for v in range(len(atoms)):
+        messages = [h[u, there] for u, there in directed if there == v]
+        m = around(messages, config.aggregation, config.width)
+        result.append(np.maximum(w["atom.weight"] @ np.concatenate([x[v], m]) + w["atom.bias"], 0))
+    return np.array(result).reshape(-1, config.width)
+
+
+def read_out(config: MPNNConfig, w: Weights, rows: np.ndarray) -> np.ndarray:
+    if not len(rows):
+        return np.zeros(config.width)
+    if config.readout == "attention":
+        power = np.exp(rows @ w["score.weight"][0] + w["score.bias"][0])
+        return (power / power.sum()) @ rows
+    return {"sum": rows.sum(0), "mean": rows.mean(0), "norm": rows.sum(0) / 100}[config.readout]
+
+
+Molecule = tuple[np.ndarray, list[tuple[int, int, list[int]]]]
+
+
+def molecule(rng: np.random.Generator, count: int, bonds: int) -> Molecule:
+    """A random graph of few kinds of atoms, so that many surroundings are equal; it may fall apart."""
+    palette = np.array([[rng.choice([1, 6, 7, 8, 119]), *(rng.integers(n) for n in sizes(ATOM)[1:])] for _ in range(2)])
+    pairs = [(u, v) for v in range(count) for u in range(v)]
+    chosen = sorted(rng.permutation(len(pairs))[:bonds])
+    kinds = [[int(rng.integers(n)) for n in sizes(BOND)] for _ in range(2)]
+    return palette[rng.integers(2, size=count)], [(*pairs[i], kinds[rng.integers(2)]) for i in chosen]
+
+
+def batch(molecules: list[Molecule]) -> GraphBatch:
+    first = np.cumsum([0, *(len(atoms) for atoms, _ in molecules)])
+    atoms = np.concatenate([rows.reshape(-1, len(ATOM)) for rows, _ in molecules])
+    both = [
+        (a + s, b + s, c)
+        for (_, bonds), s in zip(molecules, first[:-1], strict=True)
+        for u, v, c in bonds
+        for a, b in ((u, v), (v, u))
+    ]
+    return GraphBatch(
+        size=len(molecules),
+        atoms=torch.from_numpy(atoms),
+        edges=torch.tensor([[a, b] for a, b, _ in both], dtype=torch.int64).reshape(-1, 2).t(),
+        bonds=torch.tensor([c for *_, c in both], dtype=torch.int64).reshape(-1, len(BOND)),
+        owner=torch.from_numpy(np.repeat(np.arange(len(molecules)), np.diff(first))),
+    )
+
+
+@pytest.fixture(scope="module")
+def molecules() -> list[Molecule]:
+    """A ring, a tree, a crowd of bonds, two atoms apart, one atom, none."""
+    rng = np.random.Generator(np.random.Philox(0))
+    made = [molecule(rng, count, bonds) for count, bonds in ((7, 8), (6, 5), (6, 15), (2, 0), (1, 0), (5, 3))]
+    return [*made, (np.zeros((0, len(ATOM)), dtype=np.int64), [])]
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "mean", "pna"])
+@pytest.mark.parametrize("depth, readout", [(1, "sum"), (2, "mean"), (3, "norm"), (4, "attention")])
+def test_the_network_equals_its_slow_twin(
+    aggregation: str, depth: int, readout: str, molecules: list[Molecule]
+) -> None:
+    torch.manual_seed(depth)
+    config = MPNNConfig(width=6, depth=depth, aggregation=aggregation, readout=readout)  # type: ignore[arg-type]
+    encoder = MPNN(config).double()
+    weights = {name: value.detach().numpy() for name, value in encoder.named_parameters()}
+    encoding = encoder({"graph": batch(molecules)})
+    rows = [twin(config, weights, atoms, bonds) for atoms, bonds in molecules]
+    assert encoding.tokens is not None
+    np.testing.assert_allclose(encoding.tokens.detach().numpy(), np.concatenate(rows), rtol=1e-12, atol=1e-13)
+    slow = np.array([read_out(config, weights, one) for one in rows])
+    np.testing.assert_allclose(encoding.molecule.detach().numpy(), slow, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "mean", "pna"])
+def test_gradients_equal_finite_differences(aggregation: str, molecules: list[Molecule]) -> None:
+    """Sharing the work of equal surroundings must add up their gradients."""
+    torch.manual_seed(1)
+    encoder = MPNN(MPNNConfig(width=4, aggregation=aggregation, readout="attention")).double()  # type: ignore[arg-type]
+    views = {"graph": batch(molecules)}
+    probe = torch.randn(len(molecules), 4, dtype=torch.float64)
+    encoder.zero_grad()
+    (encoder(views).molecule * probe).sum().backward()
+    for name, parameter in encoder.named_parameters():
+        direction = torch.randn_like(parameter)
+        values = []
+        with torch.no_grad():
+            for step in (1e-6, -2e-6):
+                parameter.add_(direction, alpha=step)
+                values.append((encoder(views).molecule * probe).sum().item())
+            parameter.add_(direction, alpha=1e-6)
+        assert parameter.grad is not None
+        slope = (parameter.grad * direction).sum().item()
+        assert slope == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-5, abs=1e-7), name
