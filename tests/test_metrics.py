@@ -75,6 +75,19 @@ def test_metrics_of_many_classes_equal_scikit_learn(seed):
     assert METRICS["mcc"].of(truth, answer) == pytest.approx(reference.matthews_corrcoef(truth, given))
 
 
+def test_a_class_that_is_never_given_counts_in_mcc():
+    truth, given = np.array([0, 1, 2, 2, 2]), np.array([0, 1, 0, 1, 1])
+    expected = reference.matthews_corrcoef(truth, given)
+    assert METRICS["mcc"].of(truth, np.eye(3)[given]) == pytest.approx(expected)
+    assert METRICS["mcc"].of(given, np.eye(3)[truth]) == pytest.approx(expected)
+
+
+def test_one_row_is_enough_for_an_error_and_no_class_is_not():
+    assert evaluate("mae", np.array([1.0]), np.array([3.0])).value == 2.0
+    assert evaluate("accuracy", np.array([1.0]), np.array([0.9])).value == 1.0
+    assert evaluate("roc-auc", np.array([np.nan]), np.array([0.9])).reason == "no labelled rows"
+
+
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=30))
 @settings(deadline=None)
 def test_ranks_are_one_plus_those_below_plus_half_the_other_ties(values):

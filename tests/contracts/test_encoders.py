@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tetramer.encoders import ENCODERS, Encoder, Encoding
 from tetramer.layers import to_tensors
-from tetramer.molecules.parse import Molecule, parse
+from tetramer.molecules import Molecule, parse
 from tetramer.views import VIEWS
 from tetramer.views.base import Batch, Features
 from tetramer.views.graph import GraphBatch

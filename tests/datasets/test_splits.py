@@ -240,6 +240,21 @@ def test_our_own_split_never_straddles_and_forgets_the_row_order(rows):
         assert not straddles(sides)
 
 
+def test_our_own_split_puts_large_groups_into_train(letters):
+    """Forty rows: half of the test share is 2, so the groups of 3 train whatever the seed; the pairs go by its hash."""
+    texts = [
+        *["a1", "a2", "a3"] * 3,
+        *["b1", "b2", "b3"],
+        *(f"{letter}{i}" for letter in "cdefghijklmnop" for i in (1, 2)),
+    ]
+    for seed in range(20):
+        split = make("grouped", texts, seed)
+        assert split.name == "grouped"
+        assert set(range(12)) <= set(split.train.tolist())
+        assert split.sizes == (32, 4, 4)
+    assert len({make("grouped", texts, seed).sha256 for seed in range(20)}) > 10
+
+
 @pytest.mark.parametrize("sizes", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1)])
 def test_sizes_must_be_shares(sizes):
     with pytest.raises(UserError, match="must be three shares"):
@@ -286,6 +301,7 @@ def test_folds_cover_every_row_once(n, k, seed):
 
 def test_folds_are_pieces_of_the_seeds_permutation():
     order = np.random.Generator(np.random.Philox(3)).permutation(7)
+    assert [fold.name for fold in kfold(7, 3, 3)] == ["fold 1 of 3", "fold 2 of 3", "fold 3 of 3"]
     assert [fold.test.tolist() for fold in kfold(7, 3, 3)] == [
         sorted(order[a:b].tolist()) for a, b in [(0, 3), (3, 5), (5, 7)]
     ]
@@ -311,9 +327,9 @@ def test_grouped_folds_are_as_even_as_large_groups_allow():
 
 
 def test_the_leak_is_counted_by_hand(letters):
-    split = splits.Split(np.array([0, 1]), np.array([2]), np.array([3, 4, 5, 6]), "")
-    texts = ["a1", "x1", "b1", "a1", "b2", "x1", "c1"]
-    assert leak(split, texts) == {"test": 4, "molecules": 2, "scaffolds": 2}
+    split = splits.Split(np.array([0, 1]), np.array([2]), np.array([3, 4, 5, 6, 7]), "")
+    texts = ["a1", "x1", "b1", "a1", "b2", "x1", "c1", "x2"]
+    assert leak(split, texts) == {"test": 5, "molecules": 2, "scaffolds": 2}  # a1 and x1; a and b, never no scaffold
 
 
 @needs_data

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tetramer.molecules import parse
+from tetramer.molecules import Molecule, parse
 from tetramer.objectives.statistics import class_weights, element_reference, is_extensive, moments
 from tetramer.views import fingerprint
 
@@ -79,7 +79,7 @@ def test_few_labels_or_no_spread_are_never_extensive() -> None:
 def test_public_targets(data_dir: Path, file: str, smiles: str, target: str, expected: bool) -> None:
     with (data_dir / "moleculenet" / file).open() as lines:
         rows = list(csv.DictReader(lines))[:1000]
-    molecules = [parse.parse(row[smiles]) for row in rows]
-    kept = [(m, float(row[target])) for m, row in zip(molecules, rows, strict=True) if isinstance(m, parse.Molecule)]
+    molecules = [parse(row[smiles]) for row in rows]
+    kept = [(m, float(row[target])) for m, row in zip(molecules, rows, strict=True) if isinstance(m, Molecule)]
     elements = fingerprint.featurize([m for m, _ in kept]).elements
     assert is_extensive(np.array([value for _, value in kept]), elements) is expected

@@ -1,6 +1,7 @@
 """A slow twin of the directed message-passing network: loops over atoms and bonds, written from the formulas alone."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -13,11 +14,7 @@ from tetramer.views.graph import ATOM, BOND, VOCABULARY, GraphBatch
 Weights = dict[str, np.ndarray]
 
 
-def sizes(table: dict[str, object]) -> list[int]:
-    return [size if isinstance(size, int) else len(size) for size in table.values()]  # type: ignore[arg-type]
-
-
-def hot(categories: list[int], widths: list[int]) -> np.ndarray:
+def hot(categories: list[int], widths: Iterable[int]) -> np.ndarray:
     return np.concatenate([np.eye(width)[category] for category, width in zip(categories, widths, strict=True)])
 
 
@@ -36,9 +33,9 @@ def around(messages: list[np.ndarray], kind: str, width: int) -> np.ndarray:
 
 def twin(config: MPNNConfig, w: Weights, atoms: np.ndarray, bonds: list[tuple[int, int, list[int]]]) -> np.ndarray:
     """One molecule. atoms: (n, A) raw columns; bonds: (u, v, categories)   →   (n, D) atom vectors"""
-    widths = [int(VOCABULARY.max()) + 1, *sizes(ATOM)[1:]]
+    widths = [int(VOCABULARY.max()) + 1, *list(ATOM.values())[1:]]
     x = [hot([int(VOCABULARY[row[0]]), *row[1:]], widths) for row in atoms]
-    directed = {(a, b): hot(c, sizes(BOND)) for u, v, c in bonds for a, b in ((u, v), (v, u))}
+    directed = {(a, b): hot(c, BOND.values()) for u, v, c in bonds for a, b in ((u, v), (v, u))}
     begin = {(v, u): w["edge.weight"] @ np.concatenate([x[v], directed[v, u]]) for v, u in directed}
     h = {edge: np.maximum(start, 0) for edge, start in begin.items()}
     for _ in range(config.depth - 1):
@@ -70,10 +67,10 @@ Molecule = tuple[np.ndarray, list[tuple[int, int, list[int]]]]
 
 def molecule(rng: np.random.Generator, count: int, bonds: int) -> Molecule:
     """A random graph of few kinds of atoms, so that many surroundings are equal; it may fall apart."""
-    palette = np.array([[rng.choice([1, 6, 7, 8, 119]), *(rng.integers(n) for n in sizes(ATOM)[1:])] for _ in range(2)])
+    palette = np.array([[rng.choice([1, 6, 7, 8, 119]), *(rng.integers(n) for n in list(ATOM.values())[1:])] for _ in range(2)])
     pairs = [(u, v) for v in range(count) for u in range(v)]
     chosen = sorted(rng.permutation(len(pairs))[:bonds])
-    kinds = [[int(rng.integers(n)) for n in sizes(BOND)] for _ in range(2)]
+    kinds = [[int(rng.integers(n)) for n in BOND.values()] for _ in range(2)]
     return palette[rng.integers(2, size=count)], [(*pairs[i], kinds[rng.integers(2)]) for i in chosen]
 
 

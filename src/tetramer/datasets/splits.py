@@ -8,9 +8,9 @@ from functools import cached_property
 from random import Random
 
 import numpy as np
-from tetramer.molecules.scaffolds import scaffolds
 
 from tetramer.errors import UserError, pick
+from tetramer.molecules.scaffolds import scaffolds
 
 Sizes = tuple[float, float, float]
 SIZES: Sizes = (0.8, 0.1, 0.1)

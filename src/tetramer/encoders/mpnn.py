@@ -21,7 +21,7 @@ class MPNNConfig:
     """The defaults are chemprop's."""
 
     width: int = 300
-    depth: int = 3  # linear layers that see bonds: 1 + depth bonds is as far as an atom sees
+    depth: int = 3  # how many bonds away an atom can see
     aggregation: Literal["sum", "mean", "pna"] = "sum"  # of messages that meet at an atom
     readout: Literal["sum", "mean", "norm", "attention"] = "norm"  # of atoms; "norm" is the sum / 100
     dropout: float = 0.0  # of atom vectors
@@ -48,8 +48,8 @@ class MPNN(Encoder):
         super().__init__()
         self.config, self.width = config, config.width
         self.register_buffer("vocabulary", torch.from_numpy(VOCABULARY.astype("int64")), persistent=False)
-        self.atom_sizes = [int(VOCABULARY.max()) + 1, *_sizes(ATOM)[1:]]
-        self.bond_sizes = _sizes(BOND)
+        self.atom_sizes = [int(VOCABULARY.max()) + 1, *list(ATOM.values())[1:]]
+        self.bond_sizes = list(BOND.values())
         atom, bond = sum(self.atom_sizes), sum(self.bond_sizes)
         arriving = config.width * (12 if config.aggregation == "pna" else 1)
         self.edge = nn.Linear(atom + bond, config.width, bias=False)  # W_i
@@ -98,10 +98,6 @@ class MPNN(Encoder):
             tokens = tokens * softmax_by_owner(self.score(tokens).to(tokens.dtype), owner, size)
         total = sum_by_owner(tokens, owner, size)
         return total / 100 if self.config.readout == "norm" else total
-
-
-def _sizes(table: Mapping[str, object]) -> list[int]:
-    return [size if isinstance(size, int) else len(cast(tuple[object, ...], size)) for size in table.values()]
 
 
 def _pack(columns: Tensor, sizes: list[int]) -> Tensor:

@@ -1,7 +1,7 @@
 """From numpy batches to tensors, and from flat rows to padded ones."""
 
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def to_tensors(batch: B, device: torch.device | str = "cpu", dtype: torch.dtype 
 
     dtype: of the floating-point fields (integers keep theirs); None keeps float32 as float32.
     """
-    moved = {}
+    moved: dict[str, Any] = {}
     for field in fields(batch):
         value = getattr(batch, field.name)
         if isinstance(value, np.ndarray):

@@ -86,7 +86,8 @@ class Supervised(nn.Module):
             return cast(Tensor, z.sigmoid())
         if self.config.task == "multiclass":
             return cast(Tensor, z.softmax(-1))
-        return (z[..., 0].double() * self.std + self.offset(views))[..., None]
+        answer: Tensor = z[..., 0].double() * self.std + self.offset(views)
+        return answer[..., None]
 
     def offset(self, views: Mapping[str, Batch]) -> Tensor:
         """What the answer is where z = 0: the mean, (T,), plus the sum over elements, (B, T), if extensive."""

@@ -1,0 +1,51 @@
+"""Prediction intervals: split conformal prediction by crepes, on residuals of rows the members had not seen."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from crepes import ConformalRegressor
+
+FEWEST = 20  # calibration rows below which no interval is given
+FLOORS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # tried shares of the mean spread that every row gets on top of its own
+
+
+@dataclass(frozen=True)
+class Intervals:
+    r"""Intervals :math:`\hat y ± q_\alpha (s + f)` of one target; s: the members' spread, f: a floor."""
+
+    residuals: np.ndarray  # (m,) |truth − prediction| of the calibration rows
+    spread: np.ndarray  # (m,) of the same rows
+    floor: float
+
+    @classmethod
+    def fit(cls, error: np.ndarray, spread: np.ndarray) -> "Intervals | None":
+        """From errors (n,), NaN where unknown, and spreads (n,); None with fewer than 20 known rows.
+
+        The floor is the one whose 90 % intervals are narrowest on average; if no member's spread tells anything,
+        all rows get the same width.
+        """
+        known = np.isfinite(error) & np.isfinite(spread)
+        if known.sum() < FEWEST:
+            return None
+        size, known_spread = np.abs(error[known]), spread[known]
+        if not known_spread.mean() > 0:
+            return cls(size, known_spread, 1.0)
+        tried = [cls(size, known_spread, share * float(known_spread.mean())) for share in FLOORS]
+        return min(tried, key=lambda one: float((one.quantile(0.9) * one.sigma(known_spread)).mean()))
+
+    def sigma(self, spread: np.ndarray) -> np.ndarray:
+        """The scale of a row's error, (n,) → (n,)."""
+        return np.asarray(spread + self.floor)
+
+    def quantile(self, level: float) -> float:
+        """The factor on a row's scale, for choosing the floor."""
+        return float(np.quantile(self.residuals / self.sigma(self.spread), level))
+
+    def __call__(self, prediction: np.ndarray, spread: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends (n,), (n,); NaN where there is no prediction, infinite if too few rows calibrate."""
+        if int((1 - level) * (len(self.residuals) + 1)) < 1:
+            return np.full(len(prediction), -np.inf), np.full(len(prediction), np.inf)
+        regressor = ConformalRegressor()
+        regressor.fit(self.residuals, sigmas=self.sigma(self.spread))
+        ends = regressor.predict_int(prediction, sigmas=self.sigma(spread), confidence=level)
+        return ends[:, 0], ends[:, 1]

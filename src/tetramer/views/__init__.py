@@ -1,0 +1,10 @@
+"""Molecule → Features → Batch: one module a view, each with `Features`, `featurize`, `Batch` and `collate`."""
+
+from types import ModuleType
+
+from tetramer.views import fingerprint, graph
+from tetramer.views.read import Reading, Reader, read
+
+VIEWS: dict[str, ModuleType] = {"fingerprint": fingerprint, "graph": graph}
+
+__all__ = ["VIEWS", "Reader", "Reading", "read"]

@@ -1,0 +1,162 @@
+"""The bulkhead's one job: text → molecules → features, inside worker processes; only Arrow buffers come back."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from rdkit import RDLogger, rdBase
+
+from tetramer.molecules import Limits, Molecule, Pool, Rejected, Standard, parse, parse_block
+from tetramer.molecules.parse import BLOCK_END
+from tetramer.molecules.pool import HEAD, serve
+from tetramer.views import fingerprint, graph
+from tetramer.views.base import Features, concat, from_bytes, to_bytes
+
+MODULES = {"fingerprint": fingerprint, "graph": graph}  # VIEWS, without importing the package's face from within
+CHUNK = 256  # molecules in one request
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of n texts: row i of everything is text i."""
+
+    features: dict[str, Features]
+    smiles: list[str]  # canonical; "" where refused
+    codes: list[str]  # "ok" or a refusal code
+    reasons: list[str]  # "" where ok
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def ok(self) -> np.ndarray:
+        """(n,) bool, which rows became molecules."""
+        return np.array([code == "ok" for code in self.codes], dtype=bool)
+
+
+def job(texts: list[str], options: dict[str, Any], tick: Callable[[int], None]) -> bytes:
+    """Parse, standardise and featurise; the answer is one JSON header and one Arrow file a view, each framed."""
+    standard = Standard(**options["standard"])
+    molecules: list[Molecule | None] = []
+    head: dict[str, list[str]] = {"smiles": [], "codes": [], "reasons": []}
+    for place, text in enumerate(texts):
+        tick(place)
+        told = guarded(text, standard)
+        molecules.append(told if isinstance(told, Molecule) else None)
+        head["smiles"].append(told.smiles if isinstance(told, Molecule) else "")
+        head["codes"].append(told.code if isinstance(told, Rejected) else "ok")
+        head["reasons"].append(told.reason if isinstance(told, Rejected) else "")
+    frames = [to_bytes(MODULES[view].featurize(molecules, tick)) for view in options["views"]]
+    parts = [json.dumps(head).encode(), *frames]
+    return b"".join(HEAD.pack(len(part)) + part for part in parts)
+
+
+def guarded(text: str, standard: Standard) -> Molecule | Rejected:
+    """`parse`, with a full memory as one more refusal."""
+    try:
+        return parse_block(text, standard) if BLOCK_END in text else parse(text, standard)
+    except MemoryError:
+        return Rejected(text, "OOM", "more memory than one molecule may take")
+
+
+def unframe(data: bytes) -> list[memoryview]:
+    """The parts that `job` put one behind the other."""
+    parts, place, view = [], 0, memoryview(data)
+    while place < len(data):
+        (size,) = HEAD.unpack_from(data, place)
+        place += HEAD.size
+        parts.append(view[place : place + size])
+        place += size
+    return parts
+
+
+class Reader:
+    """Reads texts through worker processes, which start at once. Use it as a context manager, for many calls."""
+
+    def __init__(self, standard: Standard | None = None, limits: Limits | None = None):
+        self.standard, limits = standard or Standard(), limits or Limits()
+        self.pool = Pool([sys.executable, "-m", "tetramer.views.read"], limits) if limits.count else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers."""
+        if self.pool is not None:
+            self.pool.close()
+
+    def stream(self, texts: Iterable[str], views: Sequence[str], chunk: int = CHUNK) -> Iterator[Reading]:
+        """Readings of `chunk` texts each, in order; memory does not grow with the number of texts."""
+        options = {"views": list(views), "standard": asdict(self.standard)}
+        source = iter(texts)
+        chunks = iter(lambda: list(islice(source, chunk)), [])
+        for asked, answer, lost in self.pool.map(chunks, options) if self.pool else here(chunks, options):
+            head_bytes, *tables = unframe(answer)
+            head = json.loads(bytes(head_bytes))
+            for place, rejected in lost.items():
+                head["codes"][place], head["reasons"][place] = rejected.code, rejected.reason
+            assert len(head["codes"]) == len(asked)
+            features = {
+                view: from_bytes(MODULES[view].FEATURES, table) for view, table in zip(views, tables, strict=True)
+            }
+            yield Reading(features, head["smiles"], head["codes"], head["reasons"])
+
+    def read(
+        self, texts: Sequence[str], views: Sequence[str], progress: Callable[[int], None] = lambda done: None
+    ) -> Reading:
+        """All texts at once. `progress` hears how many are done."""
+        chunk = max(1, min(CHUNK, len(texts) // 8 + 1))  # a short list still keeps every worker busy
+        readings, done = [], 0
+        for reading in self.stream(texts, views, chunk):
+            readings.append(reading)
+            done += len(reading)
+            progress(done)
+        if not readings:
+            empty = {view: MODULES[view].featurize([]) for view in views}
+            return Reading(empty, [], [], [])
+        return joined(readings)
+
+
+def joined(readings: Sequence[Reading]) -> Reading:
+    """One reading after the other, as one."""
+    views = readings[0].features
+    return Reading(
+        {view: concat([reading.features[view] for reading in readings]) for view in views},
+        [text for reading in readings for text in reading.smiles],
+        [code for reading in readings for code in reading.codes],
+        [reason for reading in readings for reason in reading.reasons],
+    )
+
+
+def here(
+    chunks: Iterable[list[str]], options: dict[str, Any]
+) -> Iterator[tuple[list[str], bytes, dict[int, Rejected]]]:
+    """The pool's work in this process, without a bulkhead."""
+    for texts in chunks:
+        with rdBase.BlockLogs():
+            answer = job(texts, options, lambda place: None)
+        yield texts, answer, {}
+
+
+def read(
+    texts: Sequence[str],
+    views: Sequence[str],
+    standard: Standard | None = None,
+    limits: Limits | None = None,
+) -> Reading:
+    """Read `texts` once; the workers end with the call."""
+    with Reader(standard, limits) as reader:
+        return reader.read(texts, views)
+
+
+if __name__ == "__main__":
+    RDLogger.DisableLog("rdApp.*")
+    serve(job)
