@@ -4,14 +4,12 @@ A folder is `card.json` beside the files it names with their SHA-256. It is made
 disk and renamed, so a reader meets either the old folder or the new one.
 """
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from tetramer.errors import DiskError, UserError
+from tetramer.datasets.writing import disk_errors, sync_folder
+from tetramer.errors import UserError
 
 Card = dict[str, Any]
 Files = dict[str, bytes]
@@ -30,33 +29,6 @@ MIGRATIONS: list[Callable[[Card], Card]] = []
 FORMAT = 1 + len(MIGRATIONS)
 CARD = "card.json"
 LARGEST_FILE = 4 << 30
-
-
-@contextmanager
-def disk_errors(path: Path, need: int = 0) -> Iterator[None]:
-    """Turn a full, read-only or forbidden disk into a DiskError that says where and how much."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(existing(path)).free
-            raise DiskError(
-                f"The disk is full: {path} needs {need / 1e6:.1f} MB more and {free / 1e6:.1f} MB are free. "
-                "Nothing was overwritten; free some space and run the same command again."
-            ) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise DiskError(
-                f"{path} cannot be written: {os.strerror(error.errno)}. Choose another folder with --output."
-            ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EIO):
-            raise DiskError(f"{path} cannot be written: {os.strerror(error.errno)}.") from error
-        raise
-
-
-def existing(path: Path) -> Path:
-    """The nearest folder above `path` that exists."""
-    path = path.absolute()
-    return path if path.is_dir() else existing(path.parent)
 
 
 def digest(data: bytes) -> str:
@@ -69,15 +41,10 @@ def config_hash(value: object) -> str:
     return digest(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
 
-def sync(path: Path) -> None:
-    """Ask the system to put a file or folder on the disk; folders cannot be synced on Windows."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def sync_file(path: Path) -> None:
+    """Ask the system to put a file on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_folder(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
@@ -94,9 +61,9 @@ def write_folder(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
                 place = made / PurePosixPath(name)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(data)
-                sync(place)
+                sync_file(place)
             for folder in sorted({place.parent for place in made.rglob("*")} | {made}, reverse=True):
-                sync(folder)
+                sync_folder(folder)
             swap(made, path)
         finally:
             shutil.rmtree(made, ignore_errors=True)
@@ -109,7 +76,7 @@ def swap(made: Path, path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
     made.rename(path)
-    sync(path.parent)
+    sync_folder(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

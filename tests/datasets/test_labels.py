@@ -140,6 +140,15 @@ def test_a_column_of_names_is_no_target():
         read(*(f"CHEMBL{i}" for i in range(30)))
 
 
+def test_classes_recur_and_a_small_table_is_given_the_benefit_of_the_doubt():
+    assert len(read(*(f"c{i % 10}" for i in range(20))).classes[0]) == 10
+    assert len(read(*(f"c{i}" for i in range(19))).classes[0]) == 19
+    with pytest.raises(UserError, match="11 different texts"):
+        read(*(f"c{i % 11}" for i in range(20)))
+    with pytest.raises(UserError, match="101 different texts"):
+        read(*(f"c{i % 101}" for i in range(1000)))
+
+
 def test_targets_must_be_there_and_different():
     with pytest.raises(UserError, match=r"no column 'Y'. Did you mean 'y'"):
         labels(table_of("1"), ["Y"])
@@ -237,7 +246,9 @@ def test_a_weight_is_finite_and_not_negative(cells, message):
         weights(table_of(*cells), "y")
 
 
-@pytest.mark.parametrize(("unit", "value"), [("pM", 1e6), ("nM", 1e3), ("uM", 1), ("µM", 1), ("mM", 1e-3), ("M", 1e-6)])
+@pytest.mark.parametrize(
+    ("unit", "value"), [("pM", 1e6), ("nM", 1e3), ("uM", 1), ("µM", 1), ("μM", 1), ("mM", 1e-3), ("M", 1e-6)]
+)
 def test_one_micromolar_is_a_pic50_of_six_in_every_unit(unit, value):
     assert to_pic50(made([value]), unit).values.item() == pytest.approx(6, abs=1e-12)
 
@@ -265,6 +276,10 @@ def test_pic50_is_minus_the_logarithm_of_mol_per_litre(value, unit):
 def test_a_logarithm_needs_positive_labels(change):
     with pytest.raises(UserError, match=re.escape("labels of 0 or less (row 1: 0, row 3: -2.5)")):
         change(made([0, 1, -2.5, np.nan]))
+    with pytest.raises(UserError, match=r"\(row 1: 0, .* row 5: 0\)"):
+        change(made([0] * 5))
+    with pytest.raises(UserError, match="row 5: 0 and 1 more"):
+        change(made([0] * 6))
     with pytest.raises(UserError, match="holds classes such as 'a'"):
         change(made([0, 1], classes=(("a", "b"),)))
 

@@ -67,7 +67,9 @@ Molecule = tuple[np.ndarray, list[tuple[int, int, list[int]]]]
 
 def molecule(rng: np.random.Generator, count: int, bonds: int) -> Molecule:
     """A random graph of few kinds of atoms, so that many surroundings are equal; it may fall apart."""
-    palette = np.array([[rng.choice([1, 6, 7, 8, 119]), *(rng.integers(n) for n in list(ATOM.values())[1:])] for _ in range(2)])
+    palette = np.array(
+        [[rng.choice([1, 6, 7, 8, 119]), *(rng.integers(n) for n in list(ATOM.values())[1:])] for _ in range(2)]
+    )
     pairs = [(u, v) for v in range(count) for u in range(v)]
     chosen = sorted(rng.permutation(len(pairs))[:bonds])
     kinds = [[int(rng.integers(n)) for n in BOND.values()] for _ in range(2)]

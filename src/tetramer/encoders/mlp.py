@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from tetramer.encoders.base import Encoder, Encoding
+from tetramer.errors import UserError
 from tetramer.layers.mlp import mlp
 from tetramer.layers.quantiles import fit_quantiles, to_normal
 from tetramer.views.base import Batch, Features
-from tetramer.views.fingerprint import NAMES, FingerprintBatch, FingerprintFeatures
-
-BITS = 2048
+from tetramer.views.fingerprint import BITS, NAMES, FingerprintBatch, FingerprintFeatures
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,13 @@ class MLPConfig:
     dropout: float = 0.1
     descriptors: bool = True  # beside the counts
     quantiles: int = 101  # points that describe the distribution of a descriptor
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 1 or self.quantiles < 2 or not 0 <= self.dropout < 1:
+            raise UserError(
+                "A fingerprint network needs widths ≥ 1, quantiles ≥ 2 and dropout in [0, 1); "
+                f"got {self.widths}, {self.quantiles} and {self.dropout}."
+            )
 
 
 class MLP(Encoder):

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from tetramer.encoders.base import Encoder, Encoding
+from tetramer.errors import UserError, pick
 from tetramer.layers.environments import environments
 from tetramer.layers.pooling import mean_by_owner, pna_by_owner, softmax_by_owner, sum_by_owner
 from tetramer.layers.ragged import Lists, gather_sum, rounded
 from tetramer.views.base import Batch
 from tetramer.views.graph import ATOM, BOND, VOCABULARY, GraphBatch
+
+Aggregation = Literal["sum", "mean", "pna"]
+Readout = Literal["sum", "mean", "norm", "attention"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,18 @@ class MPNNConfig:
 
     width: int = 300
     depth: int = 3  # how many bonds away an atom can see
-    aggregation: Literal["sum", "mean", "pna"] = "sum"  # of messages that meet at an atom
-    readout: Literal["sum", "mean", "norm", "attention"] = "norm"  # of atoms; "norm" is the sum / 100
+    aggregation: Aggregation = "sum"  # of messages that meet at an atom
+    readout: Readout = "norm"  # of atoms; "norm" is the sum / 100
     dropout: float = 0.0  # of atom vectors
+
+    def __post_init__(self) -> None:
+        pick(dict.fromkeys(get_args(Aggregation)), self.aggregation, "aggregation")
+        pick(dict.fromkeys(get_args(Readout)), self.readout, "readout")
+        if self.width < 1 or self.depth < 1 or not 0 <= self.dropout < 1:
+            raise UserError(
+                "A graph network needs width ≥ 1, depth ≥ 1 and dropout in [0, 1); "
+                f"got {self.width}, {self.depth} and {self.dropout}."
+            )
 
 
 class MPNN(Encoder):
@@ -53,7 +66,7 @@ class MPNN(Encoder):
         atom, bond = sum(self.atom_sizes), sum(self.bond_sizes)
         arriving = config.width * (12 if config.aggregation == "pna" else 1)
         self.edge = nn.Linear(atom + bond, config.width, bias=False)  # W_i
-        self.message = nn.Linear(arriving, config.width, bias=False)  # W_h
+        self.message = nn.Linear(arriving, config.width, bias=False) if config.depth > 1 else None  # W_h
         self.atom = nn.Linear(atom + arriving, config.width)  # W_o
         self.score = nn.Linear(config.width, 1) if config.readout == "attention" else None
         self.dropout = nn.Dropout(config.dropout)
@@ -70,6 +83,7 @@ class MPNN(Encoder):
         first = self.edge(_one_hot(pairs, self.atom_sizes + self.bond_sizes, dtype))  # (U, D)
         h = first.relu()
         for step in steps:
+            assert self.message is not None
             h = (gather_sum(first, step.own) + self.receive(h, step.incoming, self.message.weight)).relu_()  # (U', D)
 
         x = _one_hot(atoms.index_select(0, env.atoms), self.atom_sizes, dtype)

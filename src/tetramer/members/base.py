@@ -7,7 +7,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from tetramer.checkpoint import Files
+from tetramer.objectives.statistics import element_reference
 from tetramer.training import Data
+from tetramer.views import fingerprint, graph
 from tetramer.views.base import Features
 
 REGRESSION, BINARY, MULTICLASS = "regression", "binary", "multiclass"
@@ -68,8 +70,6 @@ def usable(features: dict[str, Features], views: Sequence[str], rows: np.ndarray
 
 def atom_counts(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
     """(n, 119) float64 atoms of each element, hydrogens included, from whichever view is there."""
-    from tetramer.views import fingerprint, graph
-
     if "fingerprint" in features:
         columns = features["fingerprint"]
         assert isinstance(columns, fingerprint.FingerprintFeatures)
@@ -86,14 +86,9 @@ class Reference:
     weights: np.ndarray  # (119, T) units of the target per atom
 
     @classmethod
-    def fit(cls, counts: np.ndarray, values: np.ndarray, weight: np.ndarray) -> Self:
-        """counts: (n, 119)   values: (n, T), NaN where unknown   weight: (n,)."""
-        solved = np.zeros((counts.shape[1], values.shape[1]))
-        for target in range(values.shape[1]):
-            known = np.isfinite(values[:, target])
-            root = np.sqrt(weight[known])[:, None]
-            solved[:, target] = np.linalg.lstsq(counts[known] * root, values[known, target] * root[:, 0], rcond=1e-8)[0]
-        return cls(solved)
+    def fit(cls, counts: np.ndarray, values: np.ndarray) -> Self:
+        """counts: (n, 119)   values: (n, T), NaN where unknown."""
+        return cls(element_reference(values, counts))
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
         """(n, 119) → (n, T)."""

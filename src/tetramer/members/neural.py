@@ -48,13 +48,8 @@ def build(config: NeuralConfig, problem: Problem, seed: int) -> Supervised:
     kind = ENCODERS[config.encoder]
     try:
         encoder = kind(kind.Config(**config.encoder_config))
-        head = SupervisedConfig(
-            task=problem.task,
-            targets=len(problem.targets),
-            classes=problem.outputs,
-            extensive=problem.extensive,
-            **config.head,
-        )
+        shape = {"task": problem.task, "targets": len(problem.targets), "classes": problem.outputs}
+        head = SupervisedConfig(**{**config.head, **shape})
     except TypeError as error:
         raise UserError(f"A setting of the network is not known: {error}.") from error
     return Supervised(encoder, head)

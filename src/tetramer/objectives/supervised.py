@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -10,23 +10,34 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tetramer.encoders.base import Encoder
+from tetramer.errors import UserError, pick
 from tetramer.layers.composition import ELEMENTS, composition
 from tetramer.layers.mlp import mlp
 from tetramer.objectives.base import Loss, Sample
 from tetramer.objectives.statistics import class_weights, element_reference, moments
 from tetramer.views.base import Batch
 
+Task = Literal["regression", "binary", "multiclass"]
+Distance = Literal["mse", "mae", "huber"]
+
 
 @dataclass(frozen=True)
 class SupervisedConfig:
-    task: Literal["regression", "binary", "multiclass"] = "regression"
+    task: Task = "regression"
     targets: int = 1
     classes: int = 1  # of the target that has most of them; 1 unless multiclass
-    loss: Literal["mse", "mae", "huber"] = "mse"  # of a regression, in units of the standard deviation
+    loss: Distance = "mse"  # of a regression, in units of the standard deviation
     widths: tuple[int, ...] = (300,)  # hidden layers of the head
     dropout: float = 0.0  # in the head
     extensive: bool = False  # learn what is left after a sum over the elements of the molecule
     class_balance: bool = False  # weigh every class of a target equally
+
+    def __post_init__(self) -> None:
+        pick(dict.fromkeys(get_args(Task)), self.task, "task")
+        pick(dict.fromkeys(get_args(Distance)), self.loss, "loss")
+        if not 0 <= self.dropout < 1 or min(self.widths, default=1) < 1:
+            raise UserError(f"A head needs widths ≥ 1 and dropout in [0, 1); got {self.widths} and {self.dropout}.")
+        assert (self.classes > 1) == (self.task == "multiclass"), "K is 1 unless multiclass"
 
 
 class Supervised(nn.Module):
@@ -44,7 +55,6 @@ class Supervised(nn.Module):
 
     def __init__(self, encoder: Encoder, config: SupervisedConfig) -> None:
         super().__init__()
-        assert (config.classes > 1) == (config.task == "multiclass"), "K is 1 unless multiclass"
         self.encoder, self.config, self.views = encoder, config, encoder.views
         self.head = mlp(encoder.width, config.widths, config.targets * config.classes, config.dropout)
         targets, kinds = config.targets, max(2, config.classes)

@@ -1,0 +1,222 @@
+"""SMILES + model → predictions or embeddings, row for row. Who has read this has read the toolkit once.
+
+text ──Reader──▶ Reading (features, one code a row) ──members──▶ (G, n, T, K) ──blend──▶ (n, T, K) ──▶ Arrow table
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from tetramer.checkpoint import Card, Files, pack, read_folder, unpack, write_folder
+from tetramer.errors import UserError
+from tetramer.members import BINARY, MULTICLASS, REGRESSION, Neural, Problem
+from tetramer.members.blend import combine, spread
+from tetramer.members.intervals import Intervals
+from tetramer.members.work import Fitted
+from tetramer.molecules import Standard
+from tetramer.views import VIEWS, Reading
+from tetramer.views.base import Features
+
+LEVEL = 0.9  # nominal coverage of an interval
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of n molecules; NaN in the rows that have no answer."""
+
+    values: np.ndarray  # (n, T, K)
+    low: np.ndarray | None = None  # (n, T) lower ends of the intervals of a regression
+    high: np.ndarray | None = None  # (n, T)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: members, the weights of their blend, and what calibrates the intervals."""
+
+    card: Card  # everything about it that is not a number of the fit: columns, units, versions, metrics
+    problem: Problem
+    standard: Standard
+    members: dict[str, Fitted]  # by name; a member's group is its name up to the last dot
+    weights: np.ndarray  # (T, G)
+    intervals: list[Intervals | None] = field(default_factory=list)  # one a target; empty for classes
+
+    @property
+    def groups(self) -> dict[str, list[Fitted]]:
+        """Members of one name, fitted on different rows or from different seeds: they answer by their mean."""
+        out: dict[str, list[Fitted]] = {}
+        for name, member in self.members.items():
+            out.setdefault(name.rpartition(".")[0], []).append(member)
+        return out
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What has to be featurised before `predict`."""
+        return tuple(view for view in VIEWS if any(view in fitted.member.views for fitted in self.members.values()))
+
+    def told(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """What every group says of the molecules `rows` (n,): (G, n, T, K)."""
+        answers = [np.mean([one.predict(features, rows) for one in group], axis=0) for group in self.groups.values()]
+        return np.stack(answers)
+
+    def predict(self, features: dict[str, Features], rows: np.ndarray, level: float = LEVEL) -> Answer:
+        """The blend's answer for the molecules `rows` (n,), with intervals at `level` for a regression."""
+        told = self.told(features, rows)
+        values = combine(self.weights, told)
+        if self.problem.task != REGRESSION:
+            return Answer(values)
+        width = spread(told)
+        low, high = np.full(values.shape[:2], np.nan), np.full(values.shape[:2], np.nan)
+        for target, interval in enumerate(self.intervals):
+            if interval is not None:
+                low[:, target], high[:, target] = interval(values[:, target, 0], width[:, target], level)
+        return Answer(values, low, high)
+
+    def embed(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """(n, D) float32, the encoder's vector of each molecule. UserError if no member is a network."""
+        networks = [fitted.member for fitted in self.members.values() if isinstance(fitted.member, Neural)]
+        if not networks:
+            raise UserError("This model has no network, so it has no embedding. Use --view fingerprint instead.")
+        return np.concatenate([network.embed(features, rows) for network in networks[:1]], axis=1).astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """Write the model folder, whole or not at all."""
+        files: Files = {}
+        for name, fitted in self.members.items():
+            card, parts = fitted.state()
+            files |= {f"members/{name}/{part}": data for part, data in parts.items()}
+            files[f"members/{name}/card.json"] = json.dumps(card, indent=1).encode()
+        arrays = {"weights": self.weights}
+        for target, interval in enumerate(self.intervals):
+            if interval is not None:
+                arrays |= {
+                    f"interval.{target}.residuals": interval.residuals,
+                    f"interval.{target}.spread": interval.spread,
+                    f"interval.{target}.floor": np.array([interval.floor]),
+                }
+        files["blend.safetensors"] = pack(arrays)
+        card = {"problem": asdict(self.problem), "standard": asdict(self.standard), "members": list(self.members)}
+        write_folder(path, self.card | card, files)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The model of a folder. UserError if it is none, or was altered or cut short."""
+        card, files = read_folder(path)
+        if "members" not in card or "problem" not in card:
+            raise UserError(f"{path} is not a model folder: its card names no members.")
+        problem = Problem.from_card(card["problem"])
+        members = {}
+        for name in card["members"]:
+            prefix = f"members/{name}/"
+            parts = {place.removeprefix(prefix): data for place, data in files.items() if place.startswith(prefix)}
+            members[name] = Fitted.from_state(json.loads(parts["card.json"]), parts, problem)
+        arrays = unpack(files["blend.safetensors"], "blend.safetensors")
+        intervals = [interval_from(arrays, target) for target in range(len(problem.targets))]
+        if problem.task != REGRESSION:
+            intervals = []
+        return cls(card, problem, Standard(**card["standard"]), members, arrays["weights"], intervals)
+
+
+def load(path: str | Path) -> Model:
+    """A model folder that `tetramer train` or `Regressor.save` wrote."""
+    return Model.load(Path(path))
+
+
+def interval_from(arrays: dict[str, np.ndarray], target: int) -> Intervals | None:
+    """The calibration of one target, if it has any."""
+    prefix = f"interval.{target}."
+    if f"{prefix}floor" not in arrays:
+        return None
+    return Intervals(arrays[f"{prefix}residuals"], arrays[f"{prefix}spread"], float(arrays[f"{prefix}floor"][0]))
+
+
+def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> dict[str, pa.Array]:
+    """Output columns for every row of a reading, in order; cells of refused rows are null.
+
+    Regression: T_pred, T_lo, T_hi. Binary: T_pred, the probability of the larger label. Multi-class: T_pred, the
+    likeliest class, and T_prob_CLASS. Then status and reason.
+    """
+    answer = model.predict(reading.features, np.arange(len(reading)), level)
+    columns: dict[str, pa.Array] = {}
+    for target, name in enumerate(model.problem.targets):
+        values = answer.values[:, target]  # (n, K)
+        if model.problem.task == MULTICLASS:
+            classes = model.problem.classes[target]
+            known = np.isfinite(values).all(axis=1)
+            best = np.where(known, np.nan_to_num(values[:, : len(classes)]).argmax(axis=1), 0)
+            columns[f"{name}_pred"] = pa.array([classes[k] if ok else None for k, ok in zip(best, known, strict=True)])
+            columns |= {f"{name}_prob_{text}": numbers(values[:, k]) for k, text in enumerate(classes)}
+            continue
+        columns[f"{name}_pred"] = numbers(values[:, 0])
+        if answer.low is not None and answer.high is not None:
+            columns[f"{name}_lo"], columns[f"{name}_hi"] = numbers(answer.low[:, target]), numbers(answer.high[:, target])
+    return columns | status_columns(reading)
+
+
+def numbers(values: np.ndarray) -> pa.Array:
+    """(n,) float64 with NaN → Arrow with nulls."""
+    return pa.array(values, from_pandas=True)
+
+
+def status_columns(reading: Reading) -> dict[str, pa.Array]:
+    """`status` and `reason` of every row."""
+    return {"status": pa.array(reading.codes, pa.string()), "reason": pa.array(reading.reasons, pa.string())}
+
+
+def vectors(model: Model | None, reading: Reading, view: str = "fingerprint") -> np.ndarray:
+    """(n, D) float32 embeddings of a reading; without a model, the view itself. NaN in rows that were refused."""
+    rows = np.arange(len(reading))
+    if model is not None:
+        return model.embed(reading.features, rows)
+    if view != "fingerprint":
+        raise UserError(f"Without a model only the fingerprint view gives a vector; {view!r} needs --model.")
+    features = reading.features["fingerprint"]
+    out = np.log1p(VIEWS["fingerprint"].collate(features, rows).counts)
+    out[features.ok == 0] = np.nan
+    return np.asarray(out)
+
+
+def embedding_columns(model: Model | None, reading: Reading, flat: bool) -> dict[str, pa.Array]:
+    """`embedding` as a fixed-size list, or (flat) as e0, e1, …; then status and reason. Refused rows are null."""
+    told = vectors(model, reading)
+    known = np.isfinite(told).all(axis=1)
+    if flat:
+        columns = {f"e{k}": numbers(told[:, k].astype(np.float64)) for k in range(told.shape[1])}
+    else:
+        cells = pa.array(np.nan_to_num(told).reshape(-1), pa.float32())
+        columns = {"embedding": pa.FixedSizeListArray.from_arrays(cells, told.shape[1], mask=pa.array(~known))}
+    return columns | status_columns(reading)
+
+
+def embedding_views(model: Model | None) -> tuple[str, ...]:
+    """What has to be featurised for an embedding."""
+    return model.views if model is not None else ("fingerprint",)
+
+
+def batches(readings: Iterator[Reading], model: Model, level: float = LEVEL) -> Iterator[dict[str, pa.Array]]:
+    """Readings → output columns, one by one."""
+    for reading in readings:
+        yield prediction_columns(model, reading, level)
+
+
+def probabilities(answer: Answer, problem: Problem, target: int = 0) -> np.ndarray:
+    """(n, classes) probabilities of one target, also for a binary task."""
+    values = answer.values[:, target]
+    if problem.task == BINARY:
+        return np.concatenate([1 - values, values], axis=1)
+    return np.asarray(values[:, : len(problem.classes[target])])
+
+
+def describe(names: Sequence[str]) -> str:
+    """Names as a sentence part: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
+
+
+def settings_of(model: Model) -> dict[str, Any]:
+    """The part of the card that a person may want to see."""
+    hidden = {"files", "problem", "standard"}
+    return {name: value for name, value in model.card.items() if name not in hidden}

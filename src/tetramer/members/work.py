@@ -1,0 +1,320 @@
+"""The pieces of a model, fitted one by one: a plan on the disk, workers that take pieces, answers that survive a kill.
+
+A piece is one member fitted on one set of rows. Its folder appears whole when it is done, so a run that is killed and
+started again fits only what is missing, and a network goes on from its last checkpoint.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from tetramer.checkpoint import config_hash, pack, read_card, read_folder, unpack, write_folder
+from tetramer.errors import DiskError, Stopped, UserError, pick
+from tetramer.members import MEMBERS, Kernels, Neural, Trees
+from tetramer.members.base import Problem, Reference, atom_counts
+from tetramer.members.kernels import KernelConfig
+from tetramer.members.neural import NeuralConfig
+from tetramer.members.neural import train as train_network
+from tetramer.members.trees import TreesConfig
+from tetramer.training import Data, Interrupt, Row
+from tetramer.views import VIEWS, store
+from tetramer.views.base import Features
+
+GRACE = 10.0  # seconds a worker gets to save before it is killed
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One member to fit: `group` in the blend, `fold` left out (None: fitted on all training rows)."""
+
+    name: str
+    group: str
+    kind: str
+    config: dict[str, Any]
+    fold: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A member and, for an extensive target, the fit on atom counts that it adds its answer to."""
+
+    member: Trees | Kernels | Neural
+    reference: Reference | None = None
+
+    def predict(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """(n, T, K) float64; NaN where a view of the row could not be made."""
+        told = self.member.predict(features, rows)
+        if self.reference is not None:
+            told = told + self.reference(atom_counts(features, rows))[:, :, None]
+        return told
+
+    def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Card and files of the member, with the reference beside them."""
+        card, files = self.member.state()
+        if self.reference is not None:
+            files["reference.safetensors"] = pack({"weights": self.reference.weights})
+        return {"kind": self.member.KIND, "member": card}, files
+
+    @classmethod
+    def from_state(cls, card: dict[str, Any], files: dict[str, bytes], problem: Problem) -> Self:
+        """What `state` wrote down. UserError if a part is missing."""
+        try:
+            member = pick(MEMBERS, card["kind"], "kind of member").from_state(card["member"], files, problem)
+            held = files.get("reference.safetensors")
+            return cls(member, Reference(unpack(held, "reference")["weights"]) if held else None)
+        except (KeyError, TypeError) as error:
+            raise UserError(f"A member of the model is not whole: {error}. Train again.") from error
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be fitted, on which rows of which data."""
+
+    problem: Problem
+    pieces: tuple[Piece, ...]
+    data: Data
+    fold: np.ndarray  # (n,) int64; the fold of a training row, -1 for a row that is not fitted on
+    valid: np.ndarray  # (n,) bool; rows that choose a network's weights and calibrate, when there are no folds
+
+    def rows(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
+        """Rows the piece is fitted on, and rows it answers for afterwards."""
+        if piece.fold is None:
+            return np.flatnonzero(self.fold >= 0), np.flatnonzero(self.valid)
+        return np.flatnonzero((self.fold >= 0) & (self.fold != piece.fold)), np.flatnonzero(self.fold == piece.fold)
+
+    def save(self, folder: Path) -> None:
+        """Write plan and features; pieces of another plan that lie there are of no use and go."""
+        assert self.data.values is not None and self.data.censor is not None and self.data.weight is not None  # noqa: PT018
+        arrays = {
+            "values": self.data.values,
+            "censor": self.data.censor,
+            "weight": self.data.weight,
+            "fold": self.fold,
+            "valid": self.valid,
+        }
+        card = {"problem": asdict(self.problem), "pieces": [asdict(piece) for piece in self.pieces]}
+        write_folder(folder / "plan", card, {"data.safetensors": pack(arrays)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The plan as saved; features are mapped from the disk."""
+        card, files = read_folder(folder / "plan")
+        arrays = unpack(files["data.safetensors"], "plan")
+        views = {view: store.get(folder / "features", view, module.FEATURES) for view, module in VIEWS.items()}
+        features = {view: held.features() for view, held in views.items() if held is not None}
+        data = Data(features, arrays["values"], arrays["censor"], arrays["weight"])
+        pieces = tuple(Piece(**piece) for piece in card["pieces"])
+        return cls(Problem.from_card(card["problem"]), pieces, data, arrays["fold"], arrays["valid"])
+
+
+def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None] = lambda row: None) -> None:
+    """Fit one piece and put it at `folder/pieces/NAME`, with its answers for the rows it had not seen."""
+    rows, held = plan.rows(piece)
+    data, reference = plan.data, None
+    if plan.problem.extensive:
+        assert data.values is not None
+        counts = atom_counts(data.features, np.arange(len(data.values)))
+        reference = Reference.fit(counts[rows], data.values[rows])
+        data = Data(data.features, data.values - reference(counts), data.censor, data.weight)
+    member: Trees | Kernels | Neural
+    if piece.kind == "trees":
+        member = Trees.fit(TreesConfig(**piece.config), plan.problem, data, rows, piece.seed)
+    elif piece.kind == "kernels":
+        member = Kernels.fit(KernelConfig(**piece.config), plan.problem, data, rows, piece.seed)
+    else:
+        training = piece.config["training"] | {"seed": piece.seed}
+        config = NeuralConfig.from_card(piece.config | {"training": training})
+        chooses = held if piece.fold is None and len(held) else None
+        member = train_network(config, plan.problem, data, rows, chooses, folder / "running" / piece.name, log)
+    fitted = Fitted(member, reference)
+    card, files = fitted.state()
+    files["held.safetensors"] = pack({"rows": held, "told": fitted.predict(data.features, held)})
+    (folder / "pieces").mkdir(parents=True, exist_ok=True)
+    write_folder(folder / "pieces" / piece.name, card | {"key": key(piece)}, files)
+
+
+def key(piece: Piece) -> str:
+    """A hash of what the piece is, kept in its folder."""
+    return config_hash(asdict(piece))
+
+
+def is_done(folder: Path, piece: Piece) -> bool:
+    """Whether the piece's folder is there and of this plan."""
+    try:
+        return bool(read_card(folder / "pieces" / piece.name).get("key") == key(piece))
+    except UserError:
+        return False
+
+
+def load_piece(folder: Path, plan: Plan, piece: Piece) -> tuple[Fitted, np.ndarray, np.ndarray]:
+    """The fitted piece, the rows it had not seen (m,), and its answers for them (m, T, K)."""
+    card, files = read_folder(folder / "pieces" / piece.name)
+    held = unpack(files["held.safetensors"], "held")
+    return Fitted.from_state(card, files, plan.problem), held["rows"], held["told"]
+
+
+Progress = Callable[[str, float], None]  # name of a piece, share of it that is done
+
+
+def run(folder: Path, plan: Plan, workers: int, progress: Progress = lambda name, share: None) -> None:
+    """Fit what is missing, the slow pieces first, in `workers` processes (1: in this one)."""
+    missing = [piece for piece in plan.pieces if not is_done(folder, piece)]
+    for piece in plan.pieces:
+        if piece not in missing:
+            progress(piece.name, 1.0)
+    missing.sort(key=lambda piece: {"neural": 0, "trees": 1, "kernels": 2}[piece.kind])
+    if workers < 2 or len(missing) < 2:
+        for piece in missing:
+            fit_piece(folder, plan, piece, reporter(piece.name, progress))
+            progress(piece.name, 1.0)
+        return
+    Crew(folder, missing, min(workers, len(missing)), progress).work()
+
+
+def reporter(name: str, progress: Progress) -> Callable[[Row], None]:
+    """Log rows of a network → its share of the steps, at most a few times a second."""
+    last = [0.0]
+
+    def log(row: Row) -> None:
+        if monotonic() - last[0] > 0.3:
+            last[0] = monotonic()
+            progress(name, min(0.99, row["step"] / row["steps"]))  # 1 means that the piece is on the disk
+
+    return log
+
+
+class Crew:
+    """Worker processes that take pieces from a common list."""
+
+    def __init__(self, folder: Path, missing: Sequence[Piece], workers: int, progress: Progress):
+        self.folder, self.progress = folder, progress
+        self.todo = [piece.name for piece in missing]
+        self.inbox: queue.SimpleQueue[tuple[int, dict[str, Any] | None]] = queue.SimpleQueue()
+        self.processes = [self.start(number) for number in range(workers)]
+
+    def start(self, number: int) -> "subprocess.Popen[str]":
+        """One worker, and a thread that passes on what it says."""
+        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+        process = subprocess.Popen(  # noqa: S603 (our own interpreter)
+            [sys.executable, "-m", "tetramer.members.work", str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, **threads},
+            **({"process_group": 0} if os.name == "posix" else {}),  # a Ctrl-C is the parent's to handle
+        )
+
+        def listen() -> None:
+            assert process.stdout is not None
+            for line in process.stdout:
+                self.inbox.put((number, json.loads(line)))
+            self.inbox.put((number, None))
+
+        threading.Thread(target=listen, daemon=True).start()
+        return process
+
+    def give(self, number: int) -> None:
+        """The next piece to a worker; no more pieces end it."""
+        stdin = self.processes[number].stdin
+        assert stdin is not None
+        try:
+            if self.todo:
+                stdin.write(self.todo.pop(0) + "\n")
+                stdin.flush()
+            else:
+                stdin.close()
+        except OSError:
+            pass  # the worker has died; its thread says so
+
+    def work(self) -> None:
+        """Until every piece is done. Raises what stopped a worker, after all have ended."""
+        running = set(range(len(self.processes)))
+        with Interrupt() as interrupt:
+            try:
+                for number in list(running):
+                    self.give(number)
+                while running:
+                    try:
+                        number, told = self.inbox.get(timeout=0.2)
+                    except queue.Empty:
+                        if interrupt.signal:
+                            raise Stopped(interrupt.signal) from None
+                        continue
+                    if told is None:
+                        running.discard(number)
+                        if self.processes[number].wait() != 0:
+                            raise RuntimeError(f"a worker ended with exit code {self.processes[number].returncode}")
+                    elif "error" in told:
+                        raise (DiskError if told["disk"] else UserError)(told["error"])
+                    else:
+                        self.progress(told["piece"], told["share"])
+                        if told["share"] == 1.0:
+                            self.give(number)
+            finally:
+                self.end()
+
+    def end(self) -> None:
+        """Ask all workers to save and stop, then kill what is left."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        until = monotonic() + GRACE
+        for process in self.processes:
+            try:
+                process.wait(max(0.1, until - monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def main(folder: Path) -> int:
+    """A worker's life: fit the pieces named on standard input, one a line, until it ends."""
+    torch.set_num_threads(1)
+    plan = Plan.load(folder)
+    pieces = {piece.name: piece for piece in plan.pieces}
+    names: queue.SimpleQueue[str] = queue.SimpleQueue()
+    busy = threading.Event()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            names.put(line.strip())
+        names.put("")
+        if busy.is_set():
+            os._exit(1)  # the parent is gone; what is done is on the disk
+
+    threading.Thread(target=listen, daemon=True).start()
+    while name := names.get():
+        busy.set()
+        try:
+            fit_piece(folder, plan, pieces[name], reporter(name, say))
+        except Stopped as stopped:
+            return 128 + stopped.signal
+        except UserError as error:
+            print(json.dumps({"error": str(error), "disk": isinstance(error, DiskError)}), flush=True)
+            return error.exit_code
+        busy.clear()
+        say(name, 1.0)
+    return 0
+
+
+def say(name: str, share: float) -> None:
+    """One line of progress to the parent."""
+    print(json.dumps({"piece": name, "share": share}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,400 @@
+"""From measurements to a model: read, split, plan, fit, blend, calibrate, score. The work behind `tetramer train`."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tetramer import __version__
+from tetramer.checkpoint import config_hash
+from tetramer.datasets import splits, writing
+from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
+from tetramer.datasets.splits import Split
+from tetramer.errors import UserError
+from tetramer.inference import LEVEL, Model
+from tetramer.members import REGRESSION, Problem
+from tetramer.members.base import atom_counts
+from tetramer.members.blend import combine, fit_weights, spread
+from tetramer.members.intervals import Intervals
+from tetramer.members.work import Fitted, Piece, Plan, Progress, load_piece, run
+from tetramer.metrics import METRICS, Score, evaluate_all
+from tetramer.molecules import Limits, Standard
+from tetramer.objectives.statistics import is_extensive
+from tetramer.recipes import Recipe, resolve
+from tetramer.training import Data, epoch_order
+from tetramer.views import VIEWS, Reader, Reading, store
+from tetramer.views.read import joined
+
+LEAST = 20  # labelled rows
+MANY_TARGETS = 24  # above, members that are fitted target by target are left out of a blend
+CLASSICAL = ("trees", "kernels")
+
+
+@dataclass(frozen=True)
+class Assay:
+    """Structures with what was measured of them; row i of everything is compound i."""
+
+    texts: list[str]
+    labels: Labels
+    weight: np.ndarray  # (n,)
+    task: str
+    why: str  # the sentence that says why it is this task
+    units: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train. `fit_rows` is train or train+valid: whether the validation part is fitted on as well."""
+
+    recipe: str = "auto"
+    overrides: dict[str, str] = field(default_factory=dict)
+    split: str = "none"
+    seed: int = 0
+    seeds: int = 1  # networks per fit
+    fit_rows: str = "train"
+    level: float = LEVEL
+    standard: Standard = field(default_factory=Standard)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.fit_rows not in ("train", "train+valid"):
+            raise UserError(f"fit_rows={self.fit_rows!r} is not known. Choose train or train+valid.")
+        if not 0 < self.level < 1:
+            raise UserError(f"--level {self.level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
+        if self.seeds < 1:
+            raise UserError(f"--seeds {self.seeds}: at least one is needed.")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A model with what is known of it."""
+
+    model: Model
+    assay: Assay
+    reading: Reading
+    split: Split
+    fit_rows: np.ndarray
+    scores: dict[str, dict[str, dict[str, Score]]]  # part ("test", "held-out") → group → metric
+    notes: list[str]
+
+
+def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, task: str = "auto") -> Assay:
+    """Labels as the task wants them; UserError where nothing can be learned."""
+    told = infer_task(labels) if task == "auto" else None
+    kind = told.kind if told else task
+    if kind not in ("regression", "binary", "multiclass"):
+        raise UserError(f"--task {task!r} is not known. Choose auto, regression, binary or multiclass.")
+    why = told.why if told else f"The task was given: {kind}."
+    if kind == REGRESSION and any(labels.classes):
+        named = [name for name, classes in zip(labels.names, labels.classes, strict=True) if classes]
+        raise UserError(f"{named[0]!r} holds text, so it is not a regression target. Leave out --task regression.")
+    check_labels(labels, kind, LEAST)
+    if kind != REGRESSION:
+        labels = as_classes(labels)
+        sizes = [len(classes or ()) for classes in labels.classes]
+        if kind == "binary" and max(sizes) > 2:
+            raise UserError(f"A binary target has two classes; {labels.names[int(np.argmax(sizes))]!r} has {max(sizes)}.")
+    return Assay(list(texts), labels, np.ones(len(texts)) if weight is None else weight, kind, why)
+
+
+def train(
+    assay: Assay,
+    options: Options,
+    parts: Path,
+    given: Split | None = None,
+    progress: Progress = lambda name, share: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Result:
+    """Fit the recipe on the assay. `parts` is a folder for unfinished work, from which a killed run goes on.
+
+    given: parts named by the user, instead of a rule of SPLITS.
+    """
+    recipe = resolve(options.recipe, options.overrides)
+    say(assay.why)
+    with Reader(options.standard, options.limits) as reader:
+        reading = read_into(parts, reader, assay.texts, views_of(recipe), options.standard, progress)
+    known = np.isfinite(assay.labels.values).any(axis=1) & reading.ok
+    refused = len(reading) - int(reading.ok.sum())
+    if refused:
+        say(f"{refused} of {len(reading)} structures cannot be read and are left out.")
+    if known.sum() < LEAST:
+        raise UserError(f"{int(known.sum())} rows have a label and a readable structure; at least {LEAST} are needed.")
+    split = given if given is not None else splits.make(options.split, reading.smiles, options.seed, valid_labels=known)
+    split = only(split, known)
+    plan, notes = make_plan(assay, options, recipe, reading, split)
+    for note in notes:
+        say(note)
+    reuse(parts, plan, say)
+    run(parts, plan, workers_for(plan, options), progress)
+    model, told, held = blend(plan, parts, options)
+    scores = {"held-out": held_out_scores(plan, model, told, held)}
+    if len(split.test):
+        scores["test"] = part_scores(model, plan, split.test)
+    model = replace(model, card=make_card(assay, options, recipe, reading, split, plan, scores, notes))
+    return Result(model, assay, reading, split, np.flatnonzero(plan.fold >= 0), scores, notes)
+
+
+def views_of(recipe: Recipe) -> tuple[str, ...]:
+    """The views a recipe's members look at; the fingerprint view also counts atoms, so it is never missed."""
+    wanted = {"graph" if spec["config"].get("encoder") == "mpnn" else "fingerprint" for spec in recipe.members.values()}
+    return tuple(view for view in VIEWS if view in wanted)
+
+
+def read_into(
+    parts: Path, reader: Reader, texts: list[str], views: Sequence[str], standard: Standard, progress: Progress
+) -> Reading:
+    """Read the structures into `parts`, or take what an earlier run of the same texts left there."""
+    keys = {view: store.key(texts, view, standard) for view in views}
+    folder, note = parts / "features", parts / "features" / "reading.json"
+    told = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    if told.get("keys") != keys:
+        readings, count = [], 0
+        for reading in reader.stream(texts, views, max(1, min(256, len(texts) // 8 + 1))):
+            readings.append(reading)
+            count += len(reading)
+            progress("structures", count / len(texts))
+        whole = joined(readings)
+        told = {"keys": keys, "smiles": whole.smiles, "codes": whole.codes, "reasons": whole.reasons}
+        with writing.disk_errors(parts, 0):
+            shutil.rmtree(folder, ignore_errors=True)
+            for view in views:
+                store.put(folder, view, [whole.features[view]])
+            note.write_text(json.dumps(told), encoding="utf-8")
+    stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
+    features = {view: held.features() for view, held in stores.items() if held is not None}
+    return Reading(features, told["smiles"], told["codes"], told["reasons"])
+
+
+def only(split: Split, known: np.ndarray) -> Split:
+    """The split without rows that have no label or no structure."""
+    kept = {part: getattr(split, part)[known[getattr(split, part)]] for part in ("train", "valid", "test")}
+    return replace(split, **kept)
+
+
+def make_plan(
+    assay: Assay, options: Options, recipe: Recipe, reading: Reading, split: Split
+) -> tuple[Plan, list[str]]:
+    """Which member is fitted on which rows, and what was decided on the way."""
+    notes: list[str] = []
+    values = assay.labels.values
+    rows, valid = split.train, split.valid
+    if options.fit_rows == "train+valid":
+        rows, valid = np.sort(np.concatenate([rows, valid])), np.zeros(0, np.int64)
+    if recipe.folds == 0 and not len(valid):
+        order = epoch_order(options.seed, 4, len(rows))
+        cut = max(LEAST // 4, len(rows) // 10)
+        rows, valid = np.sort(rows[order[cut:]]), np.sort(rows[order[:cut]])
+        notes.append(f"{cut} training rows are kept aside to stop the training and to calibrate.")
+    if len(rows) < LEAST // 2:
+        raise UserError(f"The training part has {len(rows)} rows; at least {LEAST // 2} are needed.")
+    extensive = extensive_targets(assay, reading, rows)
+    if extensive:
+        notes.append("The target grows with the molecule: a fit on atom counts is taken off first, atoms are summed.")
+    classes = tuple(tuple(texts or ()) for texts in assay.labels.classes) if assay.task != REGRESSION else ()
+    problem = Problem(assay.task, assay.labels.names, classes, extensive)
+    fold = np.full(len(values), -1)
+    folds = min(recipe.folds, len(rows))
+    fold[rows] = 0
+    if folds:
+        for number, part in enumerate(splits.kfold(len(rows), folds, options.seed)):
+            fold[rows[part.test]] = number
+    calibrates = np.zeros(len(values), bool)
+    calibrates[valid if not folds else []] = True
+    members, left = chosen_members(recipe, problem)
+    notes += left
+    pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, options, extensive)]
+    data = Data(reading.features, values, assay.labels.censor, assay.weight)
+    return Plan(problem, tuple(pieces), data, fold, calibrates), notes
+
+
+def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> bool:
+    """Whether every target grows with the molecule, by the training rows alone."""
+    if assay.task != REGRESSION:
+        return False
+    counts = atom_counts(reading.features, rows)
+    return is_extensive(assay.labels.values[rows], counts)
+
+
+def chosen_members(recipe: Recipe, problem: Problem) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The recipe's members; with very many targets, only those that learn all of them at once."""
+    members = recipe.members
+    networks = {name: spec for name, spec in members.items() if spec["kind"] not in CLASSICAL}
+    if len(problem.targets) <= MANY_TARGETS or not networks or len(networks) == len(members):
+        return members, []
+    note = f"{len(problem.targets)} targets: the blend holds only {', '.join(networks)}, which learn all at once."
+    return networks, [note]
+
+
+def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, extensive: bool) -> list[Piece]:
+    """One piece a fold; a classical member is fitted once more on all rows and answers by that fit alone."""
+    config, kind = deepcopy(spec["config"]), spec["kind"]
+    if extensive and config.get("encoder") == "mpnn":
+        config["encoder_config"] = {"readout": "sum"} | config["encoder_config"]
+    places: list[int | None] = [*range(folds), *([None] if kind in CLASSICAL or not folds else [])]
+    seeds = options.seeds if kind not in CLASSICAL else 1
+    return [
+        Piece(f"{group}.{'all' if fold is None else fold}-{number}", group, kind, config, fold, 100 * number + (fold or 0))
+        for fold in places
+        for number in range(options.seed, options.seed + seeds)
+    ]
+
+
+def reuse(parts: Path, plan: Plan, say: Callable[[str], None]) -> None:
+    """Keep the pieces of the very same plan, drop those of another one, and write the plan down."""
+    wanted = plan_key(plan)
+    note = parts / "key.txt"
+    found = note.read_text() if note.is_file() else ""
+    if found == wanted:
+        say(f"Going on with the unfinished run in {parts}.")
+        return
+    for name in ("pieces", "running", "plan"):
+        shutil.rmtree(parts / name, ignore_errors=True)
+    with writing.disk_errors(parts, 0):
+        parts.mkdir(parents=True, exist_ok=True)
+        plan.save(parts)
+        note.write_text(wanted)
+
+
+def plan_key(plan: Plan) -> str:
+    """A hash of all that decides the weights."""
+    data = plan.data
+    assert data.values is not None and data.censor is not None and data.weight is not None  # noqa: PT018
+    lists = [np.nan_to_num(data.values, nan=1e300), data.censor, data.weight, plan.fold, plan.valid]
+    told = [asdict(piece) for piece in plan.pieces]
+    return config_hash([asdict(plan.problem), told, [array.tolist() for array in lists], __version__])
+
+
+def workers_for(plan: Plan, options: Options) -> int:
+    """Worker processes: as many as cores and pieces allow; none for a single piece."""
+    return max(1, min(Limits(options.limits.workers).count, len(plan.pieces)))
+
+
+def blend(plan: Plan, parts: Path, options: Options) -> tuple[Model, np.ndarray, np.ndarray]:
+    """The finished pieces as a model, what its groups said of rows they had not seen, and which rows those are.
+
+    → model, told (G, m, T, K), held (m,)
+    """
+    groups = list(dict.fromkeys(piece.group for piece in plan.pieces))
+    folds = any(piece.fold is not None for piece in plan.pieces)
+    held = np.flatnonzero(plan.fold >= 0) if folds else np.flatnonzero(plan.valid)
+    total = np.zeros((len(groups), len(plan.fold), len(plan.problem.targets), plan.problem.outputs))
+    count = np.zeros((len(groups), len(plan.fold), 1, 1))
+    members: dict[str, Fitted] = {}
+    for piece in plan.pieces:
+        fitted, rows, told = load_piece(parts, plan, piece)
+        if not folds or piece.fold is not None:
+            total[groups.index(piece.group), rows] += told
+            count[groups.index(piece.group), rows] += 1
+        if piece.kind not in CLASSICAL or piece.fold is None:
+            members[piece.name] = fitted
+    told = total[:, held] / np.maximum(count[:, held], 1)
+    data = plan.data
+    assert data.values is not None and data.censor is not None  # noqa: PT018
+    weights = fit_weights(told, data.values[held], data.censor[held], plan.problem)
+    intervals: list[Intervals | None] = []
+    if plan.problem.task == REGRESSION:
+        error = combine(weights, told)[:, :, 0] - data.values[held]
+        error[data.censor[held] != 0] = np.nan
+        width = spread(told)
+        intervals = [Intervals.fit(error[:, t], width[:, t]) for t in range(error.shape[1])]
+    return Model({}, plan.problem, options.standard, members, weights, intervals), told, held
+
+
+def held_out_scores(plan: Plan, model: Model, told: np.ndarray, held: np.ndarray) -> dict[str, dict[str, Score]]:
+    """Scores on rows that no scored fit has seen (a blend's weights have)."""
+    return score(plan, model, told, held)
+
+
+def part_scores(model: Model, plan: Plan, rows: np.ndarray) -> dict[str, dict[str, Score]]:
+    """Scores of every group, of the classical ones blended, and of the whole on one part."""
+    return score(plan, model, model.told(plan.data.features, rows), rows)
+
+
+def score(plan: Plan, model: Model, told: np.ndarray, rows: np.ndarray) -> dict[str, dict[str, Score]]:
+    """Group → metric → score. "mean" answers the training rows' mean or class shares whatever the molecule."""
+    data, problem = plan.data, plan.problem
+    assert data.values is not None and data.censor is not None  # noqa: PT018
+    groups = list(dict.fromkeys(piece.group for piece in plan.pieces))
+    answers = {"blend": combine(model.weights, told)} if len(groups) > 1 else {}
+    classical = [g for g, name in enumerate(groups) if kind_of(plan, name) in CLASSICAL]
+    if 1 < len(classical) < len(groups):
+        share = model.weights[:, classical] + 1e-12
+        answers["baseline"] = combine(share / share.sum(axis=1, keepdims=True), told[classical])
+    answers |= dict(zip(groups, told, strict=True))
+    answers["mean"] = np.broadcast_to(mean_answer(plan), told.shape[1:])
+    truth, censor = data.values[rows], data.censor[rows]
+    metrics = [name for name, metric in METRICS.items() if problem.task in metric.tasks]
+    out: dict[str, dict[str, Score]] = {}
+    for name, answer in answers.items():
+        flat = answer if problem.outputs > 1 else answer[:, :, 0]
+        out[name] = {m: evaluate_all(m, truth, flat, problem.targets, censor)[0] for m in metrics}
+    return out
+
+
+def kind_of(plan: Plan, group: str) -> str:
+    """The kind of a group's pieces."""
+    return next(piece.kind for piece in plan.pieces if piece.group == group)
+
+
+def mean_answer(plan: Plan) -> np.ndarray:
+    """(T, K): the training rows' mean, or the share of each class."""
+    values = plan.data.values
+    assert values is not None
+    rows = values[plan.fold >= 0]
+    if plan.problem.outputs == 1:
+        return np.nanmean(rows, axis=0)[:, None]
+    known = np.isfinite(rows).sum(axis=0)
+    return np.stack([(rows == k).sum(axis=0) / known for k in range(plan.problem.outputs)], axis=1)
+
+
+def make_card(
+    assay: Assay,
+    options: Options,
+    recipe: Recipe,
+    reading: Reading,
+    split: Split,
+    plan: Plan,
+    scores: dict[str, dict[str, dict[str, Score]]],
+    notes: list[str],
+) -> dict[str, Any]:
+    """Everything about a model that a stranger wants to know."""
+    codes, counts = np.unique(reading.codes, return_counts=True)
+    return {
+        "kind": "model",
+        "task": assay.task,
+        "why": assay.why,
+        "targets": list(assay.labels.names),
+        "units": list(assay.units),
+        "recipe": options.recipe,
+        "overrides": options.overrides,
+        "members_config": recipe.members,
+        "folds": recipe.folds,
+        "seed": options.seed,
+        "level": options.level,
+        "split": {"name": split.name, "sha256": split.sha256, "sizes": list(split.sizes)},
+        "fit_rows": {"part": options.fit_rows, "count": int((plan.fold >= 0).sum())},
+        "rows": dict(zip(codes.tolist(), counts.tolist(), strict=True)),
+        "metrics": {
+            part: {
+                group: {m: {"value": s.value, "reason": s.reason, "rows": s.rows} for m, s in by.items()}
+                for group, by in groups.items()
+            }
+            for part, groups in scores.items()
+        },
+        "notes": notes,
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the model was made with."""
+    from importlib.metadata import version
+
+    names = ("torch", "rdkit", "numpy", "scikit-learn", "lightgbm", "crepes")
+    return {"tetramer": __version__, "python": sys.version.split()[0]} | {name: version(name) for name in names}

@@ -1,0 +1,242 @@
+"""The scikit-learn face: `Regressor`, `Classifier`, `Embedder`, and `embed` in one line."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
+
+from tetramer.datasets.labels import Labels, infer_task
+from tetramer.errors import UserError
+from tetramer.inference import LEVEL, Answer, Model, embedding_views, load, probabilities, vectors
+from tetramer.members import REGRESSION
+from tetramer.modelling import Assay, Options, assay_of, train
+from tetramer.molecules import Limits
+from tetramer.views import Reader, Reading
+
+
+def texts_of(smiles: Any) -> list[str]:
+    """A list, array, pandas or polars column of SMILES, or one SMILES, as a list; None and NaN become ""."""
+    if isinstance(smiles, str):
+        return [smiles]
+    if hasattr(smiles, "to_list"):
+        smiles = smiles.to_list()
+    out = []
+    for place, text in enumerate(np.asarray(smiles, dtype=object).reshape(-1).tolist()):
+        if text is None or (isinstance(text, float) and np.isnan(text)):
+            text = ""
+        if not isinstance(text, str):
+            raise UserError(f"SMILES number {place + 1} is {text!r}, a {type(text).__name__}; give texts.")
+        out.append(text)
+    return out
+
+
+def array_of(y: Any, rows: int) -> np.ndarray:
+    """Labels as (n, T) objects; UserError if there are not as many as structures."""
+    values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y, dtype=object)
+    values = values.reshape(len(values), -1).astype(object)
+    if len(values) != rows:
+        raise UserError(f"There are {rows} SMILES and {len(values)} labels; give one label (or row of labels) each.")
+    return np.asarray(values)
+
+
+def labels_of(y: Any, rows: int) -> Labels:
+    """Numbers, bounds such as ">10", or classes in Python containers → Labels, by the rules for files."""
+    import pyarrow as pa
+
+    from tetramer.datasets.labels import labels
+    from tetramer.datasets.tables import Table
+
+    values = array_of(y, rows)
+    names = [f"y{k}" if values.shape[1] > 1 else "y" for k in range(values.shape[1])]
+    named = list(getattr(y, "columns", [])) or ([y.name] if isinstance(getattr(y, "name", None), str) else [])
+    if len(named) == len(names):
+        names = [str(name) for name in named]
+    cells = [["" if is_missing(cell) else text_of(cell) for cell in column] for column in values.T]
+    return labels(Table(pa.table(dict(zip(names, cells, strict=True))), "y"), names)
+
+
+def text_of(cell: object) -> str:
+    """A label as a file would hold it: every digit of a number, true and false as words."""
+    return repr(float(cell)) if isinstance(cell, int | float | np.number) and not isinstance(cell, bool) else str(cell)
+
+
+def is_missing(cell: object) -> bool:
+    """None or NaN."""
+    return cell is None or (isinstance(cell, float | np.floating) and bool(np.isnan(cell)))
+
+
+class _Predictor(BaseEstimator):  # type: ignore[misc]
+    """What Regressor and Classifier share."""
+
+    task = "auto"
+
+    def __init__(
+        self,
+        recipe: str = "auto",
+        seed: int = 0,
+        seeds: int = 1,
+        settings: dict[str, Any] | None = None,
+        workers: int | None = None,
+    ):
+        self.recipe = recipe
+        self.seed = seed
+        self.seeds = seeds
+        self.settings = settings
+        self.workers = workers
+
+    def fit(self, X: Any, y: Any, sample_weight: Sequence[float] | None = None) -> Self:
+        """Fit on SMILES (n,) and labels (n,) or (n, T); NaN or None is a label nobody measured.
+
+        Raises UserError where nothing can be learned, with the reason.
+        """
+        texts = texts_of(X)
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        assay = assay_of(texts, labels_of(y, len(texts)), weight, self._task(y, len(texts)))
+        with tempfile.TemporaryDirectory(prefix="tetramer-") as parts:
+            result = train(assay, self._options(), Path(parts))
+        return self._take(result.model, assay, result.scores)
+
+    def _task(self, y: Any, rows: int) -> str:
+        return self.task
+
+    def _options(self) -> Options:
+        overrides = {key: str(value) for key, value in (self.settings or {}).items()}
+        return Options(
+            recipe=self.recipe, overrides=overrides, seed=self.seed, seeds=self.seeds, limits=Limits(self.workers)
+        )
+
+    def _take(self, model: Model, assay: Assay, scores: dict[str, Any]) -> Self:
+        self.model_ = model
+        self.scores_ = scores
+        self.n_features_in_ = 1
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the model folder that `tetramer predict` and `tetramer.load` read."""
+        self._fitted().save(Path(path))
+
+    def _fitted(self) -> Model:
+        if not hasattr(self, "model_"):
+            raise UserError("This predictor is not fitted. Call fit(smiles, y) first, or use tetramer.load(folder).")
+        return self.model_
+
+    def _answer(self, X: Any, level: float = LEVEL) -> Answer:
+        model = self._fitted()
+        with Reader(model.standard, Limits(self.workers)) as reader:
+            reading = reader.read(texts_of(X), model.views)
+        self.status_ = status_of(reading)
+        return model.predict(reading.features, np.arange(len(reading)), level)
+
+
+def status_of(reading: Reading) -> list[str]:
+    """ "ok" or CODE: reason, a row."""
+    return [code if code == "ok" else f"{code}: {why}" for code, why in zip(reading.codes, reading.reasons, strict=True)]
+
+
+def flat(values: np.ndarray) -> np.ndarray:
+    """(n, 1) → (n,); more targets stay (n, T)."""
+    return values[:, 0] if values.shape[1] == 1 else values
+
+
+class Regressor(RegressorMixin, _Predictor):  # type: ignore[misc]
+    """Predict measured numbers from SMILES, with intervals. A refused SMILES is NaN; `status_` says why."""
+
+    task = REGRESSION
+
+    def predict(self, X: Any) -> np.ndarray:
+        """(n,) or (n, T) in the unit of the labels."""
+        return flat(self._answer(X).values[:, :, 0])
+
+    def predict_interval(self, X: Any, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends, each (n,) or (n, T): the truth lies between them in a share `level` of cases."""
+        if not 0 < level < 1:
+            raise UserError(f"level={level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
+        answer = self._answer(X, level)
+        assert answer.low is not None and answer.high is not None  # noqa: PT018
+        return flat(answer.low), flat(answer.high)
+
+
+class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
+    """Predict classes from SMILES. `classes_` are the labels as given, the larger one second."""
+
+    def _task(self, y: Any, rows: int) -> str:
+        labels = labels_of(y, rows)
+        kind = infer_task(labels).kind
+        if kind != REGRESSION:
+            return kind
+        most = max(len(np.unique(labels.values[known, t])) for t, known in enumerate(labels.known.T))
+        if most > 20:
+            raise UserError(f"The labels hold {most} different numbers, which is a regression. Use Regressor.")
+        return "binary" if most == 2 else "multiclass"
+
+    def _take(self, model: Model, assay: Assay, scores: dict[str, Any]) -> Self:
+        told = [np.array([typed(text) for text in classes]) for classes in model.problem.classes]
+        self.classes_ = told[0] if len(told) == 1 else told
+        return super()._take(model, assay, scores)
+
+    def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
+        """(n, K) probabilities in the order of `classes_`; with several targets a list of them."""
+        problem, answer = self._fitted().problem, self._answer(X)
+        told = [probabilities(answer, problem, target) for target in range(len(problem.targets))]
+        return told[0] if len(told) == 1 else told
+
+    def predict(self, X: Any) -> np.ndarray:
+        """(n,) or (n, T) the likeliest class; None where the SMILES was refused."""
+        told, classes = self.predict_proba(X), self.classes_
+        if not isinstance(told, list):
+            told, classes = [told], [classes]
+        columns = []
+        for chance, names in zip(told, classes, strict=True):
+            known = np.isfinite(chance).all(axis=1)
+            best = names[np.nan_to_num(chance).argmax(axis=1)]
+            columns.append(best if known.all() else np.where(known, best.astype(object), None))
+        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def typed(text: str) -> int | float | str:
+    """A class as it was given: a whole number, a number, or a text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() else number
+
+
+class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """SMILES → vectors, as a scikit-learn transformer.
+
+    model: a model folder, or None for the fingerprint view (log counts of circular substructures).
+    """
+
+    def __init__(self, model: str | Path | None = None, workers: int | None = None):
+        self.model = model
+        self.workers = workers
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Nothing is learned; the model, if one is named, is read."""
+        self.model_ = None if self.model is None else load(self.model)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """(n, D) float32; a refused SMILES is a row of NaN, and `status_` says why."""
+        if not hasattr(self, "model_"):
+            self.fit(X)
+        standard = None if self.model_ is None else self.model_.standard
+        with Reader(standard, Limits(self.workers)) as reader:
+            reading = reader.read(texts_of(X), embedding_views(self.model_))
+        self.status_ = status_of(reading)
+        return vectors(self.model_, reading)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def embed(smiles: str | Iterable[str], model: str | Path | None = None, workers: int | None = None) -> np.ndarray:
+    """(n, D) float32 vectors of SMILES, in order; NaN where one was refused.
+
+    model: a model folder; without one, the fingerprint view, until pretrained weights ship.
+    """
+    return Embedder(model, workers).fit(smiles).transform(smiles if isinstance(smiles, str) else list(smiles))
