@@ -4,10 +4,9 @@ text ──Reader──▶ Reading (features, one code a row) ──members─�
 """
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +64,10 @@ class Model:
 
     def predict(self, features: dict[str, Features], rows: np.ndarray, level: float = LEVEL) -> Answer:
         """The blend's answer for the molecules `rows` (n,), with intervals at `level` for a regression."""
-        told = self.told(features, rows)
+        return self.blended(self.told(features, rows), level)
+
+    def blended(self, told: np.ndarray, level: float = LEVEL) -> Answer:
+        """What the groups say, (G, n, T, K), as one answer."""
         values = combine(self.weights, told)
         if self.problem.task != REGRESSION:
             return Answer(values)
@@ -153,7 +155,10 @@ def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> 
             continue
         columns[f"{name}_pred"] = numbers(values[:, 0])
         if answer.low is not None and answer.high is not None:
-            columns[f"{name}_lo"], columns[f"{name}_hi"] = numbers(answer.low[:, target]), numbers(answer.high[:, target])
+            columns[f"{name}_lo"], columns[f"{name}_hi"] = (
+                numbers(answer.low[:, target]),
+                numbers(answer.high[:, target]),
+            )
     return columns | status_columns(reading)
 
 
@@ -197,26 +202,9 @@ def embedding_views(model: Model | None) -> tuple[str, ...]:
     return model.views if model is not None else ("fingerprint",)
 
 
-def batches(readings: Iterator[Reading], model: Model, level: float = LEVEL) -> Iterator[dict[str, pa.Array]]:
-    """Readings → output columns, one by one."""
-    for reading in readings:
-        yield prediction_columns(model, reading, level)
-
-
 def probabilities(answer: Answer, problem: Problem, target: int = 0) -> np.ndarray:
     """(n, classes) probabilities of one target, also for a binary task."""
     values = answer.values[:, target]
     if problem.task == BINARY:
         return np.concatenate([1 - values, values], axis=1)
     return np.asarray(values[:, : len(problem.classes[target])])
-
-
-def describe(names: Sequence[str]) -> str:
-    """Names as a sentence part: a, b and c."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
-
-
-def settings_of(model: Model) -> dict[str, Any]:
-    """The part of the card that a person may want to see."""
-    hidden = {"files", "problem", "standard"}
-    return {name: value for name, value in model.card.items() if name not in hidden}

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from tetramer import __version__
+from tetramer.assays import LEAST, Assay
 from tetramer.checkpoint import config_hash
 from tetramer.datasets import splits, writing
-from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError
-from tetramer.inference import LEVEL, Model
+from tetramer.inference import LEVEL, Answer, Model
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.base import atom_counts
 from tetramer.members.blend import combine, fit_weights, spread
@@ -31,21 +31,8 @@ from tetramer.training import Data, epoch_order
 from tetramer.views import VIEWS, Reader, Reading, store
 from tetramer.views.read import joined
 
-LEAST = 20  # labelled rows
 MANY_TARGETS = 24  # above, members that are fitted target by target are left out of a blend
 CLASSICAL = ("trees", "kernels")
-
-
-@dataclass(frozen=True)
-class Assay:
-    """Structures with what was measured of them; row i of everything is compound i."""
-
-    texts: list[str]
-    labels: Labels
-    weight: np.ndarray  # (n,)
-    task: str
-    why: str  # the sentence that says why it is this task
-    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,28 +66,11 @@ class Result:
     assay: Assay
     reading: Reading
     split: Split
-    fit_rows: np.ndarray
+    plan: Plan
     scores: dict[str, dict[str, dict[str, Score]]]  # part ("test", "held-out") → group → metric
+    held: np.ndarray  # (m,) rows answered by fits that had not seen them
+    told: Answer  # those answers
     notes: list[str]
-
-
-def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, task: str = "auto") -> Assay:
-    """Labels as the task wants them; UserError where nothing can be learned."""
-    told = infer_task(labels) if task == "auto" else None
-    kind = told.kind if told else task
-    if kind not in ("regression", "binary", "multiclass"):
-        raise UserError(f"--task {task!r} is not known. Choose auto, regression, binary or multiclass.")
-    why = told.why if told else f"The task was given: {kind}."
-    if kind == REGRESSION and any(labels.classes):
-        named = [name for name, classes in zip(labels.names, labels.classes, strict=True) if classes]
-        raise UserError(f"{named[0]!r} holds text, so it is not a regression target. Leave out --task regression.")
-    check_labels(labels, kind, LEAST)
-    if kind != REGRESSION:
-        labels = as_classes(labels)
-        sizes = [len(classes or ()) for classes in labels.classes]
-        if kind == "binary" and max(sizes) > 2:
-            raise UserError(f"A binary target has two classes; {labels.names[int(np.argmax(sizes))]!r} has {max(sizes)}.")
-    return Assay(list(texts), labels, np.ones(len(texts)) if weight is None else weight, kind, why)
 
 
 def train(
@@ -137,7 +107,7 @@ def train(
     if len(split.test):
         scores["test"] = part_scores(model, plan, split.test)
     model = replace(model, card=make_card(assay, options, recipe, reading, split, plan, scores, notes))
-    return Result(model, assay, reading, split, np.flatnonzero(plan.fold >= 0), scores, notes)
+    return Result(model, assay, reading, split, plan, scores, held, model.blended(told, options.level), notes)
 
 
 def views_of(recipe: Recipe) -> tuple[str, ...]:
@@ -177,9 +147,7 @@ def only(split: Split, known: np.ndarray) -> Split:
     return replace(split, **kept)
 
 
-def make_plan(
-    assay: Assay, options: Options, recipe: Recipe, reading: Reading, split: Split
-) -> tuple[Plan, list[str]]:
+def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, split: Split) -> tuple[Plan, list[str]]:
     """Which member is fitted on which rows, and what was decided on the way."""
     notes: list[str] = []
     values = assay.labels.values
@@ -239,7 +207,9 @@ def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, ex
     places: list[int | None] = [*range(folds), *([None] if kind in CLASSICAL or not folds else [])]
     seeds = options.seeds if kind not in CLASSICAL else 1
     return [
-        Piece(f"{group}.{'all' if fold is None else fold}-{number}", group, kind, config, fold, 100 * number + (fold or 0))
+        Piece(
+            f"{group}.{'all' if fold is None else fold}-{number}", group, kind, config, fold, 100 * number + (fold or 0)
+        )
         for fold in places
         for number in range(options.seed, options.seed + seeds)
     ]

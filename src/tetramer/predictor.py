@@ -8,11 +8,12 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 
+from tetramer.assays import Assay, assay_of
 from tetramer.datasets.labels import Labels, infer_task
 from tetramer.errors import UserError
 from tetramer.inference import LEVEL, Answer, Model, embedding_views, load, probabilities, vectors
 from tetramer.members import REGRESSION
-from tetramer.modelling import Assay, Options, assay_of, train
+from tetramer.modelling import Options, train
 from tetramer.molecules import Limits
 from tetramer.views import Reader, Reading
 
@@ -133,7 +134,9 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
 
 def status_of(reading: Reading) -> list[str]:
     """ "ok" or CODE: reason, a row."""
-    return [code if code == "ok" else f"{code}: {why}" for code, why in zip(reading.codes, reading.reasons, strict=True)]
+    return [
+        code if code == "ok" else f"{code}: {why}" for code, why in zip(reading.codes, reading.reasons, strict=True)
+    ]
 
 
 def flat(values: np.ndarray) -> np.ndarray:

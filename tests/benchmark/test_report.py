@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -144,6 +145,13 @@ def test_a_target_without_labels_is_said(task: str) -> None:
     page = Page(render(Report("t", [], targets=[empty])))
     assert "No test row has a label." in page.text
     assert len(page.pictures) == 1
+
+
+def test_intervals_that_could_not_be_made_are_left_out() -> None:
+    whole = target("regression")
+    page = Page(render(Report("t", [], targets=[replace(whole, low=np.full(12, np.nan), high=np.full(12, np.nan))])))
+    assert "interval" not in page.text
+    assert len(page.pictures) == 2  # the mark and the parity plot
 
 
 def test_a_wide_panel_keeps_the_page_small(monkeypatch: pytest.MonkeyPatch) -> None:

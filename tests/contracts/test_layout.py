@@ -17,8 +17,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # The order in which a molecule passes through. A module imports only from modules above it.
 ORDER = ["errors", "molecules", "views", "datasets", "metrics"]
 ORDER += ["layers", "encoders", "objectives", "training", "checkpoint", "recipes", "members"]
-ORDER += ["inference", "modelling", "generation", "predictor"]
-ORDER += ["space", "benchmark", "explorer", "cluster", "studies", "cli"]
+ORDER += ["inference", "assays", "modelling", "generation", "predictor", "shards"]
+ORDER += ["space", "benchmark", "explorer", "cluster", "studies", "doctor", "cli"]
 
 # third party → the only layers that may import it
 PLACE: dict[str, set[str]] = {
@@ -32,7 +32,7 @@ PLACE: dict[str, set[str]] = {
     "polars": set(),
     "rdkit": {"molecules", "views"},
     "safetensors": {"checkpoint", "members"},
-    "sklearn": {"members"},
+    "sklearn": {"members", "predictor"},
     "torch": set(ORDER[ORDER.index("layers") :]) - {"cli"},
     "typer": {"cli"},
 }

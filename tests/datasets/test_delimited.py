@@ -137,6 +137,11 @@ def test_a_table_without_a_header_is_recognised(read):
         read("CC(=O)O,4.7\nCCO,15.9\n")
 
 
+@pytest.mark.parametrize("header", ["smiles,N(1),2", "structure,pIC50(nM),2023", "CCO,1", "a,C(=O)"])
+def test_odd_column_names_are_not_taken_for_data(read, header):
+    assert read(header + "\n").columns == header.split(",")
+
+
 @given(st.lists(st.tuples(CELL, CELL), max_size=20), st.sampled_from(["\n", "\r\n"]))
 @settings(deadline=None)
 def test_what_the_standard_library_writes_is_read_unaltered(tmp_path_factory, cells, end):

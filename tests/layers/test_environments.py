@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetramer.layers.environments import environments
+from tetramer.layers.environments import _mix, environments
 
 Graph = tuple[list[int], list[tuple[int, int, int]]]  # atom codes; bonds (u, v, code)
 
@@ -78,10 +78,26 @@ def test_one_atom_and_nothing() -> None:
     assert len(nothing.members.entries) == 0
 
 
-def test_an_atom_and_its_neighbours_are_not_mistaken_for_each_other() -> None:
-    """An A among three B and a B among three A add up to the same sum of names."""
-    bonds = [(0, 1, 0), (0, 2, 0), (0, 3, 0), (0, 4, 0), (5, 6, 0), (5, 7, 0), (5, 8, 0), (5, 9, 0)]
-    graph: Graph = ([1, 2, 2, 2, 3, 2, 1, 1, 1, 3], bonds)
+THREE = [(0, 1, 0), (0, 2, 0), (0, 3, 0), (0, 4, 0), (5, 6, 0), (5, 7, 0), (5, 8, 0), (5, 9, 0)]
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        ([2, 1, 3, 1, 2, 3], [(0, 1, 0), (1, 2, 0), (3, 4, 0), (4, 5, 0)]),  # B-A-C and A-B-C
+        ([1, 2, 2, 2, 3, 2, 1, 1, 1, 3], THREE),  # an A among three B, a B among three A
+    ],
+)
+def test_an_atom_and_its_neighbours_are_not_mistaken_for_each_other(graph: Graph) -> None:
+    """Their names would add up to the same sum."""
     for depth in (1, 2, 3):
         rows = environments(*tensors(graph), depth).members.entries.tolist()
         assert partition(rows) == partition(trees(graph, depth))
+
+
+def test_names_are_those_of_splitmix64() -> None:
+    """The first numbers of the generator seeded with 0, and three with 1234567."""
+    gamma = -7046029254386353131
+    states = torch.tensor([0, 1234567, 1234567 + gamma, 1234567 + 2 * gamma + 2**64])
+    expected = [0xE220A8397B1DCDAF, 6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert [value % 2**64 for value in _mix(states).tolist()] == expected

@@ -59,6 +59,24 @@ def test_a_sum_over_atoms_is_extensive_and_its_mean_is_not() -> None:
     assert is_extensive(energy, elements)
 
 
+def test_most_of_a_target_is_not_enough() -> None:
+    rng = np.random.Generator(np.random.Philox(3))
+    elements = formulas(rng, 400)
+    energy = elements @ np.linspace(-50, 10, 119)
+    noise = rng.normal(size=400) * energy.std()
+    assert is_extensive(energy + 0.15 * noise, elements)  # R² 0.98
+    assert not is_extensive(energy + 0.35 * noise, elements)  # R² 0.89
+
+
+def test_held_out_rows_are_held_out() -> None:
+    """As many elements as molecules: a fit that sees all rows explains pure noise."""
+    rng = np.random.Generator(np.random.Philox(4))
+    elements = rng.integers(0, 5, size=(60, 119))
+    noise = rng.normal(size=60)
+    np.testing.assert_allclose(elements @ element_reference(noise[:, None], elements)[:, 0], noise, atol=1e-3)
+    assert not is_extensive(noise, elements)
+
+
 def test_few_labels_or_no_spread_are_never_extensive() -> None:
     elements = formulas(np.random.Generator(np.random.Philox(2)), 60)
     energy = elements.sum(1)

@@ -49,7 +49,8 @@ class Headline:
 class TargetPlot:
     """The test part of one target: truth and answers of n molecules, in order. Rows without truth are left out.
 
-    regression: `truth`, `prediction`, `low`, `high` are (n,) in `unit`; an interval may be infinite.
+    regression: `truth`, `prediction`, `low`, `high` are (n,) in `unit`; an interval may be infinite;
+        NaN says that there is none.
     binary: `truth` (n,) is 0 or 1, `prediction` (n,) the probability of 1.
     multiclass: `truth` (n,) is a class number, `prediction` (n, K) the probabilities of `classes`.
     """
@@ -66,15 +67,16 @@ class TargetPlot:
     labels: Sequence[str] = ()  # what the molecules are called; without, their SMILES or their number
 
     def known(self) -> "TargetPlot":
-        """The same without the rows that have no truth or no answer."""
+        """The same without the rows that have no truth or no answer, and without intervals where one is missing."""
         answers = self.prediction if self.prediction.ndim == 1 else self.prediction.sum(axis=1)
         rows = np.flatnonzero(np.isfinite(self.truth) & np.isfinite(answers))
+        low, high = (None if end is None or np.isnan(end[rows]).any() else end[rows] for end in (self.low, self.high))
         return replace(
             self,
             truth=self.truth[rows],
             prediction=self.prediction[rows],
-            low=None if self.low is None else self.low[rows],
-            high=None if self.high is None else self.high[rows],
+            low=low,
+            high=high,
             smiles=[self.smiles[row] for row in rows.tolist()] if self.smiles else (),
             labels=[self.labels[row] for row in rows.tolist()] if self.labels else (),
         )

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from tetramer.datasets.opening import HEAD, TextStream, label
+from tetramer.datasets.records import SMILES_TEXT
 from tetramer.errors import UserError
 
 LONGEST = 1 << 22  # bytes of one row; a longer one is a quotation mark that was never closed
@@ -24,7 +25,6 @@ RISKY = "^'*[=+\\-@\t\r\n]"
 GUARDED = "^'('*[=+\\-@\t\r\n])"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 ROWS, CELLS = 65_536, 2_000_000  # at most as many are turned into text at a time
-STRUCTURE = re.compile(r"(?=.*[=#()\[])[A-Za-z0-9@+\-=#()\[\]/\\%.:*]{5,}")  # no column is called `CC(=O)O`
 
 
 def unique_names(names: list[str]) -> tuple[list[str], list[str]]:
@@ -67,15 +67,18 @@ def header(stream: TextStream, delimiter: str | None) -> tuple[list[str], str, b
         raise UserError(f"The header of {label(stream.path)} is longer than 1 MB; is a quotation mark never closed?")
     if first is None:
         raise UserError(f"{label(stream.path)} is empty; a table begins with a line of column names.")
-    if any(STRUCTURE.fullmatch(cell) and cell[0] in "BCNOPSFI[bcnops" for cell in first) and any(map(_number, first)):
+    if _is_data(first):
         raise UserError(
             f"{label(stream.path)} begins with {first!r}, which looks like data: add a line of column names before it."
         )
     return first, delimiter, alone
 
 
-def _number(cell: str) -> bool:
-    return re.fullmatch(r"\s*[+-]?[\d.]+\s*", cell) is not None
+def _is_data(cells: list[str]) -> bool:
+    """Whether a first line is a row: a number and a structure stand in it, and no cell speaks of SMILES."""
+    numbers = [cell for cell in cells if re.fullmatch(r"\s*[+-]?[\d.]+\s*", cell)]
+    structures = [cell for cell in cells if re.search(r"[=#(\[]", cell) and re.match(SMILES_TEXT, cell.strip())]
+    return bool(numbers and structures) and not any("smiles" in cell.casefold() for cell in cells)
 
 
 def read_delimited(stream: TextStream, delimiter: str | None, raw: bool) -> tuple[Iterator[pa.RecordBatch], list[str]]:

@@ -11,6 +11,10 @@ from tetramer.datasets.opening import TextStream, label
 from tetramer.errors import UserError
 
 SMILES_HEADERS = ("smiles", "canonical_smiles", "isomeric_smiles", "#smiles")
+SMILES_TEXT = (
+    r"^(\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*])(\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|[-=#$:/\\.~@()]|%\d\d|\d)*$"
+)
+"""What reads as SMILES by its letters alone; for guessing which column or file holds structures, never for refusing."""
 CHUNK = 8_192  # records per batch
 LONGEST = 1 << 26  # bytes of one SDF record
 BLOCKS = "\0mol block"  # the batch column of an SDF's structures, a name that no property can have

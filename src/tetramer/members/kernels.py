@@ -241,7 +241,11 @@ class Kernels:
         for target, scores in enumerate(self.scores):
             for k, score in enumerate(scores):
                 name = f"{target}.{k}"
-                arrays |= {f"{name}.points": score.points, f"{name}.alpha": score.alpha, f"{name}.numbers": score.numbers}
+                arrays |= {
+                    f"{name}.points": score.points,
+                    f"{name}.alpha": score.alpha,
+                    f"{name}.numbers": score.numbers,
+                }
         card = {"config": asdict(self.config), "scores": [len(scores) for scores in self.scores]}
         return card, {"model.safetensors": pack(arrays)}
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from rdkit import Chem, rdBase
+from rdkit import rdBase
 from rdkit.Chem.Draw import rdMolDraw2D
 
-_PLAIN: Any = Chem.SmilesParserParams()
-_PLAIN.parseName = _PLAIN.allowCXSMILES = False  # otherwise the rest of the line would become the molecule's name
-_LIMIT = 200  # heavy atoms; a drawing of more is a tangle and may take minutes
-_INK = (0.13, 0.16, 0.21)
+from tetramer.molecules.parse import Rejected, Standard, parse
+
+DRAWABLE = Standard(max_atoms=200)  # a drawing of more is a tangle and may take minutes
+INK = (0.13, 0.16, 0.21)
 # atomic number → colour that stays readable on white; RDKit's own green and yellow do not
-_COLOURS = dict.fromkeys((-1, 1, 6), _INK) | {
+COLOURS = dict.fromkeys((-1, 1, 6), INK) | {
     7: (0.12, 0.35, 0.68),
     8: (0.75, 0.18, 0.14),
     9: (0.16, 0.48, 0.30),
@@ -25,13 +25,11 @@ _COLOURS = dict.fromkeys((-1, 1, 6), _INK) | {
 def draw(smiles: str, width: int = 260, height: int = 180) -> str | None:
     """The structure as SVG text with a transparent ground, `width` × `height` pixels.
 
-    None where there is nothing to draw: the SMILES cannot be read, has no atoms, or has more than 200 atoms.
+    None where there is nothing to draw: the SMILES is refused, or has more than 200 heavy atoms.
     """
-    if not smiles.isprintable() or " " in smiles.strip():
-        return None
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles, _PLAIN)
-    if mol is None or not 0 < mol.GetNumAtoms() <= _LIMIT:
+        molecule = parse(smiles.strip(), DRAWABLE)
+    if isinstance(molecule, Rejected):
         return None
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
     options: Any = canvas.drawOptions()
@@ -40,8 +38,8 @@ def draw(smiles: str, width: int = 260, height: int = 180) -> str | None:
     options.bondLineWidth = 1.6
     options.fixedBondLength = 26  # pixels at most, so that ethanol is not drawn as large as a steroid
     options.minFontSize, options.maxFontSize = 7, 15
-    options.updateAtomPalette(_COLOURS)
-    rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)
+    options.updateAtomPalette(COLOURS)
+    rdMolDraw2D.PrepareAndDrawMolecule(canvas, molecule.mol)
     canvas.FinishDrawing()
     text = str(canvas.GetDrawingText())
     return text[text.index("<svg") :]  # without RDKit's prolog, which names an encoding that is not ours

@@ -1,13 +1,11 @@
 """Text → Molecule | Rejected: the one place where a structure is read, standardised and put in canonical order."""
 
-import logging
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
 
 import numpy as np
-from rdkit import Chem, RDLogger, rdBase
+from rdkit import Chem, rdBase
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
 from tetramer.errors import UserError
@@ -19,6 +17,9 @@ PLAIN = Chem.SmilesParserParams()
 PLAIN.parseName = PLAIN.allowCXSMILES = False  # otherwise the rest of the line becomes the molecule's name
 UNCHECKED = Chem.SmilesParserParams()
 UNCHECKED.parseName = UNCHECKED.allowCXSMILES = UNCHECKED.sanitize = False
+
+FAILURES = (Chem.MolSanitizeException, ValueError, RuntimeError)  # what RDKit raises about one molecule
+INPUT_PLACE = "_tetramerPlace"  # atom property: its number in the input
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Standard:
                 raise UserError(f"{name}={getattr(self, name)!r} is not known. Choose keep or {other}.")
         if not 1 <= self.max_atoms <= HARD_CAP:
             raise UserError(f"max_atoms={self.max_atoms} is out of range. Choose 1 to {HARD_CAP}.")
+        if self.max_chars < 1:
+            raise UserError(f"max_chars={self.max_chars} is out of range. Choose 1 or more.")
 
     @property
     def keeps(self) -> bool:
@@ -72,23 +75,25 @@ def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:  #
     refused = look(text, standard)
     if refused is not None:
         return refused
-    mol = Chem.MolFromSmiles(text, PLAIN)
+    with rdBase.CaptureErrorLog() as log:
+        mol = Chem.MolFromSmiles(text, PLAIN)
     if mol is None:
-        return explain(text)
-    return finish(text, mol, standard)
+        return explain(text, sentence(log.messages))
+    return finish(text, mol, standard, changed=":" in text)
 
 
 def parse_block(block: str, standard: Standard = Standard()) -> Molecule | Rejected:  # noqa: B008 (frozen)
     """Read one mol block (V2000 or V3000), as SDF files hold them; hydrogens become implicit."""
     if len(block) > 100 * standard.max_chars:
         return Rejected(block, "TOO_LONG", f"{len(block)} characters; the limit is {100 * standard.max_chars}")
-    with RDLog() as log:
+    with rdBase.BlockLogs():  # what it says of blocks goes to a log that cannot be captured
         mol = Chem.MolFromMolBlock(block, sanitize=True, removeHs=True)
+        raw = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False) if mol is None else mol
+    if raw is None:
+        return Rejected(block, "PARSE", "RDKit cannot read this mol block: an unknown element, or not whole")
     if mol is None:
-        raw = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
-        code = "PARSE" if raw is None else "SANITIZE"
-        return Rejected(block, code, log.sentence or "RDKit cannot read this mol block")
-    return finish(block, mol, standard)
+        return unsound(block, raw)
+    return finish(block, mol, standard, changed=True)
 
 
 def look(text: str, standard: Standard) -> Rejected | None:
@@ -109,41 +114,44 @@ def look(text: str, standard: Standard) -> Rejected | None:
     return None
 
 
-def finish(text: str, mol: Chem.Mol, standard: Standard) -> Molecule | Rejected:
-    """Caps, standardisation and canonical order for a sanitised Mol."""
-    heavy = mol.GetNumHeavyAtoms()
+def finish(text: str, mol: Chem.Mol, standard: Standard, changed: bool) -> Molecule | Rejected:
+    """Caps, standardisation and canonical order for a sanitised Mol; `changed`: it may carry atom-map numbers."""
     if mol.GetNumAtoms() == 0:
         return Rejected(text, "EMPTY", "no atoms")
-    if heavy > standard.max_atoms or mol.GetNumAtoms() > 2 * standard.max_atoms + 10:
-        return Rejected(text, "TOO_BIG", f"{heavy} heavy atoms; the limit is {standard.max_atoms}")
-    if not standard.keeps:
-        try:
-            mol = standardise(mol, standard)
-        except (Chem.MolSanitizeException, ValueError, RuntimeError) as error:
-            return Rejected(text, "SANITIZE", f"standardisation failed: {str(error).splitlines()[0]}")
-    if mol.HasProp("_smilesAtomOutputOrder"):
-        mol.ClearProp("_smilesAtomOutputOrder")
-    numbers = ":" in text  # atom-map numbers are labels of a drawing, not chemistry
-    if numbers:
-        for atom in mol.GetAtoms():
-            atom.SetAtomMapNum(0)
+    if mol.GetNumAtoms() > standard.max_atoms:
+        size = sum(atom.GetAtomicNum() != 1 for atom in mol.GetAtoms())
+        if size > standard.max_atoms or mol.GetNumAtoms() > 2 * standard.max_atoms + 10:
+            return Rejected(text, "TOO_BIG", f"{size} heavy atoms; the limit is {standard.max_atoms}")
     try:
+        if changed or not standard.keeps:
+            mol = standardise(mol, standard)
         smiles = Chem.MolToSmiles(mol)
-    except (Chem.MolSanitizeException, ValueError, RuntimeError) as error:
-        return Rejected(text, "SANITIZE", f"no canonical SMILES: {str(error).splitlines()[0]}")
+    except FAILURES as error:
+        return Rejected(text, "SANITIZE", f"no canonical form: {first_line(error)}")
     order = [int(i) for i in mol.GetProp("_smilesAtomOutputOrder")[1:-1].rstrip(",").split(",")]
-    return Molecule(smiles, Chem.RenumberAtoms(mol, order), np.array(order))
+    canonical = Chem.RenumberAtoms(mol, order)
+    if changed or not standard.keeps:
+        order = [atom.GetIntProp(INPUT_PLACE) for atom in canonical.GetAtoms()]
+    return Molecule(smiles, canonical, np.array(order))
 
 
 def standardise(mol: Chem.Mol, standard: Standard) -> Chem.Mol:
-    """Salts, then charges, then tautomers, each only if asked."""
+    """Atom-map numbers away, then salts, charges and tautomers, each only if asked. Raises one of FAILURES."""
+    numbered = False
+    for atom in mol.GetAtoms():
+        atom.SetIntProp(INPUT_PLACE, atom.GetIdx())
+        numbered = numbered or atom.GetAtomMapNum() > 0
+        atom.SetAtomMapNum(0)  # a label of a drawing, not chemistry
+    if numbered:
+        mol = Chem.RemoveHs(mol)  # a hydrogen that was only there for its number
     if standard.salts == "largest":
         mol = rdMolStandardize.LargestFragmentChooser(preferOrganic=True).choose(mol)
     if standard.charges == "neutral":
         mol = rdMolStandardize.Uncharger().uncharge(mol)
     if standard.tautomers == "canonical":
         mol = tautomers().Canonicalize(mol)
-    Chem.AssignStereochemistry(mol, cleanIt=True, force=True)  # labels may have changed with the neighbours
+    if numbered or not standard.keeps:  # labels may have changed with the neighbours
+        Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
     return mol
 
 
@@ -153,48 +161,36 @@ def tautomers() -> rdMolStandardize.TautomerEnumerator:
     return rdMolStandardize.TautomerEnumerator()
 
 
-def explain(text: str) -> Rejected:
-    """Tell a text that is no SMILES from a molecule that RDKit refuses, in RDKit's own words."""
+def explain(text: str, told: str) -> Rejected:
+    """Tell a text that is no SMILES from a molecule that RDKit refuses; `told` is what RDKit said."""
     if ">" in text and "->" not in text and "<-" not in text:
         return Rejected(text, "PARSE", "a reaction arrow '>'; give one molecule, not a reaction")
-    with RDLog() as log:
+    with rdBase.CaptureErrorLog():
         raw = Chem.MolFromSmiles(text, UNCHECKED)
-        if raw is None:
-            return Rejected(text, "PARSE", log.sentence or "RDKit cannot read this SMILES")
-        try:
+    if raw is None:
+        return Rejected(text, "PARSE", told or "RDKit cannot read this SMILES")
+    return Rejected(text, "SANITIZE", told or "RDKit refuses this structure")
+
+
+def unsound(text: str, raw: Chem.Mol) -> Rejected:
+    """The refusal of a Mol that cannot be sanitised, with RDKit's reason."""
+    try:
+        with rdBase.BlockLogs():
             Chem.SanitizeMol(raw)
-        except (Chem.MolSanitizeException, ValueError, RuntimeError) as error:
-            return Rejected(text, "SANITIZE", str(error).splitlines()[0])
-    return Rejected(text, "SANITIZE", log.sentence or "RDKit refuses this structure")
+    except FAILURES as error:
+        return Rejected(text, "SANITIZE", first_line(error))
+    return Rejected(text, "SANITIZE", "RDKit refuses this structure")
 
 
-class RDLog:
-    """Within the block RDKit's errors are kept instead of printed; `sentence` is the most telling of them."""
+def first_line(error: BaseException) -> str:
+    """What an exception of RDKit says, without its stack."""
+    return str(error).strip().partition("\n")[0][:200]
 
-    def __enter__(self) -> Self:
-        self._kept: list[str] = []
-        handler = logging.Handler()
-        handler.emit = lambda record: self._kept.append(record.getMessage())  # type: ignore[method-assign]
-        logger = logging.getLogger("rdkit")
-        self._before = logger.handlers, logger.propagate, logger.level
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.ERROR)
-        rdBase.LogToPythonLogger()
-        logger.handlers = [handler]  # RDKit adds one of its own
-        RDLogger.EnableLog("rdApp.error")
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        RDLogger.DisableLog("rdApp.error")
-        rdBase.LogToCppStreams()
-        logger = logging.getLogger("rdkit")
-        logger.handlers, logger.propagate = self._before[:2]
-        logger.setLevel(self._before[2])
-
-    @property
-    def sentence(self) -> str:
-        """The first error, without its time stamp and without the text it repeats."""
-        if not self._kept:
-            return ""
-        first = re.sub(r"^\[[\d:]+\] ?", "", self._kept[0].splitlines()[0])
-        return re.sub(r" (for input|while parsing):.*$", "", first)[:200]
+def sentence(log: str) -> str:
+    """The first thing RDKit's log says, without time stamp and without the text it repeats; "" if it says nothing."""
+    lines = (re.sub(r"^\[[\d:]+\] ?", "", line) for line in log.splitlines() if line.startswith("["))
+    first = next((line for line in lines if line.strip()), "")
+    first = re.sub(r" (for input|while parsing):.*$", "", first)
+    place = re.search(r"mistakes (around position \d+)", log)
+    return f"{first} {place[1]}"[:200] if first and place else first[:200]

@@ -1,158 +1,180 @@
 """The bulkhead: worker processes with a time and a memory limit, in which one bad molecule costs one row.
 
-A worker is a program of its own that reads framed requests on its standard input and answers on its standard output,
-so a user's script needs no main guard and nothing is pickled. While it works it writes the number of the molecule at
-hand into a small mapped file; a parent that waits too long, or finds the worker dead, knows whom to blame.
+The parent's half; `worker` has the other. A worker is a program of its own that reads framed requests on its standard
+input and answers on its standard output, so a user's script needs no main guard and nothing is pickled. While it works
+it writes the place of the molecule at hand into a small mapped file: a parent that waits too long, or finds the worker
+dead, knows whom to blame.
 """
 
-import json
 import mmap
 import os
-import struct
 import subprocess
 import sys
 import tempfile
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from signal import Signals
+from threading import Thread
 from time import monotonic
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
+from tetramer.errors import UserError
 from tetramer.molecules.parse import Rejected
+from tetramer.molecules.worker import MARK, OUT_OF_MEMORY, pack_request, read_frame, write_frame
 
-HEAD = struct.Struct("<Q")  # length of the frame that follows
-MARK = struct.Struct("<qq")  # request number, place of the molecule in it
-TICK = 0.05  # seconds between looks at a silent worker
+TICK = 0.05  # seconds between looks at silent workers
 START = 60.0  # seconds a worker may take to import what it needs
-
-Job = Callable[[list[str], dict[str, Any], Callable[[int], None]], bytes]
+DEATHS = 3  # of workers over one request without a molecule to blame: then something else is wrong
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many workers, and what one molecule may cost."""
+    """How many workers, and what one molecule may cost in each step (reading it, and each view)."""
 
     workers: int | None = None  # None: one a core; 0: in this process, without a bulkhead
     seconds: float = 10.0
     memory_mb: int = 2048  # above what a worker has after its start; kept on Linux only
 
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 0:
+            raise UserError(f"workers={self.workers} is out of range. Choose 0 or more.")
+        if not self.seconds > 0 or self.memory_mb < 1:
+            raise UserError(f"seconds={self.seconds} and memory_mb={self.memory_mb} must both be above 0.")
+
     @property
     def count(self) -> int:
         """The number of worker processes."""
-        return (os.cpu_count() or 1) if self.workers is None else self.workers
+        if self.workers is not None:
+            return self.workers
+        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def write_frame(stream: BinaryIO, *parts: bytes) -> None:
-    """One length, then the bytes."""
-    stream.write(HEAD.pack(sum(map(len, parts))))
-    for part in parts:
-        stream.write(part)
-    stream.flush()
+@dataclass
+class Request:
+    """One chunk on its way through the workers."""
 
+    texts: list[str]
+    lost: dict[int, Rejected] = field(default_factory=dict)  # place in the chunk → why it cost a worker
+    answer: bytes | None = None
+    deaths: int = 0  # of workers, with no molecule to blame
 
-def read_frame(stream: BinaryIO) -> bytes | None:
-    """The next frame; None at the end of the stream, also if it ends within a frame."""
-    head = stream.read(HEAD.size)
-    if len(head) < HEAD.size:
-        return None
-    data = stream.read(HEAD.unpack(head)[0])
-    return data if len(data) == HEAD.unpack(head)[0] else None
-
-
-def serve(job: Job) -> None:
-    """A worker's life: answer requests until the input ends. argv: progress file, memory limit in MB."""
-    inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a stray print must not reach the frames
-    limit_memory(int(sys.argv[2]))
-    with Path(sys.argv[1]).open("r+b") as file, mmap.mmap(file.fileno(), MARK.size) as mark:
-        while (frame := read_frame(inward)) is not None:
-            request = json.loads(frame)
-            number = request["number"]
-
-            def tick(place: int, number: int = number) -> None:
-                MARK.pack_into(mark, 0, number, place)
-
-            tick(-1)
-            write_frame(outward, job(request["texts"], request["options"], tick))
-
-
-def limit_memory(megabytes: int) -> None:
-    """Cap the address space of this process at what it has now and `megabytes` more (Linux only)."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    cap = pages * resource.getpagesize() + (megabytes << 20)
-    resource.setrlimit(resource.RLIMIT_AS, (cap, cap))
+    def kept(self) -> list[str]:
+        """The texts, empty where one has cost a worker."""
+        return ["" if place in self.lost else text for place, text in enumerate(self.texts)]
 
 
 class Worker:
-    """One process and the thread that listens to it."""
+    """One process, and the two threads that speak with it, so that the parent never waits on a pipe."""
 
     def __init__(self, command: Sequence[str], limits: Limits, inbox: "SimpleQueue[tuple[Worker, bytes | None]]"):
         handle, name = tempfile.mkstemp(prefix="tetramer-")
-        os.write(handle, MARK.pack(-1, -1))
+        os.write(handle, MARK.pack(-1, -1, 0))
+        self.path, self.marks = Path(name), mmap.mmap(handle, MARK.size)
         os.close(handle)
-        self.path, self.busy = Path(name), -1
-        self.seen: tuple[int, int] = (-1, -1)
-        self.since = monotonic()
-        self.born = True  # has not answered yet, so it may still be importing
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-        self.process = subprocess.Popen(  # noqa: S603 (our own interpreter)
-            [*command, name, str(limits.memory_mb)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **threads},
-            **({"process_group": 0} if os.name == "posix" else {}),  # a Ctrl-C is the parent's to handle
-        )
-        threading.Thread(target=self.listen, args=(inbox,), daemon=True).start()
+        self.busy = -1  # number of the request at hand
+        self.seen = (-1, -1, 0)  # the mark at the last look
+        self.waited = 0.0  # seconds for which the parent has looked at the same mark
+        self.born = True  # has shown no sign of life, so it may still be importing
+        self.complaints = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the worker)
+        settings = [name, str(limits.memory_mb), str(limits.seconds)]
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 (our own interpreter)
+                [*command, *settings],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.complaints,
+                env=environment(),
+                **group(),
+            )
+        except OSError as error:
+            self.forget()
+            raise UserError(f"A worker process cannot be started: {error}. Use workers=0 to do without.") from error
+        self.outbox: SimpleQueue[bytes | None] = SimpleQueue()
+        self.threads = [Thread(target=self.listen, args=(inbox,), daemon=True), Thread(target=self.speak, daemon=True)]
+        for thread in self.threads:
+            thread.start()
 
     def listen(self, inbox: "SimpleQueue[tuple[Worker, bytes | None]]") -> None:
         """Pass on every answer, then a None when the process has ended."""
         assert self.process.stdout is not None
-        while (frame := read_frame(self.process.stdout)) is not None:
-            inbox.put((self, frame))
+        with self.process.stdout as stream:
+            while (frame := read_frame(stream)) is not None:
+                inbox.put((self, frame))
         inbox.put((self, None))
 
-    def send(self, number: int, texts: list[str], options: dict[str, Any]) -> None:
-        """Hand over a request; a worker that is already dead is found out later."""
-        self.busy, self.seen, self.since = number, (number, -1), monotonic()
+    def speak(self) -> None:
+        """Send what is in the outbox, until a None; a worker that is dead already is found out by `listen`."""
         assert self.process.stdin is not None
         try:
-            frame = json.dumps({"number": number, "texts": texts, "options": options}).encode()
-            write_frame(self.process.stdin, frame)
+            with self.process.stdin as stream:
+                while (frame := self.outbox.get()) is not None:
+                    write_frame(stream, frame)
         except OSError:
             pass
 
-    def mark(self) -> tuple[int, int]:
-        """Which molecule the worker has at hand: (request number, place)."""
-        data = self.path.read_bytes()
-        return MARK.unpack(data) if len(data) == MARK.size else (-1, -1)
+    def send(self, number: int, texts: list[str], options: dict[str, Any]) -> None:
+        """Hand over a request."""
+        self.busy, self.waited = number, 0.0
+        self.outbox.put(pack_request(number, texts, options))
 
-    def late(self, seconds: float) -> bool:
-        """Whether the molecule at hand has taken longer than allowed."""
+    def mark(self) -> tuple[int, int, int]:
+        """Which molecule the worker has at hand: request number, place in it, and a counter of signs of life."""
+        number, place, beat = MARK.unpack_from(self.marks)
+        return number, place, beat
+
+    def late(self, gap: float, seconds: float) -> bool:
+        """Whether the molecule at hand takes longer than allowed; `gap` is the time since the last look."""
         now = self.mark()
         if now != self.seen:
-            self.seen, self.since, self.born = now, monotonic(), False
-        return monotonic() - self.since > (START if self.born else seconds)
+            self.seen, self.waited, self.born = now, 0.0, False
+        else:
+            self.waited += gap
+        return self.waited > (START if self.born else seconds)
+
+    def last_words(self) -> str:
+        """How the process ended, and the last line it wrote to its standard error."""
+        code = self.process.wait()
+        names = {int(signal): signal.name for signal in Signals}
+        told = f"signal {names.get(-code, -code)}" if code < 0 else f"exit code {code}"
+        self.complaints.seek(0)
+        lines = self.complaints.read()[-2000:].decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{told}: {last}" if last else told
 
     def end(self) -> None:
         """Kill the process if it runs, and remove its file."""
         self.process.kill()
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    pass
+        self.outbox.put(None)
+        for thread in self.threads:
+            thread.join(timeout=5)
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove what lies on the disk."""
+        self.marks.close()
+        self.complaints.close()
         self.path.unlink(missing_ok=True)
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, with its import path, one thread, and nothing that changes how Python starts."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONWARNINGS", "PYTHONINSPECT")}
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+    path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+    return {**kept, **threads, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+
+
+def group() -> dict[str, int]:
+    """Arguments that put a process in a group of its own: a Ctrl-C is the parent's to handle."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"process_group": 0}
 
 
 class Pool:
@@ -161,8 +183,18 @@ class Pool:
     def __init__(self, command: Sequence[str], limits: Limits):
         self.command, self.limits = command, limits
         self.inbox: SimpleQueue[tuple[Worker, bytes | None]] = SimpleQueue()
-        self.workers = [Worker(command, limits, self.inbox) for _ in range(limits.count)]
+        self.numbers = count()  # of requests; never used twice, so a late answer finds no wrong place
+        self.requests: dict[int, Request] = {}  # of the reading under way
+        self.waiting: deque[int] = deque()
         self.restarts = 0
+        self.looked = monotonic()
+        self.workers: list[Worker] = []
+        try:
+            for _ in range(limits.count):
+                self.workers.append(Worker(command, limits, self.inbox))
+        except UserError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -173,6 +205,8 @@ class Pool:
     def close(self) -> None:
         """End all workers."""
         for worker in self.workers:
+            worker.process.kill()
+        for worker in self.workers:
             worker.end()
         self.workers = []
 
@@ -182,79 +216,78 @@ class Pool:
         """Each chunk of texts, the job's answer, and the rows that cost a worker, in the order of the chunks.
 
         A row that cost a worker is sent to the job as an empty text the second time. At most two chunks a worker are
-        under way, so memory does not grow with the input.
+        under way, so memory does not grow with the input. A pool does one reading at a time: the next call ends the
+        one before.
         """
-        source = enumerate(chunks)
-        waiting: deque[int] = deque()
-        texts: dict[int, list[str]] = {}
-        lost: dict[int, dict[int, Rejected]] = {}
-        done: dict[int, bytes] = {}
-        turn, exhausted = 0, False
+        mine: dict[int, Request] = {}
+        self.requests, self.waiting = mine, deque()
+        source, order = iter(chunks), deque[int]()
+        exhausted = False
         while True:
-            while not exhausted and len(texts) < 2 * len(self.workers) + 1:
-                pair = next(source, None)
-                if pair is None:
+            if self.requests is not mine or not self.workers:
+                raise RuntimeError("this reading has ended: its reader was closed, or began another reading")
+            while not exhausted and len(mine) < 2 * len(self.workers) + 1:
+                texts = next(source, None)
+                if texts is None:
                     exhausted = True
                 else:
-                    texts[pair[0]], lost[pair[0]] = list(pair[1]), {}
-                    waiting.append(pair[0])
-            while turn in done:
-                yield texts.pop(turn), done.pop(turn), lost.pop(turn)
-                turn += 1
-            if exhausted and not texts:
+                    order.append(next(self.numbers))
+                    mine[order[-1]] = Request(list(texts))
+                    self.waiting.append(order[-1])
+            if not order:
                 return
-            if not exhausted and len(texts) < 2 * len(self.workers) + 1:
-                continue
-            for worker in self.workers:
-                if worker.busy < 0 and waiting:
-                    number = waiting.popleft()
-                    kept = ["" if place in lost[number] else text for place, text in enumerate(texts[number])]
-                    worker.send(number, kept, options)
-            self.wait(texts, lost, done, waiting)
+            self.hand_out(options)
+            if (answer := mine[order[0]].answer) is not None:
+                done = mine.pop(order.popleft())
+                yield done.texts, answer, done.lost
+            else:
+                self.wait()
 
-    def wait(
-        self,
-        texts: dict[int, list[str]],
-        lost: dict[int, dict[int, Rejected]],
-        done: dict[int, bytes],
-        waiting: deque[int],
-    ) -> None:
-        """Take the next answer, or find the worker that died or hangs and blame its molecule."""
+    def hand_out(self, options: dict[str, Any]) -> None:
+        """Give every idle worker a request, if there is one."""
+        for worker in self.workers:
+            if worker.busy < 0 and self.waiting:
+                number = self.waiting.popleft()
+                worker.send(number, self.requests[number].kept(), options)
+
+    def wait(self) -> None:
+        """Take the next answer, or look for a worker that hangs."""
         try:
             worker, answer = self.inbox.get(timeout=TICK)
         except Empty:
+            # Only time spent looking counts: a parent that was stopped or busy elsewhere blames nobody for it.
+            now = monotonic()
+            gap, self.looked = min(now - self.looked, 2 * TICK), now
             for worker in list(self.workers):
-                if worker.busy >= 0 and worker.late(self.limits.seconds):
-                    reason = f"took longer than {self.limits.seconds:g} s"
-                    self.blame(worker, "TIMEOUT", reason, texts, lost, waiting)
+                if worker.busy >= 0 and worker.late(gap, self.limits.seconds):
+                    self.replace(worker, "TIMEOUT", f"took longer than {self.limits.seconds:g} s")
             return
         if worker not in self.workers:
             return  # the last word of a worker that was replaced
-        if answer is not None:
-            done[worker.busy], worker.busy, worker.born = answer, -1, False
-        else:
-            code = worker.process.wait()
-            self.blame(worker, "CRASH", f"the worker process died (exit {code})", texts, lost, waiting)
+        if answer is None:
+            code = "OOM" if worker.process.wait() == OUT_OF_MEMORY else "CRASH"
+            told = "more memory than one molecule may take" if code == "OOM" else "the worker process died"
+            self.replace(worker, code, f"{told} ({worker.last_words()})")
+            return
+        if worker.busy in self.requests:  # else: of a reading that was given up
+            self.requests[worker.busy].answer = answer
+        worker.busy, worker.born = -1, False
 
-    def blame(
-        self,
-        worker: Worker,
-        code: str,
-        reason: str,
-        texts: dict[int, list[str]],
-        lost: dict[int, dict[int, Rejected]],
-        waiting: deque[int],
-    ) -> None:
-        """Replace the worker; its molecule is refused and the rest of the chunk tried again."""
-        number, place = worker.mark()
-        busy = worker.busy
+    def replace(self, worker: Worker, code: str, reason: str) -> None:
+        """End a worker and start another; its molecule is refused and the rest of the request tried again."""
+        number, place, _ = worker.mark()
+        said = worker.last_words() if code != "TIMEOUT" else ""
         worker.end()
+        self.workers.remove(worker)
+        request = self.requests.get(worker.busy)
+        if request is not None:
+            if number == worker.busy and place in range(len(request.texts)) and place not in request.lost:
+                request.lost[place] = Rejected(request.texts[place], code, reason)
+            else:
+                request.deaths += 1
+            if worker.born or request.deaths >= DEATHS:
+                what = "do not start" if worker.born else "die between molecules"
+                raise RuntimeError(f"worker processes {what}: {said or reason}; command: {' '.join(self.command)}")
+            self.waiting.appendleft(worker.busy)
         self.restarts += 1
-        if busy >= 0:
-            if number != busy or place < 0:
-                if worker.born:
-                    raise RuntimeError(f"a worker process did not start: {reason}; command: {' '.join(self.command)}")
-                place = next(p for p in range(len(texts[busy])) if p not in lost[busy])
-            lost[busy][place] = Rejected(texts[busy][place], code, reason)
-            waiting.appendleft(busy)
-        self.workers[self.workers.index(worker)] = Worker(self.command, self.limits, self.inbox)
+        self.workers.append(Worker(self.command, self.limits, self.inbox))

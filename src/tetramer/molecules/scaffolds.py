@@ -15,7 +15,7 @@ def scaffold(smiles: str, chirality: bool = False) -> str:
 
     A molecule of more than 300 heavy atoms is its own scaffold. Raises UserError if RDKit cannot read the text.
     """
-    with rdBase.BlockLogs():
+    with rdBase.CaptureErrorLog():
         mol = Chem.MolFromSmiles(smiles)
     if mol is None:
         raise UserError(f"{smiles!r} cannot be read as SMILES, so it has no scaffold.")

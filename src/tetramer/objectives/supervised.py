@@ -96,7 +96,7 @@ class Supervised(nn.Module):
             return cast(Tensor, z.sigmoid())
         if self.config.task == "multiclass":
             return cast(Tensor, z.softmax(-1))
-        answer: Tensor = z[..., 0].double() * self.std + self.offset(views)
+        answer: Tensor = z[..., 0] * self.std + self.offset(views)
         return answer[..., None]
 
     def offset(self, views: Mapping[str, Batch]) -> Tensor:

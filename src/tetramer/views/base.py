@@ -126,4 +126,3 @@ def write(features: Features, path: Path) -> None:
 def read(kind: type[F], path: Path) -> F:
     """Features from an Arrow file, mapped into memory, not read."""
     return from_arrow(kind, pa.ipc.open_file(pa.memory_map(str(path))).read_all())
-

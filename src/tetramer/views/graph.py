@@ -32,8 +32,7 @@ BOND: dict[str, int] = {
 HYBRIDISATION = {
     kind: place
     for place, kind in enumerate(
-        getattr(Chem.HybridizationType, name)
-        for name in ("OTHER", "S", "SP", "SP2", "SP3", "SP2D", "SP3D", "SP3D2")
+        getattr(Chem.HybridizationType, name) for name in ("OTHER", "S", "SP", "SP2", "SP3", "SP2D", "SP3D", "SP3D2")
     )
 }
 BOND_TYPE = {

@@ -1,0 +1,125 @@
+"""From files to an assay: structures, labels, weights, and the parts a user names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tetramer.datasets import labels as reading_labels
+from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
+from tetramer.datasets.splits import Split, from_column
+from tetramer.datasets.tables import Table, find_column, read_table, structures
+from tetramer.errors import UserError
+from tetramer.members import REGRESSION
+
+LEAST = 20  # labelled rows
+
+
+@dataclass(frozen=True)
+class Assay:
+    """Structures with what was measured of them; row i of everything is compound i."""
+
+    texts: list[str]
+    labels: Labels
+    weight: np.ndarray  # (n,)
+    task: str
+    why: str  # the sentence that says why it is this task
+    units: tuple[str, ...] = ()
+
+
+def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, task: str = "auto") -> Assay:
+    """Labels as the task wants them; UserError where nothing can be learned."""
+    told = infer_task(labels) if task == "auto" else None
+    kind = told.kind if told else task
+    if kind not in ("regression", "binary", "multiclass"):
+        raise UserError(f"--task {task!r} is not known. Choose auto, regression, binary or multiclass.")
+    why = told.why if told else f"The task was given: {kind}."
+    if kind == REGRESSION and any(labels.classes):
+        named = [name for name, classes in zip(labels.names, labels.classes, strict=True) if classes]
+        raise UserError(f"{named[0]!r} holds text, so it is not a regression target. Leave out --task regression.")
+    check_labels(labels, kind, LEAST)
+    if kind != REGRESSION:
+        labels = as_classes(labels)
+        sizes = [len(classes or ()) for classes in labels.classes]
+        if kind == "binary" and max(sizes) > 2:
+            raise UserError(
+                f"A binary target has two classes; {labels.names[int(np.argmax(sizes))]!r} has {max(sizes)}."
+            )
+    return Assay(list(texts), labels, np.ones(len(texts)) if weight is None else weight, kind, why)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the measurements are and what their columns mean. None: find it, or there is none."""
+
+    data: Path | str
+    targets: Sequence[str]
+    smiles: str | None = None
+    validation: Path | None = None
+    test: Path | None = None
+    split: str | None = None  # column with train, valid, test
+    weight: str | None = None
+    log10: bool = False
+    to_pic50: str | None = None  # unit of the concentrations that the targets hold
+    task: str = "auto"
+
+
+def read_files(files: Files) -> tuple[Assay, Split | None]:
+    """The assay of all files, one after the other, and the split if files or a column say it."""
+    if files.log10 and files.to_pic50:
+        raise UserError("--log10 and --to-pic50 exclude each other: a pIC50 is a logarithm already.")
+    if files.split and (files.validation or files.test):
+        raise UserError("--split-column and --validation or --test exclude each other: name the parts in one way.")
+    named = [(files.data, "train"), (files.validation, "valid"), (files.test, "test")]
+    tables = [(read_table(path), part) for path, part in named if path is not None]
+    texts = [text for table, _ in tables for text in structures(table, files.smiles)]
+    labels = read_labels([table for table, _ in tables], files)
+    weight = None
+    if files.weight:
+        weight = np.concatenate([reading_labels.weights(table, files.weight) for table, _ in tables])
+    units = ("",) * len(labels.names)
+    if files.log10:
+        labels, units = reading_labels.log10(labels), ("log10",) * len(labels.names)
+    if files.to_pic50:
+        labels, units = reading_labels.to_pic50(labels, files.to_pic50), ("pIC50",) * len(labels.names)
+    assay = replace(assay_of(texts, labels, weight, files.task), units=units)
+    return assay, named_split(tables, files)
+
+
+def read_labels(tables: Sequence[Table], files: Files) -> Labels:
+    """The labels of all tables, read as one column each, so that a class has the same number everywhere."""
+    targets = targets_of(tables[0], files)
+    for table in tables:
+        reading_labels.labels(table, targets)  # a wrong cell is named with its own file and row
+    if len(tables) == 1:
+        return reading_labels.labels(tables[0], targets)
+    columns = {}
+    for name in targets:
+        parts = [table.data[find_column(table, name)].cast(pa.string()) for table in tables]
+        columns[find_column(tables[0], name)] = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
+    return reading_labels.labels(Table(pa.table(columns), tables[0].name), list(columns))
+
+
+def targets_of(table: Table, files: Files) -> list[str]:
+    """The targets named; with none, an error that lists the columns."""
+    if files.targets:
+        return list(files.targets)
+    raise UserError(f"Name the column to learn with --target. {table.name} has: {', '.join(map(repr, table.columns))}.")
+
+
+def named_split(tables: Sequence[tuple[Table, str]], files: Files) -> Split | None:
+    """The split that a column or further files say; None if a rule has to make one."""
+    if files.split:
+        table = tables[0][0]
+        name = find_column(table, files.split)
+        return from_column(table.data[name].cast(pa.string()).to_pylist(), name)
+    if len(tables) == 1:
+        return None
+    rows: dict[str, np.ndarray] = {part: np.zeros(0, np.int64) for part in ("train", "valid", "test")}
+    first = 0
+    for table, part in tables:
+        rows[part] = np.arange(first, first + len(table))
+        first += len(table)
+    return Split(rows["train"], rows["valid"], rows["test"], "files")

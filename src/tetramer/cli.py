@@ -1,0 +1,350 @@
+"""The verbs. A verb is a typed function: its signature is the parser, its docstring the help; the work is elsewhere.
+
+Nothing heavy is imported here before a verb needs it, so that `tetramer --help` answers at once.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from tetramer import __version__
+from tetramer.errors import Stopped, UserError
+
+Smiles = Annotated[
+    str | None, Option("--smiles-column", "--smiles-columns", help="column of SMILES; found by name if absent")
+]
+Workers = Annotated[int | None, Option(help="worker processes; 0: none, all in this process [default: one a core]")]
+Json = Annotated[bool, Option("--json", help="print the outcome as JSON")]
+Output = Annotated[str, Option("--output", "-o", help="where to write")]
+OnError = Annotated[str, Option(help="rows that cannot be read: keep, skip or fail")]
+Salts = Annotated[str, Option(help="keep, or largest: the largest organic fragment")]
+Charges = Annotated[str, Option(help="keep, or neutral: remove charges that protons can remove")]
+Tautomers = Annotated[str, Option(help="keep, or canonical: RDKit's canonical tautomer")]
+Structures = Annotated[bool, Option("--structures/--no-structures", help="draw molecules in the report")]
+
+
+def say(text: str) -> None:
+    """A message: standard error, so that data on standard output stay clean."""
+    print(text, file=sys.stderr)
+
+
+def train(
+    data: Annotated[str, Argument(help="CSV, TSV, SMI, SDF or Parquet file (.gz may follow), or - for standard input")],
+    output: Annotated[Path, Option("--output", "-o", "--output-dir", help="folder for the model")],
+    target: Annotated[
+        list[str] | None, Option("--target", "--target-columns", help="column to learn; may be given again")
+    ] = None,
+    smiles_column: Smiles = None,
+    task: Annotated[str, Option(help="auto, regression, binary or multiclass")] = "auto",
+    recipe: Annotated[str, Option(help="auto, baseline, fingerprint or graph")] = "auto",
+    split: Annotated[str, Option(help="rule that keeps a test part aside, such as scaffold or random")] = "none",
+    split_column: Annotated[str | None, Option(help="column that says train, valid or test")] = None,
+    validation: Annotated[Path | None, Option(help="file with the validation part")] = None,
+    test: Annotated[Path | None, Option(help="file with the test part")] = None,
+    weight_column: Annotated[str | None, Option(help="column of row weights")] = None,
+    log10: Annotated[bool, Option("--log10", help="learn the decimal logarithm of the targets")] = False,
+    to_pic50: Annotated[
+        str | None, Option("--to-pic50", help="targets are concentrations in this unit, such as nM")
+    ] = None,
+    fit_rows: Annotated[str, Option(help="train, or train+valid: fit on the validation part as well")] = "train",
+    seed: Annotated[int, Option(help="seed of splits and weights")] = 0,
+    seeds: Annotated[int, Option(help="networks per fit, answered by their mean")] = 1,
+    level: Annotated[float, Option(help="share of truths that an interval holds")] = 0.9,
+    settings: Annotated[list[str] | None, Option("--set", help="a setting, as in training.epochs=20")] = None,
+    salts: Salts = "keep",
+    charges: Charges = "keep",
+    tautomers: Tautomers = "keep",
+    structures: Structures = True,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Learn measured values from a table of molecules."""
+    from tetramer.assays import Files, read_files
+    from tetramer.benchmark import trained
+    from tetramer.modelling import Options
+    from tetramer.molecules import Limits, Standard
+
+    trained.check_output(output)
+    files = Files(
+        data, target or [], smiles_column, validation, test, split_column, weight_column, log10, to_pic50, task
+    )
+    options = Options(
+        recipe, overrides_of(settings or []), split, seed, seeds, fit_rows, level,
+        Standard(salts, charges, tautomers), Limits(workers),
+    )  # fmt: skip
+    run_training(read_files(files), options, output, output / "report.html", Path(str(data)).name, structures, as_json)
+
+
+def run_training(
+    read: tuple[Any, Any], options: Any, output: Path, report: Path, title: str, structures: bool, as_json: bool
+) -> None:
+    """Train, write model and report, and tell the outcome."""
+    from time import monotonic
+
+    from tetramer.benchmark import trained
+    from tetramer.modelling import train as fit
+
+    start, parts = monotonic(), output.parent / f"{output.name}.parts"
+    with Bar() as bar:
+        result = fit(read[0], options, parts, read[1], bar.show, say)
+    trained.write(result, output, report, monotonic() - start, title, structures)
+    remove(parts)
+    for line in trained.sentences(result):
+        say(line)
+    say(f"Model: {output}   Report: {report}")
+    if as_json:
+        print(trained.as_json(result))
+
+
+def remove(parts: Path) -> None:
+    """Unfinished work that is finished."""
+    import shutil
+
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def overrides_of(settings: list[str]) -> dict[str, str]:
+    """["a=b"] → {"a": "b"}."""
+    pairs = [setting.partition("=") for setting in settings]
+    wrong = next((setting for setting, pair in zip(settings, pairs, strict=True) if not pair[1]), None)
+    if wrong is not None:
+        raise UserError(f"--set {wrong}: write it as key=value, such as training.epochs=20.")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def predict(
+    model: Annotated[Path, Argument(help="folder that `tetramer train` wrote")],
+    data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
+    output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
+    smiles_column: Smiles = None,
+    level: Annotated[float, Option(help="share of truths that an interval holds")] = 0.9,
+    on_error: OnError = "keep",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Predict new molecules with a trained model, row for row."""
+    if not 0 < level < 1:
+        raise UserError(f"--level {level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
+    from tetramer.checkpoint import read_card
+    from tetramer.molecules import Limits, Standard
+    from tetramer.views.read import Reader
+
+    card = read_card(model)  # before the slow imports: the workers start with its standard
+    with Reader(Standard(**card.get("standard", {})), Limits(workers)) as reader:
+        from tetramer.inference import load, prediction_columns
+
+        loaded = load(model)
+        run_rows(
+            reader, data, output, smiles_column, on_error, as_json,
+            loaded.views, lambda reading: prediction_columns(loaded, reading, level), [card["files"], level],
+        )  # fmt: skip
+
+
+def embed(
+    data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
+    output: Annotated[str, Option("--output", "-o", help="Parquet or CSV file; - is standard output")] = "-",
+    model: Annotated[Path | None, Option(help="model folder with a network; without one, the fingerprint view")] = None,
+    smiles_column: Smiles = None,
+    on_error: OnError = "keep",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Turn molecules into vectors."""
+    from tetramer.inference import embedding_columns, embedding_views, load
+    from tetramer.molecules import Limits
+    from tetramer.views.read import Reader
+
+    loaded = None if model is None else load(model)
+    if loaded is None:
+        say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
+    with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader:
+        flat = ".parquet" not in output
+        run_rows(
+            reader, data, output, smiles_column, on_error, as_json,
+            embedding_views(loaded), lambda reading: embedding_columns(loaded, reading, flat),
+            ["embed", flat, None if loaded is None else loaded.card["files"]],
+        )  # fmt: skip
+
+
+def run_rows(
+    reader: Any,
+    data: str,
+    output: str,
+    smiles: str | None,
+    on_error: str,
+    as_json: bool,
+    views: Any,
+    columns: Any,
+    key: list[object],
+) -> None:
+    """Apply `columns` to every row of a file, or to one SMILES, and say how many rows had what status."""
+    import json
+    from dataclasses import asdict
+
+    from tetramer import shards
+    from tetramer.checkpoint import config_hash
+
+    with one_smiles(data) as source, Bar() as bar:
+        told = config_hash([key, asdict(reader.standard), list(views)])
+        job = shards.Job(source, output, views, columns, told, None if source != data else smiles, on_error)
+        counts = shards.apply(job, reader, bar.rows)
+    refused = {code: count for code, count in counts.by_status.items() if not code.startswith("ok")}
+    listed = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
+    say(f"{counts.rows} rows" + (f", {sum(refused.values())} without a number ({listed})" if refused else "") + ".")
+    if as_json and output != "-":
+        print(json.dumps({"rows": counts.rows, "status": counts.by_status, "output": output}))
+
+
+class one_smiles:
+    """DATA that is no file but reads as one SMILES becomes a file of one row; anything else stays as it is."""
+
+    def __init__(self, data: str):
+        self.data, self.folder = data, None
+
+    def __enter__(self) -> str:
+        import re
+        import tempfile
+
+        from tetramer.datasets.tables import SMILES_TEXT
+
+        if self.data == "-" or Path(self.data).exists() or not re.match(SMILES_TEXT, self.data):
+            return self.data
+        self.folder = tempfile.TemporaryDirectory(prefix="tetramer-")
+        path = Path(self.folder.name) / "one.csv"
+        path.write_text(f'smiles\n"{self.data}"\n')
+        return str(path)
+
+    def __exit__(self, *_: object) -> None:
+        if self.folder is not None:
+            self.folder.cleanup()
+
+
+def demo(
+    output: Annotated[Path, Option("--output", "-o", help="folder for report and model")] = Path("tetramer-demo"),
+    recipe: Annotated[str, Option(help="auto, baseline, fingerprint or graph")] = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Train and predict on a real assay that comes with RDKit, offline."""
+    from tetramer.assays import assay_of
+    from tetramer.benchmark import trained
+    from tetramer.datasets import sources
+    from tetramer.datasets.labels import labels
+    from tetramer.modelling import Options
+    from tetramer.molecules import Limits
+
+    name = "chembl2321810"
+    source, table = sources.SOURCES[name], sources.load(name)
+    say(f"{len(table)} sulfonamides with measured pIC50 ({name.upper()}), from the RDKit package.")
+    assay = assay_of(table.texts, labels(table, list(source.targets)), None)
+    trained.check_output(output / "model")
+    output.mkdir(parents=True, exist_ok=True)
+    options = Options(recipe, split="scaffold-balanced", fit_rows="train+valid", limits=Limits(workers))
+    title = "1,017 sulfonamides: pIC50"
+    run_training((assay, None), options, output / "model", output / "report.html", title, True, as_json)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine can do."""
+    import json
+
+    from tetramer.doctor import examine
+
+    told = examine()
+    print(json.dumps(told) if as_json else "\n".join(f"{name:<22} {value}" for name, value in told.items()))
+
+
+class Bar:
+    """Progress on a terminal; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.shares: dict[str, float] = {}
+
+    def __enter__(self) -> "Bar":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self.bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
+                console=Console(stderr=True), transient=True,
+            )  # fmt: skip
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, name: str, share: float) -> None:
+        """A named part of the work is done to a share."""
+        if self.bar is None:
+            return
+        if name not in self.shares:
+            self.shares[name] = self.bar.add_task(name, total=1.0, note="")
+        self.bar.update(self.shares[name], completed=share, note=f"{share:.0%}")
+        if share >= 1:
+            self.bar.update(self.shares[name], visible=False)
+
+    def rows(self, done: int) -> None:
+        """So many rows are done, of a number nobody knows yet."""
+        if self.bar is None:
+            return
+        if "rows" not in self.shares:
+            self.shares["rows"] = self.bar.add_task("rows", total=None, note="")
+        self.bar.update(self.shares["rows"], note=f"{done:,}")
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "train": train,
+    "predict": predict,
+    "embed": embed,
+    "doctor": doctor,
+}
+
+
+def version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+def top(
+    show: Annotated[bool, Option("--version", callback=version, is_eager=True, help="print the version")] = False,
+) -> None:
+    """Four views of a molecule, one representation: train, predict and embed."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one verb. Exit codes: 0 done, 1 failed, 2 wrong input, 74 disk, 128 + n stopped by signal n."""
+    app = typer.Typer(name="tetramer", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+    app.callback()(top)
+    for name, verb in VERBS.items():
+        app.command(name)(verb)
+    try:
+        app(argv)
+    except UserError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except Stopped as stopped:
+        say("Stopped; what is done is kept. The same command goes on from there.")
+        sys.exit(128 + stopped.signal)
+    except KeyboardInterrupt:
+        say("Stopped; what is done is kept. The same command goes on from there.")
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

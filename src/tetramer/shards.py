@@ -1,0 +1,172 @@
+"""Long tables: row for row from a file to a file, in shards that a killed run does not do twice.
+
+Finished shards lie in OUT.parts/, named by what they were made from; the last step joins them and renames.
+"""
+
+import hashlib
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tetramer.checkpoint import config_hash
+from tetramer.datasets.tables import Table, stream_table, structures
+from tetramer.datasets.writing import TableWriter, disk_errors
+from tetramer.errors import UserError
+from tetramer.views import Reader, Reading
+from tetramer.views.read import CHUNK
+
+ROWS = 65_536  # of a shard; a multiple of CHUNK
+ON_ERROR = ("keep", "skip", "fail")
+
+Columns = Callable[[Reading], dict[str, pa.Array]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """From where to where, and what to add to each row. `key` stands for the model and every setting."""
+
+    source: Path | str
+    output: Path | str
+    views: Sequence[str]
+    columns: Columns
+    key: str
+    smiles: str | None = None
+    on_error: str = "keep"
+    rows: int = ROWS
+
+    def __post_init__(self) -> None:
+        if self.on_error not in ON_ERROR:
+            raise UserError(f"--on-error {self.on_error!r} is not known. Choose {', '.join(ON_ERROR)}.")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows in, and how many of them by status."""
+
+    rows: int
+    by_status: dict[str, int]
+
+
+def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda done: None) -> Counts:
+    """Write input columns and the job's columns for every row, in order. Raises UserError under on_error="fail"."""
+    parts = Path(f"{job.output}.parts") if str(job.output) != "-" else None
+    key = config_hash([job.key, input_hash(job.source), job.smiles, job.rows])[:24]
+    with TableWriter(job.output) as writer:
+        if parts is None:
+            return join(shards(job, reader, progress), job, writer)
+        with disk_errors(parts, 0):
+            parts.mkdir(parents=True, exist_ok=True)
+            for path in parts.iterdir():
+                if not path.name.endswith(f"-{key}.arrow"):
+                    path.unlink()  # of another input, model or setting, or cut short
+            for number, table in shards(job, reader, progress, lambda number: (parts / name(number, key)).is_file()):
+                write_shard(table, parts / name(number, key))
+            done = ((number, read_shard(path)) for number, path in enumerate(sorted(parts.glob(f"*-{key}.arrow"))))
+            counts = join(done, job, writer)
+    shutil.rmtree(parts, ignore_errors=True)
+    return counts
+
+
+def name(number: int, key: str) -> str:
+    """File name of a shard."""
+    return f"{number:06d}-{key}.arrow"
+
+
+def input_hash(source: Path | str) -> str:
+    """SHA-256 of the file; standard input cannot be read twice, so it has none and is never resumed."""
+    if str(source) == "-":
+        return "stdin"
+    if not Path(source).is_file():
+        return "missing"  # the reader says it better
+    with Path(source).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shards(
+    job: Job,
+    reader: Reader,
+    progress: Callable[[int], None],
+    skip: Callable[[int], bool] = lambda number: False,
+) -> Iterator[tuple[int, pa.Table]]:
+    """Number and finished table of every shard that is not skipped; one pool of workers reads through all of them."""
+    waiting: deque[tuple[int, Table]] = deque()
+    done = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal done
+        for number, table in enumerate(stream_table(job.source, rows=job.rows)):
+            if skip(number) and str(job.source) != "-":
+                done += len(table)
+                continue
+            waiting.append((number, table))
+            yield from structures(table, job.smiles)
+
+    held: list[tuple[Reading, dict[str, pa.Array]]] = []
+    count = 0
+    for reading in reader.stream(texts(), job.views, CHUNK):
+        held.append((reading, job.columns(reading)))
+        count, done = count + len(reading), done + len(reading)
+        progress(done)
+        if count == len(waiting[0][1]):
+            number, table = waiting.popleft()
+            yield number, widened(table, held)
+            held, count = [], 0
+    while waiting:  # a file without rows
+        number, table = waiting.popleft()
+        empty = reader.read([], job.views)
+        yield number, widened(table, [(empty, job.columns(empty))])
+
+
+def widened(table: Table, held: list[tuple[Reading, dict[str, pa.Array]]]) -> pa.Table:
+    """The input's columns, then ours; an input column that has one of our names is kept as NAME_input."""
+    names = list(held[0][1])
+    ours = {name: pa.chunked_array([columns[name] for _, columns in held]) for name in names}
+    data = table.data
+    if table.blocks is not None and "smiles" not in data.column_names:
+        texts = [text or None for reading, _ in held for text in reading.smiles]
+        data = (
+            data.append_column("smiles", pa.array(texts, pa.string()))
+            if data.num_columns
+            else pa.table({"smiles": texts})
+        )
+    data = data.rename_columns([f"{name}_input" if name in ours else name for name in data.column_names])
+    for name, column in ours.items():
+        data = data.append_column(name, column)
+    return data
+
+
+def write_shard(table: pa.Table, path: Path) -> None:
+    """One Arrow file, whole or not at all."""
+    made = path.with_suffix(".tmp")
+    with pa.OSFile(str(made), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+    made.replace(path)
+
+
+def read_shard(path: Path) -> pa.Table:
+    """What `write_shard` wrote, mapped."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def join(pieces: Iterator[tuple[int, pa.Table]], job: Job, writer: TableWriter) -> Counts:
+    """Append every shard to the output, in order, and count the statuses."""
+    rows, statuses = 0, dict[str, int]()
+    first_bad = ""
+    for _, table in pieces:
+        for pair in pc.value_counts(table["status"].combine_chunks()).to_pylist():
+            statuses[pair["values"]] = statuses.get(pair["values"], 0) + pair["counts"]
+        good = pc.starts_with(table["status"], "ok")
+        if not first_bad and not pc.all(good).as_py():
+            place = pc.index(good, False).as_py()
+            first_bad = f"row {rows + place + 1}: {table['status'][place]}, {table['reason'][place]}"
+        rows += table.num_rows
+        writer.append(table.filter(good) if job.on_error == "skip" else table)
+    if first_bad and job.on_error == "fail":
+        bad = sum(count for status, count in statuses.items() if not status.startswith("ok"))
+        raise UserError(f"{bad} of {rows} structures were refused ({first_bad}). Use --on-error keep to write them.")
+    return Counts(rows, statuses)
