@@ -5,7 +5,8 @@
 Both train on the same random split (8:1:1) with batches of 64 for as many epochs, and keep the weights of the best
 validation loss. Speed is that of steady epochs: within an epoch, full batches after the first over the time between
 the ends of the first and the last of them, loading included and validation not; the median over all epochs but the
-first two. Systems take turns seed by seed, so that a machine that slows down does so for all.
+first two. It is given per second on the clock and per second of processor time: the two agree on a quiet machine, and
+the second counts where other work takes its share. Systems take turns seed by seed.
 """
 
 import argparse
@@ -47,7 +48,7 @@ torch.set_num_threads(1)
 ticks = []
 class Clock(pl.Callback):
     def on_train_batch_end(self, trainer, *rest):
-        ticks.append((trainer.current_epoch, time.perf_counter()))
+        ticks.append((trainer.current_epoch, time.perf_counter(), time.process_time()))
 plain = pl.Trainer.__init__
 def timed(self, *args, **settings):
     settings["callbacks"] = [*(settings.get("callbacks") or []), Clock()]
@@ -59,13 +60,17 @@ json.dump({"version": chemprop.__version__, "ticks": ticks}, open(path, "w"))
 """
 
 
-def steady(ticks: list[tuple[int, float]], batches: int) -> float:
-    """Molecules per second from (epoch, time at the end of a batch), `batches` of them full in each epoch."""
-    epochs: dict[int, list[float]] = {}
-    for epoch, at in ticks:
-        epochs.setdefault(epoch, []).append(at)
-    late = [times[:batches] for epoch, times in epochs.items() if epoch >= 2]
-    return float(np.median([BATCH * (len(times) - 1) / (times[-1] - times[0]) for times in late]))
+Ticks = list[tuple[int, float, float]]  # epoch, clock and processor time at the end of each batch
+
+
+def steady(ticks: Ticks, batches: int) -> dict[str, float]:
+    """Molecules per second of both times; `batches` of each epoch are full."""
+    epochs: dict[int, list[tuple[float, float]]] = {}
+    for epoch, *at in ticks:
+        epochs.setdefault(epoch, []).append((at[0], at[1]))
+    late = [np.array(times[:batches]) for epoch, times in epochs.items() if epoch >= 2]
+    clock, processor = np.median([BATCH * (len(times) - 1) / (times[-1] - times[0]) for times in late], axis=0)
+    return {"molecules_per_second": float(clock), "molecules_per_cpu_second": float(processor)}
 
 
 def ours(data: Data, split: Split, epochs: int, precision: str, seed: int) -> dict[str, Any]:
@@ -73,10 +78,10 @@ def ours(data: Data, split: Split, epochs: int, precision: str, seed: int) -> di
     spec = RECIPES["graph"].members["graph"]["config"]
     training = {**spec["training"], "epochs": epochs, "batch": BATCH, "precision": precision, "seed": seed}
     config = NeuralConfig(**{**spec, "training": TrainConfig(**training)})
-    ticks: list[tuple[int, float]] = []
+    ticks: Ticks = []
 
     def note(row: Row) -> None:
-        ticks.append((int(row["epoch"]), time.perf_counter()))
+        ticks.append((int(row["epoch"]), time.perf_counter(), time.process_time()))
 
     torch.set_num_threads(1)
     began = time.perf_counter()
@@ -84,8 +89,8 @@ def ours(data: Data, split: Split, epochs: int, precision: str, seed: int) -> di
     seconds = time.perf_counter() - began
     assert data.values is not None
     error = rmse(data.values[split.test, 0], member.predict(data.features, split.test)[:, 0, 0])
-    rate = steady(ticks, len(split.train) // BATCH - 1)  # the time of an epoch's last batch holds the validation
-    return {"molecules_per_second": rate, "rmse": error, "seconds": seconds, "version": version("torch")}
+    speed = steady(ticks, len(split.train) // BATCH - 1)  # the time of an epoch's last batch may hold the validation
+    return {**speed, "rmse": error, "seconds": seconds, "version": version("torch")}
 
 
 def theirs(python: Path, table: Path, split: Split, epochs: int, seed: int) -> dict[str, Any]:
@@ -109,8 +114,8 @@ def theirs(python: Path, table: Path, split: Split, epochs: int, seed: int) -> d
     rows = columns(table)
     texts, truth = [rows[i]["smiles"] for i in split.test], [float(rows[i]["exp"]) for i in split.test]
     error = rmse(np.array(truth), np.array([answer[text] for text in texts]))
-    rate = steady([tuple(tick) for tick in told["ticks"]], len(split.train) // BATCH)
-    return {"molecules_per_second": rate, "rmse": error, "seconds": seconds, "version": told["version"]}
+    speed = steady([tuple(tick) for tick in told["ticks"]], len(split.train) // BATCH)
+    return {**speed, "rmse": error, "seconds": seconds, "version": told["version"]}
 
 
 def columns(table: Path) -> list[dict[str, str]]:
@@ -133,20 +138,31 @@ def keep(row: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{row['study']}-{row['row']}-{row['seed']}"
     (folder / f"{name}.json").write_text(json.dumps(row, indent=2) + "\n")
-    print(f"{name}: {row['molecules_per_second']:.0f} molecules/s, RMSE {row['rmse']:.4f}", file=sys.stderr)
+    print(
+        f"{name}: {row['molecules_per_cpu_second']:.0f} molecules per CPU second, RMSE {row['rmse']:.4f}",
+        file=sys.stderr,
+    )
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Mean ± sd over the seeds of each system, and its speed beside chemprop's."""
-    systems = sorted({row["row"] for row in rows})
-    speeds = {name: np.array([r["molecules_per_second"] for r in rows if r["row"] == name]) for name in systems}
-    print(f"{'system':<12} {'molecules/s':>16} {'× chemprop':>11} {'RMSE':>16}")
-    for name in systems:
-        errors = np.array([row["rmse"] for row in rows if row["row"] == name])
-        factor = speeds[name].mean() / speeds["chemprop"].mean() if "chemprop" in speeds else math.nan
-        sd = [values.std(ddof=1) if len(values) > 1 else math.nan for values in (speeds[name], errors)]
-        speed = f"{speeds[name].mean():.0f} ± {sd[0]:.0f}"
-        print(f"{name:<12} {speed:>16} {factor:>11.1f} {f'{errors.mean():.3f} ± {sd[1]:.3f}':>16}")
+
+    def column(system: str, name: str) -> np.ndarray:
+        return np.array([row[name] for row in rows if row["row"] == system])
+
+    def told(values: np.ndarray, digits: int) -> str:
+        sd = values.std(ddof=1) if len(values) > 1 else math.nan
+        return f"{values.mean():.{digits}f} ± {sd:.{digits}f}"
+
+    speeds = ("molecules_per_second", "molecules_per_cpu_second")
+    print(f"{'system':<12}{'molecules/s':>16}{'× chemprop':>12}{'per CPU s':>16}{'× chemprop':>12}{'RMSE':>18}")
+    for system in sorted({row["row"] for row in rows}):
+        line = f"{system:<12}"
+        for speed in speeds:
+            beside = column("chemprop", speed)
+            factor = column(system, speed).mean() / beside.mean() if len(beside) else math.nan
+            line += f"{told(column(system, speed), 0):>16}{factor:>12.1f}"
+        print(line + f"{told(column(system, 'rmse'), 3):>18}")
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ Spec = dict[str, Any]
 
 TREES: dict[str, Spec] = {
     "lightgbm": {"kind": "trees", "config": {"mode": "boosted", "trees": 400}},
-    "random-forest": {"kind": "trees", "config": {"mode": "forest", "trees": 250}},
-    "extra-trees": {"kind": "trees", "config": {"mode": "extra", "trees": 250}},
+    "random-forest": {"kind": "trees", "config": {"mode": "forest", "trees": 120}},
+    "extra-trees": {"kind": "trees", "config": {"mode": "extra", "trees": 120}},
 }
 KERNELS: dict[str, Spec] = {
     "svm": {"kind": "kernels", "config": {"machine": "svm"}},
@@ -52,19 +52,24 @@ class Recipe:
     about: str = ""
 
 
-def for_blend(spec: Spec, epochs: int) -> Spec:
-    """A network inside a blend: fewer epochs, averaged weights, and no validation part to stop on."""
+def for_blend(spec: Spec, **training: Any) -> Spec:
+    """A network inside a blend: averaged weights, no validation part to stop on, and an end to its visits."""
     out = deepcopy(spec)
-    out["config"]["training"] |= {"epochs": epochs, "ema": 0.999}
+    out["config"]["training"] |= {"ema": 0.999, "visits": 80_000, **training}
     return out
 
+
+SUMMED = deepcopy(GRAPH)  # small assays take few steps, and atoms that are summed are learned in fewer of them
+SUMMED["config"]["encoder_config"] |= {"readout": "sum", "dropout": 0.1}
 
 RECIPES: dict[str, Recipe] = {
     "baseline": Recipe(TREES | KERNELS, 5, "trees and kernel machines on fingerprints and descriptors, blended"),
     "fingerprint": Recipe({"fingerprint": FINGERPRINT}, 0, "a network on fingerprint counts and descriptors"),
     "graph": Recipe({"graph": GRAPH}, 0, "a directed message-passing network on atoms and bonds"),
     "auto": Recipe(
-        TREES | KERNELS | {"fingerprint": for_blend(FINGERPRINT, 30), "graph": for_blend(GRAPH, 30)},
+        TREES
+        | KERNELS
+        | {"fingerprint": for_blend(FINGERPRINT, epochs=30), "graph": for_blend(SUMMED, epochs=50, batch=32)},
         5,
         "the blend of all of these, weighted by out-of-fold predictions",
     ),

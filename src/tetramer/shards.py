@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tetramer.checkpoint import config_hash
-from tetramer.datasets.tables import Table, stream_table, structures
+from tetramer.datasets.tables import Table, smiles_column, stream_table, structures
 from tetramer.datasets.writing import TableWriter, disk_errors
 from tetramer.errors import UserError
 from tetramer.views import Reader, Reading
@@ -99,12 +99,15 @@ def shards(
 
     def texts() -> Iterator[str]:
         nonlocal done
+        column = job.smiles
         for number, table in enumerate(stream_table(job.source, rows=job.rows)):
             if skip(number) and str(job.source) != "-":
                 done += len(table)
                 continue
+            if column is None and table.blocks is None:
+                column = smiles_column(table)  # found once: every piece of a file is read the same way
             waiting.append((number, table))
-            yield from structures(table, job.smiles)
+            yield from structures(table, column)
 
     held: list[tuple[Reading, dict[str, pa.Array]]] = []
     count = 0

@@ -43,6 +43,7 @@ class TrainConfig:
     clip: float = 10.0  # largest gradient norm; 0: no clipping
     ema: float = 0.0  # decay of the averaged weights that are evaluated and kept; 0: off
     patience: int = 0  # epochs without a better validation score before training stops; 0: never
+    visits: int = 0  # molecules seen, in all epochs, after which fewer epochs are made; 0: as many as it takes
     precision: str = "fp32"
     seed: int = 0
 
@@ -189,6 +190,12 @@ def steps_per_epoch(count: int, batch: int) -> int:
     return max(1, math.ceil(count / batch))
 
 
+def epochs_of(config: TrainConfig, count: int) -> int:
+    """Epochs over `count` rows: all, or as many as `visits` allows, but at least a quarter of them."""
+    allowed = config.visits // max(1, count) if config.visits else config.epochs
+    return min(config.epochs, max(allowed, math.ceil(config.epochs / 4)))
+
+
 def fit(run: Run, data: Data, rows: np.ndarray, valid: np.ndarray | None = None) -> Iterator[Row]:
     """Train in place from `run.step` on and yield one row per step; the caller prints, saves or stops.
 
@@ -197,7 +204,7 @@ def fit(run: Run, data: Data, rows: np.ndarray, valid: np.ndarray | None = None)
     """
     config, objective = run.config, run.objective
     per_epoch = steps_per_epoch(len(rows), config.batch)
-    steps = config.epochs * per_epoch
+    steps = epochs_of(config, len(rows)) * per_epoch
     rng = torch.Generator()
     order, order_of = np.empty(0, np.int64), -1
     while run.step < steps and not (config.patience and run.stale >= config.patience):

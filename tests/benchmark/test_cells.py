@@ -48,6 +48,12 @@ def test_numbers_of_a_column_have_the_same_decimals() -> None:
     ]
 
 
+def test_one_large_number_does_not_blur_a_column() -> None:
+    assert [text for text, _ in column([0.5191, 0.5904, 1.1581])] == ["0.519", "0.590", "1.158"]
+    assert [text for text, _ in column([103.0, 12.5, 250.0])] == ["103", "12", "250"]
+    assert [text for text, _ in column([0.0, 0.0, float("inf")])] == ["0", "0", "∞"]
+
+
 @given(st.lists(st.floats(min_value=0.01, max_value=9e5), min_size=1, max_size=6))
 def test_what_is_written_is_near_what_was_meant(values: list[float]) -> None:
     back = [float(text.replace(",", "")) for text in figures(values)]

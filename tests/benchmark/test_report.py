@@ -91,6 +91,7 @@ def full(texts: Sequence[str]) -> Report:
         targets=[target(tasks[k % 3], text, cycle, cycle) for k, text in enumerate(texts)],
         headline=[Headline(text, text, text) for text in texts],
         notes=texts,
+        part=" ".join(texts),
     )
 
 
@@ -123,18 +124,18 @@ def test_coverage_and_largest_errors_are_exact() -> None:
     smiles = ["CCCl", "CCO", "CCN", "CCC"]
     plot = TargetPlot("y", "regression", truth, guess, "K", guess - 1, guess + 1, smiles=smiles)
     text = Page(render(Report("t", [], targets=[plot]))).text
-    assert "3 test molecules" in text  # the first has no measurement
+    assert "3 molecules" in text  # the first has no measurement
     assert "outside, 1 of 3 (33.3 %; 10 % expected)" in text
     assert re.findall(r"CC[NOC]l?", text) == ["CCN", "CCC", "CCO"]
     hidden = Page(render(Report("t", [], targets=[plot], structures=False))).text
-    assert re.findall(r"test molecule (\d)", hidden) == ["3", "4", "2"]  # their places in the test part
+    assert re.findall(r"molecule (\d)", hidden) == ["3", "4", "2"]  # their places
     assert re.sub(r"\s+", "", text.split("CCN")[1]).startswith("measured1.00predicted3.00interval2.00to4.00")
 
 
 def test_one_class_only_is_said_and_not_drawn() -> None:
     plot = TargetPlot("y", "binary", np.ones(30), np.linspace(0, 1, 30), classes=("inactive", "active"))
     page = Page(render(Report("t", [], targets=[plot])))
-    assert "There is no ROC curve: all 30 test molecules are active." in page.text
+    assert "There is no ROC curve: all 30 molecules are active." in page.text
     assert len(page.pictures) == 2  # the mark and the calibration curve
 
 
@@ -143,7 +144,7 @@ def test_a_target_without_labels_is_said(task: str) -> None:
     whole = target(task)
     empty = TargetPlot("y", task, np.full(12, np.nan), whole.prediction, low=whole.low, high=whole.high)
     page = Page(render(Report("t", [], targets=[empty])))
-    assert "No test row has a label." in page.text
+    assert "No molecule has a label here." in page.text
     assert len(page.pictures) == 1
 
 
@@ -169,7 +170,7 @@ def test_confidential_structures_stay_out(task: str) -> None:
     assert "CC(=O)O" in shown
     assert len(Page(shown).pictures) == 1 + 2 + 12
     assert "CC(=O)O" not in hidden
-    assert "test molecule" in Page(hidden).text
+    assert "molecule 1" in Page(hidden).text
     assert len(Page(hidden).pictures) == 1 + 2
 
 

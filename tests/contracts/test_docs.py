@@ -5,10 +5,9 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
-from typer.models import OptionInfo
+import typer
 
 from tetramer.cli import VERBS
 from tetramer.datasets.splits import SPLITS
@@ -23,14 +22,11 @@ def read(name: str) -> str:
 
 
 def flags_of(verb: str) -> set[str]:
-    """Every flag of a verb, by its signature."""
-    found = {"--help"}
-    for name, hint in get_type_hints(VERBS[verb], include_extras=True).items():
-        for option in getattr(hint, "__metadata__", ()):
-            if isinstance(option, OptionInfo):
-                told = option.param_decls or [f"--{name.replace('_', '-')}"]
-                found |= {flag for names in told for flag in names.split("/")}
-    return found
+    """Every flag of a verb, as the parser has them."""
+    app = typer.Typer(add_completion=False)
+    app.command()(VERBS[verb])
+    parameters = typer.main.get_command(app).params
+    return {"--help"} | {flag for one in parameters for flag in [*one.opts, *one.secondary_opts] if flag[0] == "-"}
 
 
 def commands(text: str) -> Iterator[list[str]]:

@@ -48,6 +48,21 @@ def test_a_file_in_two_encodings_is_refused_with_its_line(file):
         text_of(file("é\nb\n".encode() + b"\xe9\n"))
 
 
+def test_a_character_cut_off_by_the_end_of_the_file_is_not_lost(file):
+    text, note = text_of(file(b"a\nb\xc3"))
+    assert text == "a\nbÃ"
+    assert "line 2" in note
+    with pytest.raises(UserError, match="Line 2 of"):
+        text_of(file("é\nb".encode() + b"\xc3"))
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+def test_utf16_may_be_cut_anywhere(file, monkeypatch, block):
+    monkeypatch.setattr(opening, "BLOCK", block)
+    text = "a,b\n" + "é𝄞x" * 9
+    assert text_of(file(text.encode("utf-16")))[0] == text
+
+
 @given(
     text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1), block=st.integers(1, 9)
 )

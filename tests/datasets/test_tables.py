@@ -97,6 +97,11 @@ def test_an_sdf_without_a_property_called_name_calls_the_title_so(file):
     assert read_table(file(BLOCK, "t.mol")).data.to_pydict() == {"name": ["methane"]}
 
 
+def test_any_property_name_is_a_column(file):
+    record = BLOCK + "".join(f"> <{name}>\n1\n\n" for name in ("mol block", "a > b", "smiles", "")) + "$$$$\n"
+    assert read_table(file(record, "t.sdf")).columns == ["name", "mol block", "a > b", "smiles"]
+
+
 def test_sdf_line_ends_do_not_matter(file):
     first = read_table(file(SDF, "t.sdf"))
     second = read_table(file(gzip.compress(SDF.replace("\n", "\r\n").encode()), "u.sdf.gz"))

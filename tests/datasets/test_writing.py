@@ -64,6 +64,12 @@ def test_a_column_of_nothing_takes_the_type_of_the_first_piece(tmp_path):
     assert pq.read_table(tmp_path / "t.parquet").schema.field("y").type == pa.float64()
 
 
+def test_parquet_keeps_a_list_as_a_list(tmp_path):
+    data = pa.table({"embedding": pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2))})
+    write_table(data, tmp_path / "t.parquet")
+    assert pq.read_table(tmp_path / "t.parquet").equals(data)
+
+
 def test_a_long_parquet_file_has_many_row_groups(tmp_path):
     write_table(pa.table({"y": range(200_000)}), tmp_path / "t.parquet")
     assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 4

@@ -1,6 +1,7 @@
 """The README is run: its shell and Python blocks, in order, in one folder, on a small part of a real assay."""
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -32,9 +33,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     table = load("chembl2321810").data.to_pydict()
     rows = list(zip(table["smiles"], table["pIC50"], strict=True))
-    write(folder / "assay.csv", ["smiles", "pIC50"], [list(row) for row in rows[:120]])
+    write(folder / "assay.csv", ["smiles", "pIC50"], [list(row) for row in rows[:60]])
     write(
-        folder / "new.csv", ["id", "smiles"], [[k, smiles] for k, (smiles, _) in enumerate(rows[120:130])] + [[10, "?"]]
+        folder / "new.csv", ["id", "smiles"], [[k, smiles] for k, (smiles, _) in enumerate(rows[60:70])] + [[10, "?"]]
     )
     return folder
 
@@ -72,6 +73,31 @@ def test_the_readme_runs_from_top_to_bottom(desk: Path) -> None:
     assert all(float(row["pIC50_lo"]) < float(row["pIC50_pred"]) < float(row["pIC50_hi"]) for row in rows[:10])
     assert rows[10]["pIC50_pred"] == ""
     assert (desk / "vectors.parquet").stat().st_size > 0
+
+
+def check_demo(folder: Path, *flags: str) -> None:
+    """Run the demo and hold its outcome against the mean of the training rows."""
+    told = json.loads(run(["tetramer", "demo", "--json", *flags], folder).stdout)
+    scores = {group: by["rmse"]["value"] for group, by in told["metrics"]["test"].items()}
+    best = min(value for group, value in scores.items() if group != "mean")
+    assert best < 0.75 * scores["mean"]
+    page = (folder / "tetramer-demo" / "report.html").read_text(encoding="utf-8")
+    assert told["split"]["sha256"] in page
+    run(["tetramer", "predict", "tetramer-demo/model", "new.csv", "--output", "demo.csv"], folder)
+
+
+def test_the_demo_is_what_make_runs() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndemo:")[2].splitlines()[1]
+    assert recipe.split() == ["$(BIN)/tetramer", "demo"]
+
+
+def test_the_demo_runs_with_one_network(desk: Path) -> None:
+    check_demo(desk, "--recipe", "fingerprint")
+
+
+@pytest.mark.slow
+def test_the_demo_runs(desk: Path) -> None:
+    check_demo(desk)
 
 
 def test_the_example_of_a_table_is_one() -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,14 @@ def parts(cell: Cell) -> tuple[str, str]:
 
 
 def column(cells: Sequence[Cell]) -> list[tuple[str, str]]:
-    """The `parts` of cells that stand below each other; plain numbers have the same decimals."""
+    """The `parts` of cells that stand below each other; plain numbers have the decimals that suit the median one."""
     texts = [parts(cell) for cell in cells]
-    plain = {row: cell for row, cell in enumerate(cells) if isinstance(cell, float) and not math.isnan(cell)}
-    for row, text in zip(plain, figures(list(plain.values())), strict=True):
-        texts[row] = (text, "")
+    plain = {row: cell for row, cell in enumerate(cells) if isinstance(cell, float) and math.isfinite(cell)}
+    if plain:
+        typical = median(abs(value) for value in plain.values())
+        told = figures(list(plain.values()), spread=typical / 10)  # two digits of a tenth are three digits of it
+        for row, text in zip(plain, told, strict=True):
+            texts[row] = (text, "")
     return texts
 
 

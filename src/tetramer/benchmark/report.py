@@ -47,7 +47,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class TargetPlot:
-    """The test part of one target: truth and answers of n molecules, in order. Rows without truth are left out.
+    """One target: truth and answers of n molecules, in order. Rows without truth are left out.
 
     regression: `truth`, `prediction`, `low`, `high` are (n,) in `unit`; an interval may be infinite;
         NaN says that there is none.
@@ -93,6 +93,7 @@ class Report:
     summary: str = ""
     headline: Sequence[Headline] = ()
     notes: Sequence[str] = ()
+    part: str = ""  # which molecules the targets show, as a sentence part: "Test part"
     level: float = 0.9  # nominal coverage of the intervals
     structures: bool = True
 
@@ -159,22 +160,22 @@ def _laid_out(table: Table) -> dict[str, object]:
 def _section(target: TargetPlot, report: Report) -> dict[str, object]:
     known = _named(target, report.structures).known()
     pictures, note = (
-        PICTURES[target.task](known, report.level) if len(known.truth) else ([], "No test row has a label.")
+        PICTURES[target.task](known, report.level) if len(known.truth) else ([], "No molecule has a label here.")
     )
     worst = [_mistake(known, row) for row in np.argsort(-_error(known), kind="stable")[:WORST]]
     return {"target": target, "count": len(known.truth), "pictures": pictures, "note": note, "worst": worst}
 
 
 def _named(target: TargetPlot, structures: bool) -> TargetPlot:
-    """With a name for every molecule: the one given, else its SMILES, else its number in the test part."""
+    """With a name for every molecule: the one given, else its SMILES, else its place."""
     smiles = target.smiles if structures else ()
-    numbers = [f"test molecule {place:,}" for place in range(1, len(target.truth) + 1)]
+    numbers = [f"molecule {place:,}" for place in range(1, len(target.truth) + 1)]
     return replace(target, smiles=smiles, labels=target.labels or smiles or numbers)
 
 
 def _regression(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     count = len(target.truth)
-    caption = f"{count:,} test molecules. On the line, prediction and measurement agree."
+    caption = f"{count:,} molecules. On the line, prediction and measurement agree."
     pair = (target.truth, target.prediction, target.low, target.high)
     if target.low is None or target.high is None:
         return [Picture("Predicted and measured", _uri(plots.parity(*pair, target.unit)), caption)], ""
@@ -196,11 +197,11 @@ def _regression(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
 
 def _binary(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     positive, count = int(target.truth.sum()), len(target.truth)
-    caption = f"{count:,} test molecules, {positive:,} of them {target.classes[1]}. The diagonal is guessing."
+    caption = f"{count:,} molecules, {positive:,} of them {target.classes[1]}. The diagonal is guessing."
     steady = _calibration(target.truth, target.prediction, "positives")
     if positive in (0, count):
         only = target.classes[int(positive > 0)]
-        return [steady], f"There is no ROC curve: all {count:,} test molecules are {only}."
+        return [steady], f"There is no ROC curve: all {count:,} molecules are {only}."
     return [Picture("ROC curve", _uri(plots.roc(target.truth, target.prediction)), caption), steady], ""
 
 
@@ -208,7 +209,7 @@ def _multiclass(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     chosen = target.prediction.argmax(axis=1)
     truth = target.truth.astype(np.int64)
     right = int((chosen == truth).sum())
-    caption = f"{len(truth):,} test molecules, {right:,} on the diagonal. The colour is the share of a row."
+    caption = f"{len(truth):,} molecules, {right:,} on the diagonal. The colour is the share of a row."
     matrix = Picture("Confusion matrix", _uri(plots.confusion(truth, chosen, target.classes)), caption)
     correct = (chosen == truth).astype(np.float64)
     return [matrix, _calibration(correct, target.prediction.max(axis=1), "right answers")], ""

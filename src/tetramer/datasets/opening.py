@@ -129,6 +129,8 @@ class TextStream(io.RawIOBase):
     def _start(self) -> None:
         """Decide by the first block: byte order mark, binary files that people mistake for text, or plain text."""
         first = self._read()
+        while 0 < len(first) < 4 and (more := self._read()):  # a pipe may give a byte at a time
+            first += more
         if first.startswith(UTF16):
             self._utf16 = codecs.getincrementaldecoder("utf-16")()
             self._ready = self._narrow(first)
@@ -160,8 +162,8 @@ class TextStream(io.RawIOBase):
         if not block.isascii():
             try:
                 _, used = codecs.utf_8_decode(block, "strict", not raw)
-                self._beyond_ascii = True
                 block, self._tail = block[:used], block[used:]
+                self._beyond_ascii |= not block.isascii()
             except UnicodeDecodeError as error:
                 line = self._lines + block.count(b"\n", 0, error.start)
                 if self._beyond_ascii or not block[: error.start].isascii():

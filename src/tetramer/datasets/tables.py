@@ -16,6 +16,7 @@ from tetramer.errors import UserError, nearest
 
 ROWS = 65_536
 SAMPLE = 1_000  # rows looked at to recognise a column of SMILES
+SMILES_TEXT = records.SMILES_TEXT
 TELLING = r"[a-z()=#\[\d]"  # at least some values must hold one: `CI` alone may be a code
 
 
@@ -117,7 +118,7 @@ def sniff(stream: TextStream) -> str:
     word = first.split(maxsplit=1)[0][:1000] if first.strip() else ""
     if len(cells) == 1 and cells[0].split()[:1] == ["smiles"]:
         return "smi"
-    if any(_plain(cell) in SMILES_NAMES for cell in cells) or not re.match(records.SMILES_TEXT, word):
+    if any(_plain(cell) in SMILES_NAMES for cell in cells) or not re.match(SMILES_TEXT, word):
         return "csv"
     return "smi"
 
@@ -127,7 +128,7 @@ def _parquet(path: str | Path) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path) as file:
             yield pa.RecordBatch.from_pylist([], file.schema_arrow)
             yield from file.iter_batches(batch_size=ROWS)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{label(path)} cannot be read as Parquet: {str(error).splitlines()[0].rstrip('.')}."
         ) from error
@@ -213,7 +214,7 @@ def looks_like_smiles(values: pa.ChunkedArray) -> bool:
     cells = cells.filter(pc.fill_null(pc.not_equal(cells, ""), False))
     if not len(cells):
         return False
-    fits = pc.match_substring_regex(cells, records.SMILES_TEXT)
+    fits = pc.match_substring_regex(cells, SMILES_TEXT)
     telling = pc.match_substring_regex(cells, TELLING)
     return bool(pc.mean(fits).as_py() >= 0.9 and pc.mean(telling).as_py() >= 0.5)
 

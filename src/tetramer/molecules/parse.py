@@ -13,10 +13,14 @@ from tetramer.errors import UserError
 HARD_CAP = 5_000  # heavy atoms; above, canonicalisation is known to crash the process
 BLOCK_END = "M  END"  # a text that holds this line is a mol block, not SMILES
 
+# By default the rest of a line becomes the molecule's name. (RDKit's stubs have the types of these fields wrong.)
 PLAIN = Chem.SmilesParserParams()
-PLAIN.parseName = PLAIN.allowCXSMILES = False  # otherwise the rest of the line becomes the molecule's name
+PLAIN.parseName = False  # type: ignore[assignment]
+PLAIN.allowCXSMILES = False  # type: ignore[assignment]
 UNCHECKED = Chem.SmilesParserParams()
-UNCHECKED.parseName = UNCHECKED.allowCXSMILES = UNCHECKED.sanitize = False
+UNCHECKED.parseName = False  # type: ignore[assignment]
+UNCHECKED.allowCXSMILES = False  # type: ignore[assignment]
+UNCHECKED.sanitize = False  # type: ignore[assignment]
 
 FAILURES = (Chem.MolSanitizeException, ValueError, RuntimeError)  # what RDKit raises about one molecule
 INPUT_PLACE = "_tetramerPlace"  # atom property: its number in the input
@@ -70,7 +74,7 @@ class Rejected:
     reason: str
 
 
-def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:  # noqa: B008 (frozen)
+def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:
     """Read one SMILES."""
     refused = look(text, standard)
     if refused is not None:
@@ -82,7 +86,7 @@ def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:  #
     return finish(text, mol, standard, changed=":" in text)
 
 
-def parse_block(block: str, standard: Standard = Standard()) -> Molecule | Rejected:  # noqa: B008 (frozen)
+def parse_block(block: str, standard: Standard = Standard()) -> Molecule | Rejected:
     """Read one mol block (V2000 or V3000), as SDF files hold them; hydrogens become implicit."""
     if len(block) > 100 * standard.max_chars:
         return Rejected(block, "TOO_LONG", f"{len(block)} characters; the limit is {100 * standard.max_chars}")

@@ -71,7 +71,7 @@ class Request:
 class Worker:
     """One process, and the two threads that speak with it, so that the parent never waits on a pipe."""
 
-    def __init__(self, command: Sequence[str], limits: Limits, inbox: "SimpleQueue[tuple[Worker, bytes | None]]"):
+    def __init__(self, command: Sequence[str], limits: Limits, inbox: "Inbox") -> None:
         handle, name = tempfile.mkstemp(prefix="tetramer-")
         os.write(handle, MARK.pack(-1, -1, 0))
         self.path, self.marks = Path(name), mmap.mmap(handle, MARK.size)
@@ -79,7 +79,6 @@ class Worker:
         self.busy = -1  # number of the request at hand
         self.seen = (-1, -1, 0)  # the mark at the last look
         self.waited = 0.0  # seconds for which the parent has looked at the same mark
-        self.born = True  # has shown no sign of life, so it may still be importing
         self.complaints = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the worker)
         settings = [name, str(limits.memory_mb), str(limits.seconds)]
         try:
@@ -89,7 +88,8 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=self.complaints,
                 env=environment(),
-                **group(),
+                process_group=0 if os.name == "posix" else None,  # a Ctrl-C is the parent's to handle
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
             )
         except OSError as error:
             self.forget()
@@ -99,7 +99,7 @@ class Worker:
         for thread in self.threads:
             thread.start()
 
-    def listen(self, inbox: "SimpleQueue[tuple[Worker, bytes | None]]") -> None:
+    def listen(self, inbox: "Inbox") -> None:
         """Pass on every answer, then a None when the process has ended."""
         assert self.process.stdout is not None
         with self.process.stdout as stream:
@@ -127,14 +127,16 @@ class Worker:
         number, place, beat = MARK.unpack_from(self.marks)
         return number, place, beat
 
+    @property
+    def started(self) -> bool:
+        """Whether the worker has imported what it needs; it then shows its first sign of life."""
+        return self.mark()[2] > 0
+
     def late(self, gap: float, seconds: float) -> bool:
         """Whether the molecule at hand takes longer than allowed; `gap` is the time since the last look."""
-        now = self.mark()
-        if now != self.seen:
-            self.seen, self.waited, self.born = now, 0.0, False
-        else:
-            self.waited += gap
-        return self.waited > (START if self.born else seconds)
+        before, self.seen = self.seen, self.mark()
+        self.waited = self.waited + gap if self.seen == before else 0.0
+        return self.waited > (seconds if self.started else START)
 
     def last_words(self) -> str:
         """How the process ended, and the last line it wrote to its standard error."""
@@ -170,19 +172,15 @@ def environment() -> dict[str, str]:
     return {**kept, **threads, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
-def group() -> dict[str, int]:
-    """Arguments that put a process in a group of its own: a Ctrl-C is the parent's to handle."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"process_group": 0}
+Inbox = SimpleQueue[tuple[Worker, bytes | None]]  # an answer, or None: the process has ended
 
 
 class Pool:
     """Workers for one job, started at once. Use it as a context manager."""
 
-    def __init__(self, command: Sequence[str], limits: Limits):
+    def __init__(self, command: Sequence[str], limits: Limits) -> None:
         self.command, self.limits = command, limits
-        self.inbox: SimpleQueue[tuple[Worker, bytes | None]] = SimpleQueue()
+        self.inbox: Inbox = SimpleQueue()
         self.numbers = count()  # of requests; never used twice, so a late answer finds no wrong place
         self.requests: dict[int, Request] = {}  # of the reading under way
         self.waiting: deque[int] = deque()
@@ -260,34 +258,36 @@ class Pool:
             gap, self.looked = min(now - self.looked, 2 * TICK), now
             for worker in list(self.workers):
                 if worker.busy >= 0 and worker.late(gap, self.limits.seconds):
-                    self.replace(worker, "TIMEOUT", f"took longer than {self.limits.seconds:g} s")
+                    told = f"took longer than {self.limits.seconds:g} s" if worker.started else "no sign of life"
+                    self.replace(worker, "TIMEOUT", told)
             return
         if worker not in self.workers:
             return  # the last word of a worker that was replaced
         if answer is None:
-            code = "OOM" if worker.process.wait() == OUT_OF_MEMORY else "CRASH"
-            told = "more memory than one molecule may take" if code == "OOM" else "the worker process died"
-            self.replace(worker, code, f"{told} ({worker.last_words()})")
+            full = worker.process.wait() == OUT_OF_MEMORY
+            told = "more memory than one molecule may take" if full else "the worker process died"
+            self.replace(worker, "OOM" if full else "CRASH", f"{told} ({worker.last_words()})")
             return
         if worker.busy in self.requests:  # else: of a reading that was given up
             self.requests[worker.busy].answer = answer
-        worker.busy, worker.born = -1, False
+        worker.busy = -1
 
     def replace(self, worker: Worker, code: str, reason: str) -> None:
         """End a worker and start another; its molecule is refused and the rest of the request tried again."""
         number, place, _ = worker.mark()
-        said = worker.last_words() if code != "TIMEOUT" else ""
+        started = worker.started
         worker.end()
         self.workers.remove(worker)
+        if not started:
+            raise UserError(f"Worker processes do not start: {reason}. Use workers=0 to do without them.")
         request = self.requests.get(worker.busy)
         if request is not None:
             if number == worker.busy and place in range(len(request.texts)) and place not in request.lost:
                 request.lost[place] = Rejected(request.texts[place], code, reason)
             else:
                 request.deaths += 1
-            if worker.born or request.deaths >= DEATHS:
-                what = "do not start" if worker.born else "die between molecules"
-                raise RuntimeError(f"worker processes {what}: {said or reason}; command: {' '.join(self.command)}")
+            if request.deaths >= DEATHS:
+                raise RuntimeError(f"{DEATHS} workers ended between molecules: {reason}")
             self.waiting.appendleft(worker.busy)
         self.restarts += 1
         self.workers.append(Worker(self.command, self.limits, self.inbox))

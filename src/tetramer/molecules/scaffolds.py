@@ -23,7 +23,7 @@ def scaffold(smiles: str, chirality: bool = False) -> str:
         return str(Chem.MolToSmiles(mol, isomericSmiles=chirality))
     if not mol.GetRingInfo().NumRings():
         return ""
-    return str(MurckoScaffold.MurckoScaffoldSmiles(mol=mol, includeChirality=chirality))
+    return str(MurckoScaffold.MurckoScaffoldSmiles(mol=mol, includeChirality=chirality))  # type: ignore[no-untyped-call]
 
 
 def scaffolds(smiles: Sequence[str], chirality: bool = False) -> list[str]:

@@ -3,7 +3,7 @@
 from types import ModuleType
 
 from tetramer.views import fingerprint, graph
-from tetramer.views.read import Reading, Reader, read
+from tetramer.views.read import Reader, Reading, read
 
 VIEWS: dict[str, ModuleType] = {"fingerprint": fingerprint, "graph": graph}
 

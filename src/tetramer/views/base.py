@@ -1,6 +1,5 @@
 """What all views share: columns for many molecules, a batch of some of them, and the way to Arrow and back."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,13 +52,27 @@ def offsets(counts: np.ndarray) -> np.ndarray:
 def take(features: F, rows: np.ndarray) -> F:
     """The molecules `rows` (B,), in that order, as features of their own."""
     arrays: dict[str, np.ndarray] = {}
+    places: dict[str, np.ndarray] = {}
+    for name, cut in features.COLUMNS.items():
+        column = getattr(features, name)
+        if cut is not None and cut not in places:
+            places[cut], counts = gather(getattr(features, cut), rows)
+            arrays[cut] = offsets(counts)
+        arrays[name] = column[rows if cut is None else places[cut]]
+    return type(features)(**arrays)
+
+
+def span(features: F, start: int, stop: int) -> F:
+    """The molecules from `start` to before `stop`; flat arrays are not copied."""
+    arrays: dict[str, np.ndarray] = {}
     for name, cut in features.COLUMNS.items():
         column = getattr(features, name)
         if cut is None:
-            arrays[name] = column[rows]
+            arrays[name] = column[start:stop]
             continue
-        places, counts = gather(getattr(features, cut), rows)
-        arrays[name], arrays[cut] = column[places], offsets(counts)
+        starts = getattr(features, cut)
+        arrays[name] = column[starts[start] : starts[stop]]
+        arrays[cut] = starts[start : stop + 1] - starts[start]
     return type(features)(**arrays)
 
 
@@ -92,23 +105,31 @@ def from_arrow(kind: type[F], table: pa.Table) -> F:
     """The features of a table; its arrays point into the table, which may be a mapped file. No copy."""
     arrays: dict[str, np.ndarray] = {}
     for name, cut in kind.COLUMNS.items():
-        column = table[name].chunk(0) if table[name].num_chunks else pa.array([], table.schema.field(name).type)
+        column = whole(table[name])
         if cut is not None:
-            arrays[cut] = column.offsets.to_numpy()
-            column = column.values
+            starts = column.offsets.to_numpy()
+            arrays[cut] = starts - starts[0] if starts[0] else starts
+            column = column.flatten()
         if pa.types.is_fixed_size_list(column.type):
-            arrays[name] = column.values.to_numpy().reshape(-1, column.type.list_size)
+            arrays[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
         else:
             arrays[name] = column.to_numpy()
     return kind(**arrays)
 
 
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; copied only if it lies in several pieces."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+
+
 def to_bytes(features: Features) -> bytes:
     """Arrow IPC file format."""
-    table, sink = to_arrow(features), io.BytesIO()
+    table, sink = to_arrow(features), pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as file:
         file.write_table(table)
-    return sink.getvalue()
+    return bytes(sink.getvalue())
 
 
 def from_bytes(kind: type[F], data: bytes | memoryview) -> F:

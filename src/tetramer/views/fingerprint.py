@@ -11,23 +11,11 @@ from rdkit.Chem import rdFingerprintGenerator
 
 from tetramer.molecules import Molecule
 from tetramer.views.base import Batch, Features, gather, offsets
+from tetramer.views.descriptors import NAMES as NAMES
+from tetramer.views.descriptors import describe
+from tetramer.views.indices import Skeleton
 
 BITS, RADIUS, ELEMENTS = 2048, 2, 119
-
-# Left out of RDKit's list: qed and SPS (slow sums of what is there already), Ipc and AvgIpc (overflow on large
-# molecules), the Morgan densities (the counts say more).
-LEFT_OUT = ("qed", "SPS", "Ipc", "AvgIpc", "FpDensityMorgan1", "FpDensityMorgan2", "FpDensityMorgan3")
-ESTATE = ("MaxAbsEStateIndex", "MaxEStateIndex", "MinAbsEStateIndex", "MinEStateIndex")  # four ends of one list
-
-
-def _names() -> tuple[str, ...]:
-    from rdkit.Chem import Descriptors
-
-    rest = [name for name, _ in Descriptors._descList if name not in (*LEFT_OUT, *ESTATE)]
-    return (*ESTATE, *rest)
-
-
-NAMES = _names()  # (D,)
 
 
 @dataclass(frozen=True)
@@ -61,34 +49,9 @@ FEATURES = FingerprintFeatures
 
 
 @cache
-def morgan() -> Any:
+def morgan() -> Any:  # noqa: ANN401 (RDKit names no type)
     """Count Morgan of radius 2, 2048 bits, chirality on."""
     return rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS, includeChirality=True)
-
-
-@cache
-def functions() -> tuple[Callable[[Chem.Mol], float], ...]:
-    """RDKit's descriptor functions behind the four E-state ends."""
-    from rdkit.Chem import Descriptors
-
-    table = dict(Descriptors._descList)
-    return tuple(table[name] for name in NAMES[len(ESTATE) :])
-
-
-def describe(mol: Chem.Mol) -> np.ndarray:
-    """(D,) float32 descriptors; NaN where one is undefined, infinite or too large for float32."""
-    from rdkit.Chem.EState import EStateIndices
-
-    states = np.asarray(EStateIndices(mol))
-    values = [np.abs(states).max(), states.max(), np.abs(states).min(), states.min()]
-    for function in functions():
-        try:
-            values.append(function(mol))
-        except (ValueError, ZeroDivisionError, RuntimeError, ArithmeticError, IndexError, KeyError):
-            values.append(np.nan)  # undefined for this molecule, such as a partial charge of a metal
-    told = np.array(values, np.float64)
-    told[~(np.abs(told) < np.finfo(np.float32).max)] = np.nan
-    return told.astype(np.float32)
 
 
 def featurize(
@@ -108,12 +71,12 @@ def featurize(
         bits.extend(found)
         counts.extend(found.values())
         sizes[place] = len(found)
-        for atom in molecule.mol.GetAtoms():
-            elements[place, atom.GetAtomicNum()] += 1
-            elements[place, 1] += atom.GetTotalNumHs()
         # Sums over atoms depend on their order in the last digit, so the molecule is read anew from its own SMILES.
-        again = Chem.MolFromSmiles(molecule.smiles)
-        descriptors[place] = describe(molecule.mol if again is None else again)
+        mol = Chem.MolFromSmiles(molecule.smiles) or molecule.mol
+        shape = Skeleton.of(mol)
+        elements[place] = np.bincount(shape.numbers, minlength=ELEMENTS)
+        elements[place, 1] += shape.hydrogens.sum()
+        descriptors[place] = describe(mol, shape)
     ok = np.array([molecule is not None for molecule in molecules], np.uint8)
     starts, flat = offsets(sizes), np.array(bits, np.uint16)
     order = np.lexsort((flat, np.repeat(np.arange(len(sizes)), sizes)))

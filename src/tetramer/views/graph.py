@@ -43,6 +43,7 @@ BOND_TYPE = {
     Chem.BondType.DATIVE: 4,
     Chem.BondType.QUADRUPLE: 5,
 }
+BOND_ORDER = {1.0: 0, 2.0: 1, 3.0: 2, 1.5: 3, 4.0: 5}
 OTHER_BOND = 6  # "~", zero-order and whatever else
 STEREO = {
     Chem.BondStereo.STEREOZ: 1,
@@ -107,18 +108,16 @@ def featurize(molecules: Sequence[Molecule | None], tick: Callable[[int], None] 
         tick(place)
         if molecule is None:
             continue
-        mol, first, bond_first = molecule.mol, len(elements), len(begins)
-        for atom in mol.GetAtoms():
-            elements.append(atom.GetAtomicNum())
-            hydrogens.append(atom.GetTotalNumHs())
-            hybrids.append(HYBRIDISATION.get(atom.GetHybridization(), 0))
-        for bond in mol.GetBonds():
-            begins.append(bond.GetBeginAtomIdx())
-            ends.append(bond.GetEndAtomIdx())
-            types.append(BOND_TYPE.get(bond.GetBondType(), OTHER_BOND))
-            conjugated.append(bond.GetIsConjugated())
-        atom_counts[place], bond_counts[place] = len(elements) - first, len(begins) - bond_first
-        rare.note(molecule, first, bond_first)
+        atoms_of, bonds_of = list(molecule.mol.GetAtoms()), list(molecule.mol.GetBonds())
+        atom_counts[place], bond_counts[place] = len(atoms_of), len(bonds_of)
+        rare.note(molecule, atoms_of, bonds_of, len(elements), len(begins))
+        elements += [atom.GetAtomicNum() for atom in atoms_of]
+        hydrogens += [atom.GetTotalNumHs() for atom in atoms_of]
+        hybrids += [HYBRIDISATION.get(atom.GetHybridization(), 0) for atom in atoms_of]
+        begins += [bond.GetBeginAtomIdx() for bond in bonds_of]
+        ends += [bond.GetEndAtomIdx() for bond in bonds_of]
+        types += bond_types(molecule, bonds_of)
+        conjugated += [bond.GetIsConjugated() for bond in bonds_of]
     atoms = np.zeros((len(elements), len(ATOM)), np.int64)
     atoms[:, 0], atoms[:, 3], atoms[:, 4] = elements, hydrogens, hybrids
     bonds = np.zeros((len(begins), len(BOND)), np.int64)
@@ -127,6 +126,13 @@ def featurize(molecules: Sequence[Molecule | None], tick: Callable[[int], None] 
     rare.write(atoms, bonds)
     ok = np.array([molecule is not None for molecule in molecules], np.uint8)
     return assemble(ok, atoms, bonds, ends_of, atom_counts, bond_counts)
+
+
+def bond_types(molecule: Molecule, bonds: list[Chem.Bond]) -> list[int]:
+    """Classes of BOND_TYPE. RDKit's enum is slow to ask for; the order says the same but for dative and odd bonds."""
+    if "~" in molecule.smiles or "->" in molecule.smiles or "<-" in molecule.smiles:
+        return [BOND_TYPE.get(bond.GetBondType(), OTHER_BOND) for bond in bonds]
+    return [BOND_ORDER.get(bond.GetBondTypeAsDouble(), OTHER_BOND) for bond in bonds]
 
 
 class Rare:
@@ -139,31 +145,30 @@ class Rare:
         self.ring_sizes: list[int] = []
         self.ring_bonds: list[int] = []
 
-    def note(self, molecule: Molecule, first: int, bond_first: int) -> None:
-        """Look at one molecule; the SMILES tells whether there is anything to look for."""
-        mol, smiles = molecule.mol, molecule.smiles
-        rings = mol.GetRingInfo()
+    def note(self, molecule: Molecule, atoms: list[Chem.Atom], bonds: list[Chem.Bond], first: int, bond: int) -> None:
+        """Look at one molecule, whose atoms begin at `first`, bonds at `bond`; its SMILES tells what to seek."""
+        rings, smiles = molecule.mol.GetRingInfo(), molecule.smiles
         for ring in rings.AtomRings():
-            self.ring_atoms.extend([first + i for i in ring])
-            self.ring_sizes.extend([len(ring)] * len(ring))
+            self.ring_atoms += [first + i for i in ring]
+            self.ring_sizes += [len(ring)] * len(ring)
         for ring in rings.BondRings():
-            self.ring_bonds.extend([bond_first + i for i in ring])
+            self.ring_bonds += [bond + i for i in ring]
         if "[" in smiles:
             charged, centres = "+" in smiles or "-" in smiles, "@" in smiles
-            for i, atom in enumerate(mol.GetAtoms()):
+            for place, atom in enumerate(atoms, start=first):
                 if charged and (charge := atom.GetFormalCharge()):
-                    self.atoms.append((first + i, 2, charge))
+                    self.atoms.append((place, 2, charge))
                 if radicals := atom.GetNumRadicalElectrons():
-                    self.atoms.append((first + i, 7, radicals))
+                    self.atoms.append((place, 7, radicals))
                 if atom.GetIsotope():
-                    self.atoms.append((first + i, 8, 1))
+                    self.atoms.append((place, 8, 1))
                 if centres and atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED:
                     label = atom.GetProp("_CIPCode") if atom.HasProp("_CIPCode") else ""
-                    self.atoms.append((first + i, 9, CHIRAL_LABEL.get(label, 3)))
+                    self.atoms.append((place, 9, CHIRAL_LABEL.get(label, 3)))
         if "/" in smiles or "\\" in smiles:
-            for i, bond in enumerate(mol.GetBonds()):
-                if stereo := STEREO.get(bond.GetStereo()):
-                    self.stereo.append((bond_first + i, stereo))
+            for place, one in enumerate(bonds, start=bond):
+                if stereo := STEREO.get(one.GetStereo()):
+                    self.stereo.append((place, stereo))
 
     def write(self, atoms: np.ndarray, bonds: np.ndarray) -> None:
         """Put what was noted into the columns (N, 10) and (M, 4)."""
@@ -228,8 +233,7 @@ def collate(features: GraphFeatures, rows: np.ndarray) -> GraphBatch:
 def atom_counts(features: GraphFeatures, rows: np.ndarray) -> np.ndarray:
     """(B, 119) int64 atoms of each element, hydrogens included."""
     at, counts = gather(features.atom_starts, rows)
-    owner, atoms = np.repeat(np.arange(len(rows)), counts), features.atoms[at]
-    out = np.zeros((len(rows), ATOM["element"]), np.int64)
-    np.add.at(out, (owner, atoms[:, 0]), 1)
-    np.add.at(out, (owner, 1), atoms[:, 3])
-    return out
+    owner, atoms, width = np.repeat(np.arange(len(rows)), counts), features.atoms[at], ATOM["element"]
+    there = np.bincount(owner * width + atoms[:, 0], minlength=len(rows) * width).reshape(len(rows), width)
+    there[:, 1] += np.bincount(owner, atoms[:, 3], minlength=len(rows)).astype(np.int64)
+    return there

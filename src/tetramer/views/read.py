@@ -4,21 +4,23 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import count, islice
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from rdkit import RDLogger, rdBase
+from rdkit import rdBase
 
+from tetramer.errors import UserError
 from tetramer.molecules import Limits, Molecule, Pool, Rejected, Standard, parse, parse_block
 from tetramer.molecules.parse import BLOCK_END
-from tetramer.molecules.pool import HEAD, serve
+from tetramer.molecules.worker import BETWEEN, HEAD
 from tetramer.views import fingerprint, graph
 from tetramer.views.base import Features, concat, from_bytes, to_bytes
 
 MODULES = {"fingerprint": fingerprint, "graph": graph}  # VIEWS, without importing the package's face from within
 CHUNK = 256  # molecules in one request
+ALIGN = 16  # bytes; arrays that point into an answer begin where the processor likes it
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ def job(texts: list[str], options: dict[str, Any], tick: Callable[[int], None]) 
         head["codes"].append(told.code if isinstance(told, Rejected) else "ok")
         head["reasons"].append(told.reason if isinstance(told, Rejected) else "")
     frames = [to_bytes(MODULES[view].featurize(molecules, tick)) for view in options["views"]]
-    parts = [json.dumps(head).encode(), *frames]
-    return b"".join(HEAD.pack(len(part)) + part for part in parts)
+    tick(BETWEEN)
+    return frame([json.dumps(head).encode(), *frames])
 
 
 def guarded(text: str, standard: Standard) -> Molecule | Rejected:
@@ -64,23 +66,40 @@ def guarded(text: str, standard: Standard) -> Molecule | Rejected:
         return Rejected(text, "OOM", "more memory than one molecule may take")
 
 
+def text_of(row: int, cell: object) -> str:
+    """A cell as text: an empty one (None, NaN) is an empty text; anything else is a UserError that names the row."""
+    if isinstance(cell, str):
+        return cell
+    if cell is None or cell != cell:
+        return ""
+    raise UserError(f"Row {row} is a {type(cell).__name__}, not text. Give SMILES or mol blocks.")
+
+
+def frame(parts: Sequence[bytes]) -> bytes:
+    """Parts one behind the other, each after its length, each beginning at a multiple of 16 bytes."""
+    laid = []
+    for part in parts:
+        laid += [HEAD.pack(len(part)), bytes(ALIGN - HEAD.size), part, bytes(-len(part) % ALIGN)]
+    return b"".join(laid)
+
+
 def unframe(data: bytes) -> list[memoryview]:
-    """The parts that `job` put one behind the other."""
+    """The parts of `frame`, not copied."""
     parts, place, view = [], 0, memoryview(data)
     while place < len(data):
         (size,) = HEAD.unpack_from(data, place)
-        place += HEAD.size
+        place += ALIGN
         parts.append(view[place : place + size])
-        place += size
+        place += size + -size % ALIGN
     return parts
 
 
 class Reader:
     """Reads texts through worker processes, which start at once. Use it as a context manager, for many calls."""
 
-    def __init__(self, standard: Standard | None = None, limits: Limits | None = None):
+    def __init__(self, standard: Standard | None = None, limits: Limits | None = None) -> None:
         self.standard, limits = standard or Standard(), limits or Limits()
-        self.pool = Pool([sys.executable, "-m", "tetramer.views.read"], limits) if limits.count else None
+        self.pool = Pool([sys.executable, "-m", "tetramer.views.serve"], limits) if limits.count else None
 
     def __enter__(self) -> Self:
         return self
@@ -96,11 +115,11 @@ class Reader:
     def stream(self, texts: Iterable[str], views: Sequence[str], chunk: int = CHUNK) -> Iterator[Reading]:
         """Readings of `chunk` texts each, in order; memory does not grow with the number of texts."""
         options = {"views": list(views), "standard": asdict(self.standard)}
-        source = iter(texts)
+        source = map(text_of, count(1), texts)
         chunks = iter(lambda: list(islice(source, chunk)), [])
         for asked, answer, lost in self.pool.map(chunks, options) if self.pool else here(chunks, options):
-            head_bytes, *tables = unframe(answer)
-            head = json.loads(bytes(head_bytes))
+            told, *tables = unframe(answer)
+            head = json.loads(bytes(told))
             for place, rejected in lost.items():
                 head["codes"][place], head["reasons"][place] = rejected.code, rejected.reason
             assert len(head["codes"]) == len(asked)
@@ -155,8 +174,3 @@ def read(
     """Read `texts` once; the workers end with the call."""
     with Reader(standard, limits) as reader:
         return reader.read(texts, views)
-
-
-if __name__ == "__main__":
-    RDLogger.DisableLog("rdApp.*")
-    serve(job)
