@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,6 +29,25 @@ def data_dir() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("TETRAMER_DATA names no folder with the public data sets")
     return Path(named)
+
+
+CORES = ("c1ccccc1{}", "C1CCCCC1{}", "c1ccncc1{}", "c1ccoc1{}", "CCC(C){}", "CC(C)(C){}", "CCOCC{}", "Cc1ccc(cc1){}")
+GROUPS = ("O", "N", "C", "CC", "C(=O)O", "F", "Cl", "OC", "C#N", "S(=O)(=O)N")
+
+
+@pytest.fixture(scope="session")
+def smiles() -> list[str]:
+    """80 small molecules, all different."""
+    return [core.format(group) for core in CORES for group in GROUPS]
+
+
+@pytest.fixture(scope="session")
+def features(smiles: list[str]) -> dict[str, Any]:
+    """Every view of `smiles`; row i is molecule i."""
+    from tetramer.molecules import Limits
+    from tetramer.views import VIEWS, read
+
+    return read(smiles, list(VIEWS), limits=Limits(0)).features
 
 
 @pytest.fixture(autouse=True)

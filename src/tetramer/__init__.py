@@ -5,7 +5,7 @@ costs nothing.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ _HOMES = {
 __all__ = ["Classifier", "Embedder", "Model", "Regressor", "__version__", "embed", "load"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(f"tetramer.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'tetramer' has no attribute {name!r}")

@@ -40,6 +40,7 @@ def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, ta
         named = [name for name, classes in zip(labels.names, labels.classes, strict=True) if classes]
         raise UserError(f"{named[0]!r} holds text, so it is not a regression target. Leave out --task regression.")
     check_labels(labels, kind, LEAST)
+    check_weight(weight, len(texts))
     if kind != REGRESSION:
         labels = as_classes(labels)
         sizes = [len(classes or ()) for classes in labels.classes]
@@ -48,6 +49,14 @@ def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, ta
                 f"A binary target has two classes; {labels.names[int(np.argmax(sizes))]!r} has {max(sizes)}."
             )
     return Assay(list(texts), labels, np.ones(len(texts)) if weight is None else weight, kind, why)
+
+
+def check_weight(weight: np.ndarray | None, rows: int) -> None:
+    """UserError if there is not one finite weight of 0 or more a row, or if all are 0."""
+    if weight is None:
+        return
+    if weight.shape != (rows,) or not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
+        raise UserError(f"Give {rows} weights, one a row, each finite and 0 or more, and not all 0.")
 
 
 @dataclass(frozen=True)

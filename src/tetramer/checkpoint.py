@@ -4,9 +4,11 @@ A folder is `card.json` beside the files it names with their SHA-256. It is made
 disk and renamed, so a reader meets either the old folder or the new one.
 """
 
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -29,6 +31,8 @@ MIGRATIONS: list[Callable[[Card], Card]] = []
 FORMAT = 1 + len(MIGRATIONS)
 CARD = "card.json"
 LARGEST_FILE = 4 << 30
+LARGEST_CARD = 64 << 20
+PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a file's name: neither "..", nor a drive, nor a blank
 
 
 def digest(data: bytes) -> str:
@@ -39,6 +43,13 @@ def digest(data: bytes) -> str:
 def config_hash(value: object) -> str:
     """SHA-256 of a JSON value with sorted keys: equal settings have equal hashes."""
     return digest(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def seal(card: Card) -> str:
+    """SHA-256 of a card's content, as it reads after JSON, without the seal itself."""
+    told = json.loads(json.dumps(card))
+    told.pop("sha256", None)
+    return config_hash(told)
 
 
 def sync_file(path: Path) -> None:
@@ -52,10 +63,13 @@ def write_folder(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
 
     Raises DiskError and leaves what was there if the disk refuses.
     """
-    card = {"format": FORMAT, **card, "files": {name: digest(data) for name, data in sorted(files.items())}}
+    card = {**card, "format": FORMAT, "files": {name: digest(data) for name, data in sorted(files.items())}}
+    card["sha256"] = seal(card)
     need = sum(map(len, files.values()))
     made = path.parent / f".{path.name}.new-{uuid.uuid4().hex[:8]}"
     with disk_errors(path, need):
+        for stray in path.parent.glob(f".{glob.escape(path.name)}.new-*"):  # of a run that was killed here
+            shutil.rmtree(stray, ignore_errors=True)
         try:
             for name, data in {**files, CARD: json.dumps(card, indent=1, ensure_ascii=False).encode()}.items():
                 place = made / PurePosixPath(name)
@@ -75,16 +89,23 @@ def swap(made: Path, path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
-    made.rename(path)
-    sync_folder(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        made.rename(path)
+    except OSError:
+        recover(path)
+        raise
+    try:
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def recover(path: Path) -> None:
     """Bring back the folder that a replacement had moved aside when it was killed between its two renames."""
     old = path.parent / f".{path.name}.old"
     if old.is_dir() and not path.exists():
-        old.rename(path)
+        with disk_errors(path, 0):
+            old.rename(path)
 
 
 def read_folder(path: Path) -> tuple[Card, Files]:
@@ -93,12 +114,11 @@ def read_folder(path: Path) -> tuple[Card, Files]:
     Raises UserError if this is no folder of ours, if a file is missing, altered or truncated, or if the format is
     newer than this program.
     """
-    recover(path)
     card = read_card(path)
     files = {}
     for name, expected in card["files"].items():
         place = inside(path, name)
-        if not place.is_file() or place.is_symlink():
+        if not place.is_file() or place.resolve() != path.resolve().joinpath(*PurePosixPath(name).parts):
             raise UserError(f"{path} is incomplete: {name} is missing. Copy the whole folder again, or train again.")
         if place.stat().st_size > LARGEST_FILE:
             raise UserError(f"{path / name} is larger than any file of a model ({LARGEST_FILE >> 30} GiB).")
@@ -114,38 +134,49 @@ def read_folder(path: Path) -> tuple[Card, Files]:
 
 def read_card(path: Path) -> Card:
     """card.json, lifted to the present format; UserError if there is none or it is not ours."""
+    recover(path)
     if not path.exists():
         raise UserError(f"There is no model at {path}. Train one: tetramer train DATA --target COLUMN --output {path}")
-    if not (path / CARD).is_file():
+    if not (path / CARD).is_file() or (path / CARD).stat().st_size > LARGEST_CARD:
         raise UserError(f"{path} is not a model folder: it has no {CARD}. Give the folder that `tetramer train` wrote.")
     try:
-        card = json.loads((path / CARD).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        card: Any = json.loads((path / CARD).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or a number of thousands of digits
         raise UserError(f"{path / CARD} is not readable as JSON ({error}). Copy the folder again.") from error
     if not isinstance(card, dict) or not isinstance(card.get("files"), dict) or not isinstance(card.get("format"), int):
         raise UserError(f"{path / CARD} is not a card of this program: it lacks `format` or `files`.")
     if not 1 <= card["format"] <= FORMAT:
         raise UserError(f"{path} has format {card['format']}; this version reads up to {FORMAT}. Upgrade tetramer.")
+    if card.get("sha256") != seal(card):
+        raise UserError(f"{path / CARD} was altered since it was written. Copy the folder again, or train again.")
+    lifted: Card = card
     for migrate in MIGRATIONS[card["format"] - 1 :]:
-        card = migrate(card)
-    return card
+        lifted = migrate(lifted)
+    return lifted
 
 
 def inside(path: Path, name: str) -> Path:
     """`path / name`, refused if the name could leave the folder."""
     parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
+    if not parts or "/".join(parts) != name or not all(PART.fullmatch(part) for part in parts):
         raise UserError(f"{path / CARD} names the file {name!r}, which does not lie in the folder.")
     return path.joinpath(*parts)
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Arrays as safetensors bytes."""
-    return bytes(save_arrays({name: np.ascontiguousarray(value) for name, value in arrays.items()}))
+    return bytes(save_arrays({name: np.asarray(value, order="C") for name, value in arrays.items()}))
+
+
+def finite(arrays: Mapping[str, np.ndarray], what: str) -> None:
+    """UserError if a number is not finite: such weights answer nothing, without a word."""
+    for name, value in arrays.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise UserError(f"{what} holds a number that is not finite, in {name}. Train again.")
 
 
 def unpack(data: bytes, what: str) -> dict[str, np.ndarray]:
-    """safetensors bytes as arrays; UserError if they are not, or hold a number that is not finite."""
+    """safetensors bytes as arrays; UserError if they are not."""
     try:
         arrays = load_arrays(data)
     except (SafetensorError, ValueError, KeyError) as error:

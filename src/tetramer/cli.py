@@ -3,18 +3,29 @@
 Nothing heavy is imported here before a verb needs it, so that `tetramer --help` answers at once.
 """
 
+import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from tetramer import __version__
 from tetramer.errors import Stopped, UserError
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+    from tetramer.assays import Assay
+    from tetramer.datasets.splits import Split
+    from tetramer.modelling import Options
+    from tetramer.shards import Columns
+    from tetramer.views import Reader
 
 Smiles = Annotated[
     str | None, Option("--smiles-column", "--smiles-columns", help="column of SMILES; found by name if absent")
@@ -27,6 +38,9 @@ Salts = Annotated[str, Option(help="keep, or largest: the largest organic fragme
 Charges = Annotated[str, Option(help="keep, or neutral: remove charges that protons can remove")]
 Tautomers = Annotated[str, Option(help="keep, or canonical: RDKit's canonical tautomer")]
 Structures = Annotated[bool, Option("--structures/--no-structures", help="draw molecules in the report")]
+
+
+STOPPED = "Stopped; what is done is kept. The same command goes on from there."
 
 
 def say(text: str) -> None:
@@ -82,7 +96,13 @@ def train(
 
 
 def run_training(
-    read: tuple[Any, Any], options: Any, output: Path, report: Path, title: str, structures: bool, as_json: bool
+    read: "tuple[Assay, Split | None]",
+    options: "Options",
+    output: Path,
+    report: Path,
+    title: str,
+    structures: bool,
+    as_json: bool,
 ) -> None:
     """Train, write model and report, and tell the outcome."""
     from time import monotonic
@@ -136,13 +156,17 @@ def predict(
     from tetramer.views.read import Reader
 
     card = read_card(model)  # before the slow imports: the workers start with its standard
-    with Reader(Standard(**card.get("standard", {})), Limits(workers)) as reader:
+    try:
+        standard = Standard(**card["standard"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{model} is not a model folder: its card says not how structures are read.") from error
+    with Reader(standard, Limits(workers)) as reader:
         from tetramer.inference import load, prediction_columns
 
         loaded = load(model)
         run_rows(
             reader, data, output, smiles_column, on_error, as_json,
-            loaded.views, lambda reading: prediction_columns(loaded, reading, level), [card["files"], level],
+            loaded.views, lambda reading: prediction_columns(loaded, reading, level), [card["sha256"], level],
         )  # fmt: skip
 
 
@@ -164,23 +188,23 @@ def embed(
     if loaded is None:
         say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
     with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader:
-        flat = ".parquet" not in output
+        flat = Path(output).suffix.casefold() not in (".parquet", ".pq")
         run_rows(
             reader, data, output, smiles_column, on_error, as_json,
             embedding_views(loaded), lambda reading: embedding_columns(loaded, reading, flat),
-            ["embed", flat, None if loaded is None else loaded.card["files"]],
+            ["embed", flat, None if loaded is None else loaded.card["sha256"]],
         )  # fmt: skip
 
 
 def run_rows(
-    reader: Any,
+    reader: "Reader",
     data: str,
     output: str,
     smiles: str | None,
     on_error: str,
     as_json: bool,
-    views: Any,
-    columns: Any,
+    views: Sequence[str],
+    columns: "Columns",
     key: list[object],
 ) -> None:
     """Apply `columns` to every row of a file, or to one SMILES, and say how many rows had what status."""
@@ -193,7 +217,11 @@ def run_rows(
     with one_smiles(data) as source, Bar() as bar:
         told = config_hash([key, asdict(reader.standard), list(views)])
         job = shards.Job(source, output, views, columns, told, None if source != data else smiles, on_error)
-        counts = shards.apply(job, reader, bar.rows)
+        try:
+            counts = shards.apply(job, reader, bar.rows)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
+            return
     refused = {code: count for code, count in counts.by_status.items() if not code.startswith("ok")}
     listed = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
     say(f"{counts.rows} rows" + (f", {sum(refused.values())} without a number ({listed})" if refused else "") + ".")
@@ -204,8 +232,9 @@ def run_rows(
 class one_smiles:
     """DATA that is no file but reads as one SMILES becomes a file of one row; anything else stays as it is."""
 
-    def __init__(self, data: str):
-        self.data, self.folder = data, None
+    def __init__(self, data: str) -> None:
+        self.data = data
+        self.folder: TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> str:
         import re
@@ -213,7 +242,7 @@ class one_smiles:
 
         from tetramer.datasets.tables import SMILES_TEXT
 
-        if self.data == "-" or Path(self.data).exists() or not re.match(SMILES_TEXT, self.data):
+        if self.data == "-" or os.path.lexists(self.data) or not re.match(SMILES_TEXT, self.data):
             return self.data
         self.folder = tempfile.TemporaryDirectory(prefix="tetramer-")
         path = Path(self.folder.name) / "one.csv"
@@ -244,7 +273,6 @@ def demo(
     say(f"{len(table)} sulfonamides with measured pIC50 ({name.upper()}), from the RDKit package.")
     assay = assay_of(table.texts, labels(table, list(source.targets)), None)
     trained.check_output(output / "model")
-    output.mkdir(parents=True, exist_ok=True)
     options = Options(recipe, split="scaffold-balanced", fit_rows="train+valid", limits=Limits(workers))
     title = "1,017 sulfonamides: pIC50"
     run_training((assay, None), options, output / "model", output / "report.html", title, True, as_json)
@@ -330,20 +358,29 @@ def main(argv: list[str] | None = None) -> None:
     app.callback()(top)
     for name, verb in VERBS.items():
         app.command(name)(verb)
+    before = signal.signal(signal.SIGTERM, end)
     try:
         app(argv)
     except UserError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        say(f"error: {error}")
+        sys.exit(74 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) else 1)
     except Stopped as stopped:
-        say("Stopped; what is done is kept. The same command goes on from there.")
+        say(STOPPED)
         sys.exit(128 + stopped.signal)
-    except KeyboardInterrupt:
-        say("Stopped; what is done is kept. The same command goes on from there.")
-        sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
-        sys.exit(0)
+    except SystemExit as ended:  # typer turns a Ctrl-C into 130
+        if ended.code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+            say(STOPPED)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end(number: int, _frame: FrameType | None) -> None:
+    """SIGTERM, as Ctrl-C: leave every block in order, so that temporary files go and no worker stays."""
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

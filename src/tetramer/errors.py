@@ -26,7 +26,7 @@ class DiskError(UserError):
 class Stopped(Exception):
     """A signal asked the run to stop; its state is saved. `signal` is the signal's number."""
 
-    def __init__(self, signal: int):
+    def __init__(self, signal: int) -> None:
         super().__init__(f"stopped by signal {signal}")
         self.signal = signal
 

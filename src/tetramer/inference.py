@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from tetramer.checkpoint import Card, Files, pack, read_folder, unpack, write_folder
+from tetramer.checkpoint import Card, Files, finite, pack, read_folder, unpack, write_folder
 from tetramer.errors import UserError
 from tetramer.members import BINARY, MULTICLASS, REGRESSION, Neural, Problem
 from tetramer.members.blend import combine, spread
@@ -108,8 +108,16 @@ class Model:
     def load(cls, path: Path) -> Self:
         """The model of a folder. UserError if it is none, or was altered or cut short."""
         card, files = read_folder(path)
-        if "members" not in card or "problem" not in card:
+        if not card.get("members") or "problem" not in card:
             raise UserError(f"{path} is not a model folder: its card names no members.")
+        try:
+            return cls.from_files(card, files)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path} is not whole: its card or a file lacks {error}. Train again.") from error
+
+    @classmethod
+    def from_files(cls, card: Card, files: Files) -> Self:
+        """The model of a card and the files it names."""
         problem = Problem.from_card(card["problem"])
         members = {}
         for name in card["members"]:
@@ -117,10 +125,14 @@ class Model:
             parts = {place.removeprefix(prefix): data for place, data in files.items() if place.startswith(prefix)}
             members[name] = Fitted.from_state(json.loads(parts["card.json"]), parts, problem)
         arrays = unpack(files["blend.safetensors"], "blend.safetensors")
+        finite(arrays, "blend.safetensors")
         intervals = [interval_from(arrays, target) for target in range(len(problem.targets))]
         if problem.task != REGRESSION:
             intervals = []
-        return cls(card, problem, Standard(**card["standard"]), members, arrays["weights"], intervals)
+        model = cls(card, problem, Standard(**card["standard"]), members, arrays["weights"], intervals)
+        if model.weights.shape != (len(problem.targets), len(model.groups)):
+            raise UserError("The weights of the blend do not fit the members of the card. Train again.")
+        return model
 
 
 def load(path: str | Path) -> Model:

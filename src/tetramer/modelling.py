@@ -16,13 +16,14 @@ from tetramer.assays import LEAST, Assay
 from tetramer.checkpoint import config_hash
 from tetramer.datasets import splits, writing
 from tetramer.datasets.splits import Split
-from tetramer.errors import UserError
+from tetramer.encoders import ENCODERS
+from tetramer.errors import UserError, pick
 from tetramer.inference import LEVEL, Answer, Model
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.base import atom_counts
 from tetramer.members.blend import combine, fit_weights, spread
 from tetramer.members.intervals import Intervals
-from tetramer.members.work import Fitted, Piece, Plan, Progress, load_piece, run
+from tetramer.members.work import Fitted, Piece, Plan, Progress, config_of, load_piece, run
 from tetramer.metrics import METRICS, Score, evaluate_all
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
@@ -33,6 +34,7 @@ from tetramer.views.read import joined
 
 MANY_TARGETS = 24  # above, members that are fitted target by target are left out of a blend
 CLASSICAL = ("trees", "kernels")
+LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Options:
             raise UserError(f"--level {self.level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
         if self.seeds < 1:
             raise UserError(f"--seeds {self.seeds}: at least one is needed.")
+        if not 0 <= self.seed < LARGEST_SEED or self.seeds > 100:
+            raise UserError(
+                f"--seed {self.seed} --seeds {self.seeds} is out of range. Choose 0 to 9999999, and 1 to 100."
+            )
+        pick(splits.SPLITS, self.split, "split")
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ def train(
     given: parts named by the user, instead of a rule of SPLITS.
     """
     recipe = resolve(options.recipe, options.overrides)
+    for spec in recipe.members.values():
+        config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
     say(assay.why)
     with Reader(options.standard, options.limits) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), options.standard, progress)
@@ -100,7 +109,7 @@ def train(
     plan, notes = make_plan(assay, options, recipe, reading, split)
     for note in notes:
         say(note)
-    reuse(parts, plan, say)
+    reuse(parts, plan, plan_key(plan, reading), say)
     run(parts, plan, workers_for(plan, options), progress)
     model, told, held = blend(plan, parts, options)
     scores = {"held-out": held_out_scores(plan, model, told, held)}
@@ -112,7 +121,8 @@ def train(
 
 def views_of(recipe: Recipe) -> tuple[str, ...]:
     """The views a recipe's members look at; the fingerprint view also counts atoms, so it is never missed."""
-    wanted = {"graph" if spec["config"].get("encoder") == "mpnn" else "fingerprint" for spec in recipe.members.values()}
+    configs = [spec["config"] for spec in recipe.members.values()]
+    wanted = {view for c in configs for view in (ENCODERS[c["encoder"]].views if "encoder" in c else ("fingerprint",))}
     return tuple(view for view in VIEWS if view in wanted)
 
 
@@ -123,7 +133,8 @@ def read_into(
     keys = {view: store.key(texts, view, standard) for view in views}
     folder, note = parts / "features", parts / "features" / "reading.json"
     told = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    if told.get("keys") != keys:
+    stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
+    if told.get("keys") != keys or None in stores.values():
         readings, count = [], 0
         for reading in reader.stream(texts, views, max(1, min(256, len(texts) // 8 + 1))):
             readings.append(reading)
@@ -135,8 +146,10 @@ def read_into(
             shutil.rmtree(folder, ignore_errors=True)
             for view in views:
                 store.put(folder, view, [whole.features[view]])
-            note.write_text(json.dumps(told), encoding="utf-8")
-    stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
+            made = note.with_suffix(".tmp")
+            made.write_text(json.dumps(told), encoding="utf-8")
+            made.replace(note)  # the last step: what it names is there
+        stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
     features = {view: held.features() for view, held in stores.items() if held is not None}
     return Reading(features, told["smiles"], told["codes"], told["reasons"])
 
@@ -154,6 +167,7 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     rows, valid = split.train, split.valid
     if options.fit_rows == "train+valid":
         rows, valid = np.sort(np.concatenate([rows, valid])), np.zeros(0, np.int64)
+    rows, valid = rows[assay.weight[rows] > 0], valid[assay.weight[valid] > 0]  # weight 0: as if it were not there
     if recipe.folds == 0 and not len(valid):
         order = epoch_order(options.seed, 4, len(rows))
         cut = max(LEAST // 4, len(rows) // 10)
@@ -161,6 +175,10 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
         notes.append(f"{cut} training rows are kept aside to stop the training and to calibrate.")
     if len(rows) < LEAST // 2:
         raise UserError(f"The training part has {len(rows)} rows; at least {LEAST // 2} are needed.")
+    empty = ~np.isfinite(values[rows]).any(axis=0)
+    if empty.any():
+        name = assay.labels.names[int(np.argmax(empty))]
+        raise UserError(f"No row of the training part has a label in {name!r}. Choose another split, or leave it out.")
     extensive = extensive_targets(assay, reading, rows)
     if extensive:
         notes.append("The target grows with the molecule: a fit on atom counts is taken off first, atoms are summed.")
@@ -215,9 +233,8 @@ def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, ex
     ]
 
 
-def reuse(parts: Path, plan: Plan, say: Callable[[str], None]) -> None:
-    """Keep the pieces of the very same plan, drop those of another one, and write the plan down."""
-    wanted = plan_key(plan)
+def reuse(parts: Path, plan: Plan, wanted: str, say: Callable[[str], None]) -> None:
+    """Keep the pieces of the very same plan, which has the key `wanted`; else drop them and write the plan down."""
     note = parts / "key.txt"
     found = note.read_text() if note.is_file() else ""
     if found == wanted:
@@ -231,13 +248,14 @@ def reuse(parts: Path, plan: Plan, say: Callable[[str], None]) -> None:
         note.write_text(wanted)
 
 
-def plan_key(plan: Plan) -> str:
-    """A hash of all that decides the weights."""
+def plan_key(plan: Plan, reading: Reading) -> str:
+    """A hash of all that decides the weights: structures, labels, rows, settings and versions."""
     data = plan.data
     assert data.values is not None and data.censor is not None and data.weight is not None  # noqa: PT018
     lists = [np.nan_to_num(data.values, nan=1e300), data.censor, data.weight, plan.fold, plan.valid]
     told = [asdict(piece) for piece in plan.pieces]
-    return config_hash([asdict(plan.problem), told, [array.tolist() for array in lists], __version__])
+    arrays = [array.tolist() for array in lists]
+    return config_hash([asdict(plan.problem), told, arrays, reading.smiles, sorted(reading.features), versions()])
 
 
 def workers_for(plan: Plan, options: Options) -> int:
@@ -318,7 +336,7 @@ def mean_answer(plan: Plan) -> np.ndarray:
     assert values is not None
     rows = values[plan.fold >= 0]
     if plan.problem.outputs == 1:
-        return np.nanmean(rows, axis=0)[:, None]
+        return np.asarray(np.nanmean(rows, axis=0)[:, None])
     known = np.isfinite(rows).sum(axis=0)
     return np.stack([(rows == k).sum(axis=0) / known for k in range(plan.problem.outputs)], axis=1)
 

@@ -1,5 +1,6 @@
 """The scikit-learn face: `Regressor`, `Classifier`, `Embedder`, and `embed` in one line."""
 
+import signal
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,15 +11,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, Transfo
 
 from tetramer.assays import Assay, assay_of
 from tetramer.datasets.labels import Labels, infer_task
-from tetramer.errors import UserError
+from tetramer.errors import Stopped, UserError
 from tetramer.inference import LEVEL, Answer, Model, embedding_views, load, probabilities, vectors
 from tetramer.members import REGRESSION
 from tetramer.modelling import Options, train
 from tetramer.molecules import Limits
 from tetramer.views import Reader, Reading
 
+Column = Any  # a list, an array, a column of pandas or polars
 
-def texts_of(smiles: Any) -> list[str]:
+
+def texts_of(smiles: Column) -> list[str]:
     """A list, array, pandas or polars column of SMILES, or one SMILES, as a list; None and NaN become ""."""
     if isinstance(smiles, str):
         return [smiles]
@@ -26,7 +29,7 @@ def texts_of(smiles: Any) -> list[str]:
         smiles = smiles.to_list()
     out = []
     for place, text in enumerate(np.asarray(smiles, dtype=object).reshape(-1).tolist()):
-        if text is None or (isinstance(text, float) and np.isnan(text)):
+        if is_missing(text):
             text = ""
         if not isinstance(text, str):
             raise UserError(f"SMILES number {place + 1} is {text!r}, a {type(text).__name__}; give texts.")
@@ -34,7 +37,7 @@ def texts_of(smiles: Any) -> list[str]:
     return out
 
 
-def array_of(y: Any, rows: int) -> np.ndarray:
+def array_of(y: Column, rows: int) -> np.ndarray:
     """Labels as (n, T) objects; UserError if there are not as many as structures."""
     values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y, dtype=object)
     values = values.reshape(len(values), -1).astype(object)
@@ -43,7 +46,7 @@ def array_of(y: Any, rows: int) -> np.ndarray:
     return np.asarray(values)
 
 
-def labels_of(y: Any, rows: int) -> Labels:
+def labels_of(y: Column, rows: int) -> Labels:
     """Numbers, bounds such as ">10", or classes in Python containers → Labels, by the rules for files."""
     import pyarrow as pa
 
@@ -65,8 +68,9 @@ def text_of(cell: object) -> str:
 
 
 def is_missing(cell: object) -> bool:
-    """None or NaN."""
-    return cell is None or (isinstance(cell, float | np.floating) and bool(np.isnan(cell)))
+    """None, NaN, or the NA and NaT of pandas."""
+    nan = isinstance(cell, float | np.floating) and bool(np.isnan(cell))
+    return cell is None or nan or type(cell).__name__ in ("NAType", "NaTType")
 
 
 class _Predictor(BaseEstimator):  # type: ignore[misc]
@@ -81,14 +85,14 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         seeds: int = 1,
         settings: dict[str, Any] | None = None,
         workers: int | None = None,
-    ):
+    ) -> None:
         self.recipe = recipe
         self.seed = seed
         self.seeds = seeds
         self.settings = settings
         self.workers = workers
 
-    def fit(self, X: Any, y: Any, sample_weight: Sequence[float] | None = None) -> Self:
+    def fit(self, X: Column, y: Column, sample_weight: Sequence[float] | None = None) -> Self:
         """Fit on SMILES (n,) and labels (n,) or (n, T); NaN or None is a label nobody measured.
 
         Raises UserError where nothing can be learned, with the reason.
@@ -96,11 +100,16 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         texts = texts_of(X)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         assay = assay_of(texts, labels_of(y, len(texts)), weight, self._task(y, len(texts)))
-        with tempfile.TemporaryDirectory(prefix="tetramer-") as parts:
-            result = train(assay, self._options(), Path(parts))
-        return self._take(result.model, assay, result.scores)
+        try:
+            with tempfile.TemporaryDirectory(prefix="tetramer-") as parts:
+                result = train(assay, self._options(), Path(parts))
+        except Stopped as stopped:  # what Python raises for a signal, lest a search over settings go on without us
+            if stopped.signal == signal.SIGINT:
+                raise KeyboardInterrupt from stopped
+            raise SystemExit(128 + stopped.signal) from stopped
+        return self._take(result.model, assay, result.scores, array_of(y, len(texts)))
 
-    def _task(self, y: Any, rows: int) -> str:
+    def _task(self, y: Column, rows: int) -> str:
         return self.task
 
     def _options(self) -> Options:
@@ -109,7 +118,7 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             recipe=self.recipe, overrides=overrides, seed=self.seed, seeds=self.seeds, limits=Limits(self.workers)
         )
 
-    def _take(self, model: Model, assay: Assay, scores: dict[str, Any]) -> Self:
+    def _take(self, model: Model, assay: Assay, scores: dict[str, Any], y: np.ndarray) -> Self:
         self.model_ = model
         self.scores_ = scores
         self.n_features_in_ = 1
@@ -124,7 +133,7 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             raise UserError("This predictor is not fitted. Call fit(smiles, y) first, or use tetramer.load(folder).")
         return self.model_
 
-    def _answer(self, X: Any, level: float = LEVEL) -> Answer:
+    def _answer(self, X: Column, level: float = LEVEL) -> Answer:
         model = self._fitted()
         with Reader(model.standard, Limits(self.workers)) as reader:
             reading = reader.read(texts_of(X), model.views)
@@ -149,11 +158,11 @@ class Regressor(RegressorMixin, _Predictor):  # type: ignore[misc]
 
     task = REGRESSION
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Column) -> np.ndarray:
         """(n,) or (n, T) in the unit of the labels."""
         return flat(self._answer(X).values[:, :, 0])
 
-    def predict_interval(self, X: Any, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    def predict_interval(self, X: Column, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends, each (n,) or (n, T): the truth lies between them in a share `level` of cases."""
         if not 0 < level < 1:
             raise UserError(f"level={level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
@@ -163,9 +172,9 @@ class Regressor(RegressorMixin, _Predictor):  # type: ignore[misc]
 
 
 class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
-    """Predict classes from SMILES. `classes_` are the labels as given, the larger one second."""
+    """Predict classes from SMILES. `classes_` are the labels as given, in ascending order."""
 
-    def _task(self, y: Any, rows: int) -> str:
+    def _task(self, y: Column, rows: int) -> str:
         labels = labels_of(y, rows)
         kind = infer_task(labels).kind
         if kind != REGRESSION:
@@ -175,37 +184,32 @@ class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
             raise UserError(f"The labels hold {most} different numbers, which is a regression. Use Regressor.")
         return "binary" if most == 2 else "multiclass"
 
-    def _take(self, model: Model, assay: Assay, scores: dict[str, Any]) -> Self:
-        told = [np.array([typed(text) for text in classes]) for classes in model.problem.classes]
+    def _take(self, model: Model, assay: Assay, scores: dict[str, Any], y: np.ndarray) -> Self:
+        values, told = assay.labels.values, []
+        for target, names in enumerate(model.problem.classes):
+            first = [int(np.argmax(values[:, target] == k)) for k in range(len(names))]
+            told.append(np.array(y[first, target].tolist()))  # as given: whole numbers, texts, true and false
+        self._places = [np.argsort(classes) for classes in told]  # scikit-learn wants them in ascending order
+        told = [classes[places] for classes, places in zip(told, self._places, strict=True)]
         self.classes_ = told[0] if len(told) == 1 else told
-        return super()._take(model, assay, scores)
+        return super()._take(model, assay, scores, y)
 
-    def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
+    def predict_proba(self, X: Column) -> np.ndarray | list[np.ndarray]:
         """(n, K) probabilities in the order of `classes_`; with several targets a list of them."""
         problem, answer = self._fitted().problem, self._answer(X)
-        told = [probabilities(answer, problem, target) for target in range(len(problem.targets))]
+        told = [probabilities(answer, problem, target)[:, places] for target, places in enumerate(self._places)]
         return told[0] if len(told) == 1 else told
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Column) -> np.ndarray:
         """(n,) or (n, T) the likeliest class; None where the SMILES was refused."""
         told, classes = self.predict_proba(X), self.classes_
-        if not isinstance(told, list):
-            told, classes = [told], [classes]
+        chances, named = (told, classes) if isinstance(told, list) else ([told], [classes])
         columns = []
-        for chance, names in zip(told, classes, strict=True):
+        for chance, names in zip(chances, named, strict=True):
             known = np.isfinite(chance).all(axis=1)
             best = names[np.nan_to_num(chance).argmax(axis=1)]
             columns.append(best if known.all() else np.where(known, best.astype(object), None))
-        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
-
-
-def typed(text: str) -> int | float | str:
-    """A class as it was given: a whole number, a number, or a text."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return int(number) if number.is_integer() else number
+        return np.asarray(columns[0] if len(columns) == 1 else np.stack(columns, axis=1))
 
 
 class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -214,16 +218,16 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     model: a model folder, or None for the fingerprint view (log counts of circular substructures).
     """
 
-    def __init__(self, model: str | Path | None = None, workers: int | None = None):
+    def __init__(self, model: str | Path | None = None, workers: int | None = None) -> None:
         self.model = model
         self.workers = workers
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Column, y: Column = None) -> Self:
         """Nothing is learned; the model, if one is named, is read."""
         self.model_ = None if self.model is None else load(self.model)
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Column) -> np.ndarray:
         """(n, D) float32; a refused SMILES is a row of NaN, and `status_` says why."""
         if not hasattr(self, "model_"):
             self.fit(X)

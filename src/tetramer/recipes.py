@@ -1,12 +1,18 @@
 """Named combinations of members and settings, as plain data."""
 
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar, get_args, get_type_hints
 
+from tetramer.encoders import ENCODERS
 from tetramer.errors import UserError, nearest, pick
+from tetramer.objectives.supervised import SupervisedConfig
+from tetramer.training import TrainConfig
 
 Spec = dict[str, Any]
+Hint = Any  # an annotation
+C = TypeVar("C")
 
 TREES: dict[str, Spec] = {
     "lightgbm": {"kind": "trees", "config": {"mode": "boosted", "trees": 400}},
@@ -14,8 +20,8 @@ TREES: dict[str, Spec] = {
     "extra-trees": {"kind": "trees", "config": {"mode": "extra", "trees": 120}},
 }
 KERNELS: dict[str, Spec] = {
-    "svm": {"kind": "kernels", "config": {"machine": "svm"}},
-    "gp": {"kind": "kernels", "config": {"machine": "gp"}},
+    "svm": {"kind": "kernels", "config": {"machine": "svm", "cost": 5.0, "largest": 6000}},
+    "gp": {"kind": "kernels", "config": {"machine": "gp", "largest": 6000}},
 }
 # chemprop's size: 300 wide, three steps of directed messages, a head of one hidden layer.
 GRAPH: Spec = {
@@ -52,7 +58,7 @@ class Recipe:
     about: str = ""
 
 
-def for_blend(spec: Spec, **training: Any) -> Spec:
+def for_blend(spec: Spec, **training: float) -> Spec:
     """A network inside a blend: averaged weights, no validation part to stop on, and an end to its visits."""
     out = deepcopy(spec)
     out["config"]["training"] |= {"ema": 0.999, "visits": 80_000, **training}
@@ -80,42 +86,106 @@ def resolve(name: str, overrides: dict[str, str]) -> Recipe:
     """The recipe `name` with `--set key=value` applied.
 
     A key is a path into a member's config, `training.epochs`, or with the member first, `graph.training.epochs`; it
-    is applied wherever the path's first word exists. Raises UserError if it exists nowhere.
+    is applied to every member that has such a setting. Raises UserError if none has, or if the value is of the wrong
+    kind.
     """
     recipe = pick(RECIPES, name, "recipe")
     members = deepcopy(recipe.members)
     for key, text in overrides.items():
         if key == "folds":
-            recipe = replace(recipe, folds=int(number(text)))
+            recipe = replace(recipe, folds=folds_of(text))
             continue
         owner, _, rest = key.partition(".")
         chosen = {owner: members[owner]} if owner in members else members
-        path = rest.split(".") if owner in members else key.split(".")
-        path = ["encoder_config", *path[1:]] if path[0] == "encoder" and len(path) > 1 else path
-        hit = [spec for spec in chosen.values() if applies(spec["config"], path)]
+        path = tuple((rest if owner in members else key).split("."))
+        hit = [spec for spec in chosen.values() if path in paths(spec)]
         if not hit:
             raise UserError(unknown_key(key, members))
         for spec in hit:
-            place = spec["config"]
-            for word in path[:-1]:
-                place = place[word]
-            place[path[-1]] = number(text)
+            group, last = paths(spec)[path]
+            (spec["config"][group] if group else spec["config"])[last] = number(text)
+    for spec in members.values():
+        check(spec)
     return replace(recipe, members=members)
 
 
-def applies(config: dict[str, Any], path: list[str]) -> bool:
-    """Whether a member's config has the first word of the path."""
-    return path[0] in config
+def folds_of(text: str) -> int:
+    """The value of `--set folds`."""
+    value = number(text)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0 or value == 1:
+        raise UserError(f"--set folds={text}: give 0 for a single fit, or 2 or more.")
+    return value
+
+
+def paths(spec: Spec) -> dict[tuple[str, ...], tuple[str, str]]:
+    """Every setting of a member: its path in a key → the group of its config ("" for none) and its name there."""
+    if spec["kind"] != "neural":
+        return {(name,): ("", name) for name in spec["config"]}
+    told: dict[tuple[str, ...], tuple[str, str]] = {("encoder",): ("", "encoder")}
+    for word, group, kind in groups(spec):
+        told |= {(word, one.name): (group, one.name) for one in fields(kind)}
+    for fixed in (("training", "seed"), ("head", "task"), ("head", "targets"), ("head", "classes")):
+        del told[fixed]  # these follow from the data and from --seed
+    return told
+
+
+def groups(spec: Spec) -> tuple[tuple[str, str, type], ...]:
+    """Groups of a network's settings: first word of a key, name in the config, dataclass."""
+    encoder = pick(ENCODERS, spec["config"]["encoder"], "encoder").Config
+    return (
+        ("encoder", "encoder_config", encoder),
+        ("head", "head", SupervisedConfig),
+        ("training", "training", TrainConfig),
+    )
+
+
+def check(spec: Spec) -> None:
+    """UserError, before any work, if a value of a network is of the wrong kind or out of range."""
+    if spec["kind"] == "neural":
+        for _, group, kind in groups(spec):
+            configured(kind, spec["config"][group])
+
+
+def configured(kind: type[C], settings: Mapping[str, Any]) -> C:
+    """A config of dataclass `kind` from names and values, as a person or a card gives them.
+
+    A whole number may stand for a number, one number for several. UserError for a name or a type that is not its own.
+    """
+    hints, values = get_type_hints(kind), {}
+    names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    for name, value in settings.items():
+        if name not in names:
+            near = nearest(name, names)
+            hint = f" Did you mean {near!r}?" if near else ""
+            raise UserError(f"There is no setting {name!r}.{hint} Choose from: {', '.join(sorted(names))}.")
+        values[name] = converted(name, value, hints[name])
+    return kind(**values)
+
+
+def converted(name: str, value: object, hint: Hint) -> object:
+    """`value` as the annotation `hint` of a config has it: bool, int, float, a text, or a tuple of whole numbers."""
+    if "tuple" in str(hint):
+        if isinstance(value, str):
+            value = [number(part) for part in value.strip("()[]").split(",") if part.strip()]
+        several = value if isinstance(value, list | tuple) else [value]
+        return tuple(converted(name, item, get_args(hint)[0]) for item in several)
+    wanted = hint if isinstance(hint, type) else str
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+        raise UserError(f"The setting {name} is {value!r}; it must be {kinds[wanted]}.")
+    return value
 
 
 def unknown_key(key: str, members: dict[str, Spec]) -> str:
     """The sentence for a --set that fits nothing."""
-    keys = sorted(
-        {word for spec in members.values() for word in spec["config"]} | set(members) | {"folds"} - {"encoder_config"}
-    )
-    near = nearest(key.partition(".")[0], keys)
+    keys = sorted({".".join(path) for spec in members.values() for path in paths(spec)} | {"folds"})
+    last = {there.rpartition(".")[2]: there for there in keys}
+    near = nearest(key, keys) or last.get(nearest(key.rpartition(".")[2], last) or "")
     hint = f" Did you mean {near!r}?" if near else ""
-    return f"--set {key}: no member has such a setting.{hint} First words are: {', '.join(keys)}."
+    alike = [there for there in keys if there.partition(".")[0] == key.partition(".")[0]] or keys
+    return f"--set {key}: no member has such a setting.{hint} Settings are: {', '.join(alike)}."
 
 
 def number(text: str) -> int | float | bool | str:

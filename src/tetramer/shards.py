@@ -4,23 +4,25 @@ Finished shards lie in OUT.parts/, named by what they were made from; the last s
 """
 
 import hashlib
+import math
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tetramer.checkpoint import config_hash
+from tetramer import __version__
+from tetramer.checkpoint import config_hash, sync_file
 from tetramer.datasets.tables import Table, smiles_column, stream_table, structures
 from tetramer.datasets.writing import TableWriter, disk_errors
 from tetramer.errors import UserError
 from tetramer.views import Reader, Reading
 from tetramer.views.read import CHUNK
 
-ROWS = 65_536  # of a shard; a multiple of CHUNK
+ROWS = 65_536  # of a shard
 ON_ERROR = ("keep", "skip", "fail")
 
 Columns = Callable[[Reading], dict[str, pa.Array]]
@@ -42,6 +44,8 @@ class Job:
     def __post_init__(self) -> None:
         if self.on_error not in ON_ERROR:
             raise UserError(f"--on-error {self.on_error!r} is not known. Choose {', '.join(ON_ERROR)}.")
+        if Path(self.output).exists() and Path(self.source).exists() and Path(self.output).samefile(self.source):
+            raise UserError(f"{self.output} is the input. Give --output another name.")
 
 
 @dataclass(frozen=True)
@@ -54,20 +58,22 @@ class Counts:
 
 def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda done: None) -> Counts:
     """Write input columns and the job's columns for every row, in order. Raises UserError under on_error="fail"."""
-    parts = Path(f"{job.output}.parts") if str(job.output) != "-" else None
-    key = config_hash([job.key, input_hash(job.source), job.smiles, job.rows])[:24]
-    with TableWriter(job.output) as writer:
-        if parts is None:
+    if str(job.output) == "-":
+        with TableWriter(job.output) as writer:
             return join(shards(job, reader, progress), job, writer)
-        with disk_errors(parts, 0):
-            parts.mkdir(parents=True, exist_ok=True)
-            for path in parts.iterdir():
-                if not path.name.endswith(f"-{key}.arrow"):
-                    path.unlink()  # of another input, model or setting, or cut short
-            for number, table in shards(job, reader, progress, lambda number: (parts / name(number, key)).is_file()):
-                write_shard(table, parts / name(number, key))
-            done = ((number, read_shard(path)) for number, path in enumerate(sorted(parts.glob(f"*-{key}.arrow"))))
-            counts = join(done, job, writer)
+    TableWriter(job.output).discard()  # a name that cannot be written is told before the work
+    parts, told = Path(f"{job.output}.parts"), input_hash(job.source)
+    key = config_hash([job.key, told, Path(job.source).suffixes, job.smiles, job.rows, __version__])[:24]
+    with disk_errors(parts, 0):
+        parts.mkdir(parents=True, exist_ok=True)
+        for path in parts.iterdir():
+            if told is None or not path.name.endswith(f"-{key}.arrow"):
+                path.unlink()  # of another input, model or setting, or cut short
+        for number, table in shards(job, reader, progress, lambda number: (parts / name(number, key)).is_file()):
+            write_shard(table, parts / name(number, key))
+    done = ((number, read_shard(path)) for number, path in enumerate(sorted(parts.glob(f"*-{key}.arrow"))))
+    with TableWriter(job.output) as writer:
+        counts = join(done, job, writer)
     shutil.rmtree(parts, ignore_errors=True)
     return counts
 
@@ -77,12 +83,10 @@ def name(number: int, key: str) -> str:
     return f"{number:06d}-{key}.arrow"
 
 
-def input_hash(source: Path | str) -> str:
-    """SHA-256 of the file; standard input cannot be read twice, so it has none and is never resumed."""
-    if str(source) == "-":
-        return "stdin"
-    if not Path(source).is_file():
-        return "missing"  # the reader says it better
+def input_hash(source: Path | str) -> str | None:
+    """SHA-256 of a file. What cannot be read twice, standard input or a pipe, has none and is never resumed."""
+    if str(source) == "-" or not Path(source).is_file():
+        return None
     with Path(source).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -101,17 +105,17 @@ def shards(
         nonlocal done
         column = job.smiles
         for number, table in enumerate(stream_table(job.source, rows=job.rows)):
-            if skip(number) and str(job.source) != "-":
-                done += len(table)
-                continue
             if column is None and table.blocks is None:
                 column = smiles_column(table)  # found once: every piece of a file is read the same way
+            if skip(number):
+                done += len(table)
+                continue
             waiting.append((number, table))
             yield from structures(table, column)
 
     held: list[tuple[Reading, dict[str, pa.Array]]] = []
     count = 0
-    for reading in reader.stream(texts(), job.views, CHUNK):
+    for reading in reader.stream(texts(), job.views, math.gcd(job.rows, CHUNK)):  # no chunk crosses a shard's end
         held.append((reading, job.columns(reading)))
         count, done = count + len(reading), done + len(reading)
         progress(done)
@@ -137,18 +141,35 @@ def widened(table: Table, held: list[tuple[Reading, dict[str, pa.Array]]]) -> pa
             if data.num_columns
             else pa.table({"smiles": texts})
         )
-    data = data.rename_columns([f"{name}_input" if name in ours else name for name in data.column_names])
+    data = data.rename_columns(spared(data.column_names, ours))
     for name, column in ours.items():
         data = data.append_column(name, column)
     return data
 
 
+def spared(names: list[str], ours: Collection[str]) -> list[str]:
+    """The input's column names; one that is ours gets `_input`, as often as it takes to be alone."""
+    taken, out = {*names, *ours}, []
+    for name in names:
+        if name in ours:
+            while name in taken:
+                name += "_input"
+            taken.add(name)
+        out.append(name)
+    return out
+
+
 def write_shard(table: pa.Table, path: Path) -> None:
     """One Arrow file, whole or not at all."""
     made = path.with_suffix(".tmp")
-    with pa.OSFile(str(made), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
-        file.write_table(table)
-    made.replace(path)
+    with disk_errors(path, table.nbytes):
+        try:
+            with pa.OSFile(str(made), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+                file.write_table(table)
+            sync_file(made)
+            made.replace(path)
+        finally:
+            made.unlink(missing_ok=True)
 
 
 def read_shard(path: Path) -> pa.Table:
@@ -164,7 +185,7 @@ def join(pieces: Iterator[tuple[int, pa.Table]], job: Job, writer: TableWriter) 
         for pair in pc.value_counts(table["status"].combine_chunks()).to_pylist():
             statuses[pair["values"]] = statuses.get(pair["values"], 0) + pair["counts"]
         good = pc.starts_with(table["status"], "ok")
-        if not first_bad and not pc.all(good).as_py():
+        if not first_bad and table.num_rows and not pc.all(good).as_py():
             place = pc.index(good, False).as_py()
             first_bad = f"row {rows + place + 1}: {table['status'][place]}, {table['reason'][place]}"
         rows += table.num_rows

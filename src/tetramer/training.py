@@ -7,6 +7,7 @@ optimizer moments and a few numbers, and nothing else has to be saved for a resu
 import math
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,9 +53,19 @@ class TrainConfig:
         pick(SCHEDULES, self.schedule, "schedule")
         if self.precision not in ("fp32", "bf16"):
             raise UserError(f"precision={self.precision!r} is not known. Choose fp32 or bf16.")
-        if self.epochs < 1 or self.batch < 1 or self.peak <= 0:
+        if self.epochs < 1 or self.batch < 1 or not self.peak > 0:
             raise UserError(
                 f"Training needs epochs ≥ 1, batch ≥ 1 and peak > 0; got {self.epochs}, {self.batch}, {self.peak}."
+            )
+        shares = {"warmup": self.warmup, "final": self.final, "decay": self.decay, "ema": self.ema}
+        sizes = {"weight_decay": self.weight_decay, "clip": self.clip, "patience": self.patience, "visits": self.visits}
+        wrong = [name for name, value in shares.items() if not 0 <= value <= 1]
+        wrong += [name for name, value in sizes.items() if not 0 <= value < math.inf]
+        wrong += ["plateau"] if self.plateau < 1 else []
+        if wrong:
+            raise UserError(
+                f"The setting {wrong[0]}={getattr(self, wrong[0])} is out of range. "
+                f"From 0 to 1: {', '.join(shares)}; 0 or more: {', '.join(sizes)}; 1 or more: plateau."
             )
 
 
@@ -110,7 +121,8 @@ class Data:
         batches = {name: to_tensors(VIEWS[name].collate(self.features[name], rows)) for name in views}
         if self.values is None:
             return Sample(batches)
-        assert self.censor is not None and self.weight is not None
+        assert self.censor is not None
+        assert self.weight is not None
         targets = Targets(
             torch.from_numpy(self.values[rows]).float(),
             torch.from_numpy(self.censor[rows]),
@@ -123,7 +135,7 @@ class Data:
 class Run:
     """All that changes while an objective trains; a checkpoint holds exactly this."""
 
-    objective: nn.Module
+    objective: Any  # an nn.Module with `views` and `loss(sample, rng)`
     config: TrainConfig
     step: int = 0
     best_score: float = math.inf
@@ -255,7 +267,7 @@ def update(run: Run, sample: Sample, rng: torch.Generator, rate: float) -> tuple
 def validate(run: Run, data: Data, rows: np.ndarray) -> float:
     """Score the weights that would be kept, remember the best, and count the epochs without one."""
     with averaged(run):
-        score = validation_loss(run.objective, data, rows, run.config)
+        score = validation_loss(run, data, rows)
         if score < run.best_score:
             run.best_score, run.best_step, run.stale = score, run.step, 0
             run.best = weights(run.objective)
@@ -267,8 +279,9 @@ def validate(run: Run, data: Data, rows: np.ndarray) -> float:
 
 
 @torch.inference_mode()
-def validation_loss(objective: nn.Module, data: Data, rows: np.ndarray, config: TrainConfig) -> float:
+def validation_loss(run: Run, data: Data, rows: np.ndarray) -> float:
     """Mean loss of `rows`, each batch weighted by the labels it knows; corruption is the same every time."""
+    objective, config = run.objective, run.config
     objective.eval()
     total = known = 0.0
     for place in range(0, len(rows), 256):
@@ -308,8 +321,9 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._note)
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python lets nobody listen
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:

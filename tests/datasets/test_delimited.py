@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tetramer.datasets import delimited
 from tetramer.datasets.delimited import delimiter_of, guard, unique_names, widen
 from tetramer.datasets.tables import read_table
 from tetramer.datasets.writing import write_table
@@ -212,3 +213,23 @@ def test_a_missing_vector_gives_empty_cells(tmp_path):
     path = tmp_path / "t.csv"
     write_table(pa.table({"embedding": pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2))}), path)
     assert path.read_text() == "e0,e1\n1,2\n,\n"
+
+
+def test_rows_are_cut_where_they_end_however_small_the_blocks(tmp_path, monkeypatch):
+    """Quoted line ends, stray quotation marks and doubled ones: the same table in blocks of 16 bytes as in one."""
+    monkeypatch.setattr(delimited, "BLOCK", 16)
+    for line in ("\n", "\r\n"):
+        path = tmp_path / "t.csv"
+        text = f'a,b{line}"x{line}y",1{line}5" tube,2{line}"say ""hi""",3{line},4{line}"",5{line}plain,"6"{line}'
+        path.write_bytes(text.encode())
+        table = read_table(path).data
+        assert table["a"].to_pylist() == [f"x{line}y", '5" tube', 'say "hi"', "", "", "plain"]
+        assert table["b"].to_pylist() == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_a_ragged_row_is_numbered_in_the_file_and_not_in_its_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "BLOCK", 16)
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1,2\n" * 50 + "1,2,3\n")
+    with pytest.raises(UserError, match="Data row 51 "):
+        read_table(path)

@@ -125,7 +125,7 @@ def test_no_files_and_no_processes_are_left(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("wrong", [{"workers": -1}, {"seconds": 0}, {"seconds": float("nan")}, {"memory_mb": 0}])
 def test_limits_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="Choose|above 0"):
+    with pytest.raises(UserError, match=r"Choose|above 0"):
         Limits(**wrong)
 
 
@@ -175,7 +175,7 @@ def ended(pids: list[int], seconds: float) -> bool:
 
 
 @POSIX
-@pytest.mark.parametrize("text", ["c", "hang in C"])
+@pytest.mark.parametrize("text", ["c", pytest.param("hang in C", marks=pytest.mark.slow)])
 def test_workers_end_with_a_parent_that_is_killed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     process, pids = parent(text, seconds=1.0 if text == "c" else 0.9)
     time.sleep(0.2)
@@ -196,9 +196,9 @@ def test_a_ctrl_c_reaches_the_parent_first() -> None:
 
 @pytest.mark.slow
 def test_a_chain_of_20000_atoms_without_caps_costs_one_row() -> None:
-    texts = ["CCO", "C" * 20_000, "OCC", "C1CC1"]
+    texts = ["CCO", "C" * 20_000, "C(O)C", "C1CC1"]
     answers, lost, restarts = read([texts, ["CC"] * 5], seconds=10)
     assert answers == ["CCO", "", "CCO", "C1CC1", *["CC"] * 5]
-    assert [where for where in lost] == [(0, 1)]
+    assert list(lost) == [(0, 1)]
     assert lost[0, 1].code in {"CRASH", "TIMEOUT"}
     assert restarts == 1

@@ -164,14 +164,22 @@ def test_multiclass_by_hand() -> None:
     assert got.value.item() == pytest.approx((math.log(2) + math.log(3)) / 2)
 
 
-@pytest.mark.parametrize("task, classes", [("binary", 1), ("multiclass", 3)])
+@pytest.mark.parametrize("task, classes", [("binary", 1), ("multiclass", 2)])
 def test_balanced_classes_weigh_the_same(task: Any, classes: int) -> None:
-    """Three of class 0, one of class 1: weights 4/6 and 4/2; a class nobody has keeps weight 1."""
+    """Three of class 0, one of class 1: weights 4/6 and 4/2."""
     config = SupervisedConfig(task=task, classes=classes, class_balance=True)
     model = fitted(config, [[0.0], [0.0], [0.0], [1.0]])
-    assert model.class_weight[0].tolist() == pytest.approx([2 / 3, 2.0, 1.0][: max(2, classes)])
+    assert model.class_weight[0].tolist() == pytest.approx([2 / 3, 2.0])
     each = model.loss(Sample(views([[0.0] * classes] * 2), targets([[0.0], [1.0]])), RNG).value.item()
-    assert each == pytest.approx((2 / 3 + 2) / 2 * math.log(max(2, classes)))
+    assert each == pytest.approx((2 / 3 + 2) / 2 * math.log(2))
+
+
+def test_a_class_that_a_target_lacks_has_no_probability() -> None:
+    """Three classes of the first target, two of the second; a label nobody had in training costs nothing."""
+    model = fitted(SupervisedConfig(task="multiclass", targets=2, classes=3), [[0.0, 0.0], [2.0, 1.0]])
+    shown = views([[0.0] * 6])
+    assert model.predict(shown)[0].tolist() == [pytest.approx([1 / 3] * 3), [0.5, 0.5, 0.0]]
+    assert model.loss(Sample(shown, targets([[1.0, 2.0]])), RNG).value.item() == pytest.approx(math.log(3) / 2)
 
 
 def test_without_balance_no_class_is_weighed() -> None:

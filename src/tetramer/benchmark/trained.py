@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tetramer.benchmark.report import Headline, Report, Table, TargetPlot, write_report
-from tetramer.checkpoint import recover
+from tetramer.checkpoint import read_card, recover
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
 from tetramer.metrics import Score
@@ -27,10 +27,21 @@ FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "accuracy"}
 def check_output(path: Path) -> None:
     """UserError, before any work, if a model cannot be put at `path`: a file, or a folder of something else."""
     recover(path)
-    if path.is_file():
-        raise UserError(f"{path} is a file; --output names a folder for the model.")
-    if path.is_dir() and any(path.iterdir()) and not (path / "card.json").is_file():
+    above = next((there for there in (path, *path.absolute().parents) if there.exists()), path)
+    if above.exists() and not above.is_dir():
+        raise UserError(f"{above} is a file; --output names a folder for the model.")
+    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UserError(f"{path} is where you work; --output names a new folder, which is put in place whole.")
+    if path.is_dir() and any(path.iterdir()) and not is_model(path):
         raise UserError(f"{path} holds other files; --output names a new folder, or a model to be replaced.")
+
+
+def is_model(path: Path) -> bool:
+    """Whether a folder is a model of this program."""
+    try:
+        return read_card(path).get("kind") == "model"
+    except UserError:
+        return False
 
 
 def best_part(result: Result) -> str:

@@ -20,6 +20,7 @@ from tetramer.datasets.opening import HEAD, TextStream, label
 from tetramer.datasets.records import SMILES_TEXT
 from tetramer.errors import UserError
 
+BLOCK = 1 << 20  # bytes given to Arrow at a time
 LONGEST = 1 << 22  # bytes of one row; a longer one is a quotation mark that was never closed
 RISKY = "^'*[=+\\-@\t\r\n]"
 GUARDED = "^'('*[=+\\-@\t\r\n])"
@@ -97,40 +98,82 @@ def read_delimited(stream: TextStream, delimiter: str | None, raw: bool) -> tupl
 
 
 def _batches(stream: TextStream, names: list[str], delimiter: str, raw: bool) -> Iterator[pa.RecordBatch]:
-    """The rows after the header. A row that Arrow refuses is remembered, as its error message does not say enough."""
+    """The rows after the header. A row that Arrow refuses is remembered, as its error message does not say enough.
+
+    Arrow gets whole rows in memory of its own: its streaming reader would keep Python objects in threads that outlive
+    the interpreter, which then aborts at exit.
+    """
     ragged: list[arrow_csv.InvalidRow] = []
 
     def remember(row: arrow_csv.InvalidRow) -> str:
         ragged.append(row)
         return "error"
 
-    text = pa.string()
-    try:
-        with arrow_csv.open_csv(
-            pa.PythonFile(stream, "r"),
-            arrow_csv.ReadOptions(use_threads=False, block_size=LONGEST, column_names=names, skip_rows_after_names=1),
-            arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, text), null_values=[], strings_can_be_null=False
-            ),
-        ) as reader:
-            last = ""
-            for batch in reader:
-                last = batch.column(batch.num_columns - 1)[-1].as_py() if batch.num_rows else last
-                yield batch if raw else unguard(batch)
-    except pa.ArrowInvalid as error:
-        if ragged:
-            raise UserError(_ragged(label(stream.path), ragged[0], delimiter)) from error
-        raise UserError(_broken(label(stream.path), str(error))) from error
+    parse = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember)
+    convert = arrow_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), null_values=[], strings_can_be_null=False
+    )
+    last, above = "", 0
+    for block in _blocks(stream, delimiter):
+        read = arrow_csv.ReadOptions(
+            use_threads=False, block_size=len(block), column_names=names, skip_rows_after_names=0 if above else 1
+        )
+        try:
+            table = arrow_csv.read_csv(pa.BufferReader(_own(block)), read, parse, convert)
+        except pa.ArrowInvalid as error:
+            if ragged:
+                raise UserError(_ragged(label(stream.path), ragged[0], delimiter, above)) from error
+            raise UserError(_broken(label(stream.path), str(error))) from error
+        above += table.num_rows + (not above)  # the header counts as a row
+        for batch in table.to_batches():
+            last = batch.column(batch.num_columns - 1)[-1].as_py() if batch.num_rows else last
+            yield batch if raw else unguard(batch)
     if re.search("[\r\n]", last) and (stream.quotes % 2 or not stream.ending.rstrip(b"\r\n").endswith(b'"')):
         raise UserError(f"A quotation mark in the last row of {label(stream.path)} is never closed: {last[:80]!r}.")
 
 
-def _ragged(name: str, row: arrow_csv.InvalidRow, delimiter: str) -> str:
-    """The sentence about a row that is longer or shorter than the header."""
+def _own(block: bytes) -> pa.Buffer:
+    """A copy in Arrow's memory."""
+    buffer = pa.allocate_buffer(len(block))
+    np.frombuffer(buffer, np.uint8)[:] = np.frombuffer(block, np.uint8)
+    return buffer
+
+
+def _blocks(stream: TextStream, delimiter: str) -> Iterator[bytes]:
+    """The stream in pieces that end with a row. UserError for a row of more than LONGEST bytes."""
+    held = b""
+    while piece := stream.read(BLOCK):
+        held += piece
+        cut = _rows_end(held, delimiter)
+        if cut and held[:cut].strip():
+            yield held[:cut]
+            held = held[cut:]
+        elif len(held) > LONGEST and held.strip():
+            raise UserError(_broken(label(stream.path), "straddling"))
+    if held.strip():
+        yield held
+
+
+def _rows_end(held: bytes, delimiter: str) -> int:
+    """How many bytes of `held` are whole rows. A line end within quotation marks ends no row."""
+    line = b"\n" if b"\n" in held else b"\r"
+    if b'"' not in held:
+        return held.rfind(line) + 1
+    sign = re.escape(delimiter.encode())
+    plain = rb"[^%b\r\n]*+" % sign
+    cell = rb'(?:"(?:[^"]|"")*+"%b|(?!")%b)' % (plain, plain)
+    row = re.compile(rb"%b(?:%b%b)*+%b" % (cell, sign, cell, rb"\r" if line == b"\r" else rb"\r?\n"))
+    end = 0
+    while found := row.match(held, end):
+        end = found.end()
+    return end
+
+
+def _ragged(name: str, row: arrow_csv.InvalidRow, delimiter: str, above: int) -> str:
+    """The sentence about a row that is longer or shorter than the header; `above`: rows before its block."""
     shown = row.text if len(row.text) <= 80 else row.text[:80] + "…"
     sign = {"\t": "tab", ",": "comma", ";": "semicolon"}[delimiter]
-    where = f"Data row {row.number - 1}" if row.number is not None else "A row"  # Arrow counts the header
+    where = f"Data row {row.number - 1 + above}" if row.number is not None else "A row"  # Arrow counts the header
     advice = f"A value that contains a {sign} must stand in quotation marks"
     if row.text.count('"') % 2:
         advice = "A quotation mark in it is never closed"

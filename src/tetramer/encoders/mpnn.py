@@ -1,5 +1,6 @@
 """The graph encoder: messages along directed bonds."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
@@ -116,10 +117,8 @@ class MPNN(Encoder):
 
 def _pack(columns: Tensor, sizes: list[int]) -> Tensor:
     """One integer for each row of categories, a different one for each different row. (n, C) int64 → (n,)"""
-    code = torch.zeros_like(columns[:, 0])
-    for column, size in zip(columns.unbind(1), sizes, strict=True):
-        code = code * size + column
-    return code
+    radix = [math.prod(sizes[place + 1 :]) for place in range(len(sizes))]
+    return (columns * torch.tensor(radix, device=columns.device)).sum(1)
 
 
 def _one_hot(columns: Tensor, sizes: list[int], dtype: torch.dtype) -> Tensor:

@@ -65,7 +65,7 @@ class Member(Protocol):
 
 def usable(features: dict[str, Features], views: Sequence[str], rows: np.ndarray) -> np.ndarray:
     """(n,) bool: which of `rows` have every one of `views`."""
-    return np.logical_and.reduce([features[view].ok[rows] == 1 for view in views])
+    return np.asarray(np.logical_and.reduce([features[view].ok[rows] == 1 for view in views]))
 
 
 def atom_counts(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def atom_counts(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
     if "fingerprint" in features:
         columns = features["fingerprint"]
         assert isinstance(columns, fingerprint.FingerprintFeatures)
-        return columns.elements[rows].astype(np.float64)
+        return np.asarray(columns.elements[rows], dtype=np.float64)
     columns = features["graph"]
     assert isinstance(columns, graph.GraphFeatures)
     return graph.atom_counts(columns, rows).astype(np.float64)
@@ -92,7 +92,7 @@ class Reference:
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
         """(n, 119) → (n, T)."""
-        return counts @ self.weights
+        return np.asarray(counts @ self.weights)
 
 
 def resolved(data: Data, rows: np.ndarray, first_guess: np.ndarray | None) -> np.ndarray:
@@ -105,6 +105,7 @@ def resolved(data: Data, rows: np.ndarray, first_guess: np.ndarray | None) -> np
     assert data.censor is not None
     values, censor = data.values[rows].copy(), data.censor[rows]
     if first_guess is not None:
-        values = np.where(censor > 0, np.maximum(values, first_guess), values)
-        values = np.where(censor < 0, np.minimum(values, first_guess), values)
-    return values
+        # fmax and fmin: where no exact label gave a guess (NaN), the bound stands.
+        values = np.where(censor > 0, np.fmax(values, first_guess), values)
+        values = np.where(censor < 0, np.fmin(values, first_guess), values)
+    return np.asarray(values)

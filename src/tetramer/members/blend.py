@@ -1,4 +1,4 @@
-"""The blend: non-negative weights that sum to one, fitted on predictions the members made for rows they had not seen."""
+"""The blend: non-negative weights that sum to one, fitted on predictions for rows the members had not seen."""
 
 import numpy as np
 from scipy.optimize import nnls
@@ -45,14 +45,14 @@ def convex_least_squares(told: np.ndarray, truth: np.ndarray) -> np.ndarray:
     rows = np.vstack([error, ridge * np.eye(groups), np.full((1, groups), sum_to_one)])
     goal = np.concatenate([np.zeros(len(truth)), np.full(groups, ridge / groups), [sum_to_one]])
     weights, _ = nnls(rows, goal, maxiter=100 * groups)
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def likelihood(told: np.ndarray, truth: np.ndarray, problem: Problem) -> np.ndarray:
     """Probability each member gave to what was true: (G, n, K), (n,) → (n, G)."""
     chance = np.clip(told, 1e-6, 1 - 1e-6)
     if problem.outputs == 1:
-        return np.where(truth == 1, chance[:, :, 0], 1 - chance[:, :, 0]).T
+        return np.asarray(np.where(truth == 1, chance[:, :, 0], 1 - chance[:, :, 0]).T)
     return np.asarray(chance[:, np.arange(len(truth)), truth.astype(int)]).T
 
 
@@ -70,12 +70,15 @@ def mixture(chance: np.ndarray) -> np.ndarray:
 
 
 def combine(weights: np.ndarray, told: np.ndarray) -> np.ndarray:
-    """Blend (G, n, T, K) by (T, G) → (n, T, K); a member with no answer for a row is left out there."""
+    """Blend (G, n, T, K) by (T, G) → (n, T, K); a member with no answer for a row is left out there.
+
+    If only members of weight 0 answer, they answer by their mean; if none does, NaN.
+    """
     there = np.isfinite(told).all(axis=3)  # (G, n, T)
     share = weights.T[:, None, :] * there
+    share = np.where(share.sum(axis=0) > 0, share, there)
     total = share.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(total > 0, share / total, np.nan)
+    share = np.where(total > 0, share / np.where(total > 0, total, 1.0), np.nan)
     blended = (share[..., None] * np.where(there[..., None], told, 0.0)).sum(axis=0)
     return np.asarray(blended)
 

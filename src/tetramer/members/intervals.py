@@ -44,7 +44,8 @@ class Intervals:
     def __call__(self, prediction: np.ndarray, spread: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends (n,), (n,); NaN where there is no prediction, infinite if too few rows calibrate."""
         if int((1 - level) * (len(self.residuals) + 1)) < 1:
-            return np.full(len(prediction), -np.inf), np.full(len(prediction), np.inf)
+            endless = np.where(np.isnan(prediction), np.nan, np.inf)
+            return -endless, endless
         regressor = ConformalRegressor()
         regressor.fit(self.residuals, sigmas=self.sigma(self.spread))
         ends = regressor.predict_int(prediction, sigmas=self.sigma(spread), confidence=level)

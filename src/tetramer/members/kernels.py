@@ -13,12 +13,14 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit, ndtri
 from sklearn.svm import SVC, SVR
 
-from tetramer.checkpoint import Files, pack, unpack
-from tetramer.errors import pick
+from tetramer.checkpoint import Files, finite, pack, unpack
+from tetramer.errors import UserError, pick
 from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem, resolved, usable
+from tetramer.recipes import configured
 from tetramer.training import Data, epoch_order
 from tetramer.views import fingerprint
 from tetramer.views.base import Features
+from tetramer.views.descriptors import NAMES
 
 POINTS = 101  # quantiles kept of each descriptor
 SCALES = (0.35, 0.7, 1.4, 2.8)  # kernel lengths tried, in units of the square root of the number of descriptors
@@ -36,6 +38,8 @@ class KernelConfig:
 
     def __post_init__(self) -> None:
         pick(MACHINES, self.machine, "kernel machine")
+        if not 0 < self.cost < np.inf or self.largest < 10:
+            raise UserError(f"A kernel machine needs cost > 0 and largest ≥ 10; got {self.cost} and {self.largest}.")
 
 
 def normalise(descriptors: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
@@ -71,8 +75,8 @@ def descriptors_of(features: dict[str, Features], rows: np.ndarray) -> np.ndarra
 def kernel(a: np.ndarray, b: np.ndarray, name: str, length: float) -> np.ndarray:
     r"""(n, D), (m, D) → (n, m): ``rbf`` :math:`e^{-d^2/2l^2}` or ``matern`` (ν = 1/2) :math:`e^{-d/l}`."""
     if name == "rbf":
-        return np.exp(cdist(a, b, "sqeuclidean") / (-2 * length**2))
-    return np.exp(cdist(a, b) / -length)
+        return np.asarray(np.exp(cdist(a, b, "sqeuclidean") / (-2 * length**2)))
+    return np.asarray(np.exp(cdist(a, b) / -length))
 
 
 @dataclass
@@ -257,7 +261,12 @@ class Kernels:
             [Score(*(arrays[f"{target}.{k}.{part}"] for part in ("points", "alpha", "numbers"))) for k in range(count)]
             for target, count in enumerate(card["scores"])
         ]
-        return cls(KernelConfig(**card["config"]), problem, arrays["quantiles"], scores)
+        finite({name: value for name, value in arrays.items() if not name.endswith("numbers")}, "model.safetensors")
+        width = len(NAMES)
+        fits = [s.points.shape == (len(s.alpha), width) and s.numbers.shape == (6,) for row in scores for s in row]
+        if arrays["quantiles"].shape != (POINTS, width) or len(scores) != len(problem.targets) or not all(fits):
+            raise UserError("The arrays of a kernel machine do not fit this version or each other. Train again.")
+        return cls(configured(KernelConfig, card["config"]), problem, arrays["quantiles"], scores)
 
 
 def fit_one(config: KernelConfig, x: np.ndarray, y: np.ndarray, weight: np.ndarray, task: str) -> Score:

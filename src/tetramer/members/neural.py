@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tetramer.checkpoint import Files, config_hash, pack, read_folder, unpack, write_folder
+from tetramer.checkpoint import Files, config_hash, finite, pack, read_folder, unpack, write_folder
 from tetramer.encoders import ENCODERS
 from tetramer.errors import Stopped, UserError, pick
 from tetramer.layers import to_tensors
 from tetramer.members.base import Problem, atom_counts, usable
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
+from tetramer.recipes import configured
 from tetramer.training import Data, Interrupt, Row, Run, TrainConfig, autocast, fit, mix
 from tetramer.views import VIEWS
 from tetramer.views.base import Features
@@ -39,20 +40,19 @@ class NeuralConfig:
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> Self:
         """The config as `dataclasses.asdict` wrote it into a card."""
-        return cls(card["encoder"], card["encoder_config"], card["head"], TrainConfig(**card["training"]))
+        training = configured(TrainConfig, card["training"])
+        return cls(card["encoder"], card["encoder_config"], card["head"], training)
 
 
 def build(config: NeuralConfig, problem: Problem, seed: int) -> Supervised:
-    """The untrained network; its first weights are a function of the seed."""
-    torch.manual_seed(mix(seed, 3))
-    kind = ENCODERS[config.encoder]
-    try:
-        encoder = kind(kind.Config(**config.encoder_config))
-        shape = {"task": problem.task, "targets": len(problem.targets), "classes": problem.outputs}
-        head = SupervisedConfig(**{**config.head, **shape})
-    except TypeError as error:
-        raise UserError(f"A setting of the network is not known: {error}.") from error
-    return Supervised(encoder, head)
+    """The untrained network; its first weights are a function of the seed. UserError if a setting is not known."""
+    kind: Any = ENCODERS[config.encoder]  # every encoder takes its own Config
+    shape = {"task": problem.task, "targets": len(problem.targets), "classes": problem.outputs}
+    settings = configured(kind.Config, config.encoder_config)
+    head = configured(SupervisedConfig, config.head | shape)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to disturb
+        torch.manual_seed(mix(seed, 3))
+        return Supervised(kind(settings), head)
 
 
 @dataclass
@@ -103,16 +103,16 @@ class Neural:
     def from_state(cls, card: dict[str, Any], files: Files, problem: Problem) -> Self:
         """Weights into a network of the card's shape; every name and shape must match, every number be finite."""
         config = NeuralConfig.from_card(card["config"])
-        network = build(config, problem, seed=0)
         arrays = unpack(files["model.safetensors"], "model.safetensors")
+        with torch.device("meta"):  # a card that asks for a huge network costs no memory
+            network = build(config, problem, seed=0)
         wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
         found = {name: value.shape for name, value in arrays.items()}
         if wanted != found:
             odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
             raise UserError(f"The weights do not fit the network of the card; these differ: {', '.join(odd[:5])}.")
-        for name, value in arrays.items():
-            if value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise UserError(f"The weights hold a number that is not finite, in {name}. Train again.")
+        finite(arrays, "model.safetensors")
+        network = build(config, problem, seed=0)
         network.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()}, strict=True)
         network.eval()
         return cls(config, problem, network)
@@ -148,7 +148,7 @@ def train(
     if folder is not None:
         resume(folder, run, key)
     saved = monotonic()
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, torch.random.fork_rng(devices=[]):
         for row in fit(run, data, rows, valid):
             log(row)
             if folder is not None and (interrupt.signal or monotonic() - saved > SAVE_EVERY):
@@ -157,6 +157,7 @@ def train(
             if interrupt.signal:
                 raise Stopped(interrupt.signal)
     run.finish()
+    assert isinstance(run.objective, Supervised)
     return Neural(config, problem, run.objective)
 
 
@@ -168,7 +169,7 @@ def save(folder: Path, run: Run, key: str) -> None:
     rest = {name: value for name, value in arrays.items() if not name.startswith("model.")}
     files = {"model.safetensors": pack(inference), "optim.safetensors": pack(rest)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_folder(folder / min(slots)[1], {"key": key, "numbers": finite(run.numbers())}, files)
+    write_folder(folder / min(slots)[1], {"key": key, "numbers": writable(run.numbers())}, files)
 
 
 def peek(folder: Path, key: str) -> tuple[dict[str, Any], Files] | None:
@@ -193,6 +194,6 @@ def resume(folder: Path, run: Run, key: str) -> None:
     run.restore(tensors, numbers)
 
 
-def finite(numbers: dict[str, float]) -> dict[str, float | None]:
+def writable(numbers: dict[str, float]) -> dict[str, float | None]:
     """JSON has no infinity: it becomes null."""
     return {name: None if value == float("inf") else value for name, value in numbers.items()}

@@ -9,8 +9,9 @@ import numpy as np
 from tetramer.checkpoint import Files
 from tetramer.errors import UserError, pick
 from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem, resolved, usable
+from tetramer.recipes import configured
 from tetramer.training import Data
-from tetramer.views import fingerprint
+from tetramer.views import descriptors, fingerprint
 from tetramer.views.base import Features
 
 # What all modes share: one thread and column order fixed, so that the same data give the same text file.
@@ -48,6 +49,8 @@ class TreesConfig:
 
     def __post_init__(self) -> None:
         pick(MODES, self.mode, "tree mode")
+        if self.trees < 1:
+            raise UserError(f"trees={self.trees} is out of range. Choose 1 or more.")
 
 
 def matrix(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
@@ -137,15 +140,23 @@ class Trees:
         for target in range(len(card["constants"])):
             text = files.get(f"model-{target}.txt")
             boosters.append(None if text is None else booster_from(text, f"model-{target}.txt"))
-        return cls(TreesConfig(**card["config"]), problem, boosters, card["constants"])
+        if len(boosters) != len(problem.targets) or any(len(row) != problem.outputs for row in card["constants"]):
+            raise UserError("The trees do not fit the targets of the card. Train again.")
+        return cls(configured(TreesConfig, card["config"]), problem, boosters, card["constants"])
 
 
 def booster_from(text: bytes, name: str) -> lightgbm.Booster:
     """LightGBM's text format → a booster."""
     try:
-        return lightgbm.Booster(model_str=text.decode())
-    except lightgbm.basic.LightGBMError as error:
+        booster = lightgbm.Booster(model_str=text.decode())
+    except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
         raise UserError(f"{name} is not a LightGBM model ({error}). Train again.") from error
+    wanted = fingerprint.BITS + len(descriptors.NAMES)
+    if booster.num_feature() != wanted:
+        raise UserError(
+            f"{name} asks for {booster.num_feature()} numbers a molecule; this version makes {wanted}. Train again."
+        )
+    return booster
 
 
 def constant(y: np.ndarray, weight: np.ndarray, problem: Problem, target: int) -> list[float]:

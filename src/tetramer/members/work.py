@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -19,8 +20,9 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
-from tetramer.checkpoint import config_hash, pack, read_card, read_folder, unpack, write_folder
+from tetramer.checkpoint import config_hash, finite, pack, read_folder, unpack, write_folder
 from tetramer.errors import DiskError, Stopped, UserError, pick
 from tetramer.members import MEMBERS, Kernels, Neural, Trees
 from tetramer.members.base import Problem, Reference, atom_counts
@@ -28,6 +30,8 @@ from tetramer.members.kernels import KernelConfig
 from tetramer.members.neural import NeuralConfig
 from tetramer.members.neural import train as train_network
 from tetramer.members.trees import TreesConfig
+from tetramer.molecules.pool import environment
+from tetramer.recipes import configured
 from tetramer.training import Data, Interrupt, Row
 from tetramer.views import VIEWS, store
 from tetramer.views.base import Features
@@ -74,8 +78,10 @@ class Fitted:
         try:
             member = pick(MEMBERS, card["kind"], "kind of member").from_state(card["member"], files, problem)
             held = files.get("reference.safetensors")
-            return cls(member, Reference(unpack(held, "reference")["weights"]) if held else None)
-        except (KeyError, TypeError) as error:
+            arrays = unpack(held, "reference.safetensors") if held else {}
+            finite(arrays, "reference.safetensors")
+            return cls(member, Reference(arrays["weights"]) if arrays else None)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise UserError(f"A member of the model is not whole: {error}. Train again.") from error
 
 
@@ -120,6 +126,15 @@ class Plan:
         return cls(Problem.from_card(card["problem"]), pieces, data, arrays["fold"], arrays["valid"])
 
 
+def config_of(kind: str, config: dict[str, Any], seed: int = 0) -> TreesConfig | KernelConfig | NeuralConfig:
+    """A recipe's settings as the member's config. UserError if one is not known or out of range."""
+    if kind == "trees":
+        return configured(TreesConfig, config)
+    if kind == "kernels":
+        return configured(KernelConfig, config)
+    return NeuralConfig.from_card(config | {"training": config["training"] | {"seed": seed}})
+
+
 def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None] = lambda row: None) -> None:
     """Fit one piece and put it at `folder/pieces/NAME`, with its answers for the rows it had not seen."""
     rows, held = plan.rows(piece)
@@ -130,13 +145,12 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
         reference = Reference.fit(counts[rows], data.values[rows])
         data = Data(data.features, data.values - reference(counts), data.censor, data.weight)
     member: Trees | Kernels | Neural
-    if piece.kind == "trees":
-        member = Trees.fit(TreesConfig(**piece.config), plan.problem, data, rows, piece.seed)
-    elif piece.kind == "kernels":
-        member = Kernels.fit(KernelConfig(**piece.config), plan.problem, data, rows, piece.seed)
+    config = config_of(piece.kind, piece.config, piece.seed)
+    if isinstance(config, TreesConfig):
+        member = Trees.fit(config, plan.problem, data, rows, piece.seed)
+    elif isinstance(config, KernelConfig):
+        member = Kernels.fit(config, plan.problem, data, rows, piece.seed)
     else:
-        training = piece.config["training"] | {"seed": piece.seed}
-        config = NeuralConfig.from_card(piece.config | {"training": training})
         chooses = held if piece.fold is None and len(held) else None
         member = train_network(config, plan.problem, data, rows, chooses, folder / "running" / piece.name, log)
     fitted = Fitted(member, reference)
@@ -154,7 +168,7 @@ def key(piece: Piece) -> str:
 def is_done(folder: Path, piece: Piece) -> bool:
     """Whether the piece's folder is there and of this plan."""
     try:
-        return bool(read_card(folder / "pieces" / piece.name).get("key") == key(piece))
+        return bool(read_folder(folder / "pieces" / piece.name)[0].get("key") == key(piece))
     except UserError:
         return False
 
@@ -178,10 +192,23 @@ def run(folder: Path, plan: Plan, workers: int, progress: Progress = lambda name
     missing.sort(key=lambda piece: {"neural": 0, "trees": 1, "kernels": 2}[piece.kind])
     if workers < 2 or len(missing) < 2:
         for piece in missing:
-            fit_piece(folder, plan, piece, reporter(piece.name, progress))
+            with one_thread():
+                fit_piece(folder, plan, piece, reporter(piece.name, progress))
             progress(piece.name, 1.0)
         return
     Crew(folder, missing, min(workers, len(missing)), progress).work()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """As in a worker: the order of a sum, and with it the last bit of a weight, depends on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def reporter(name: str, progress: Progress) -> Callable[[Row], None]:
@@ -199,7 +226,7 @@ def reporter(name: str, progress: Progress) -> Callable[[Row], None]:
 class Crew:
     """Worker processes that take pieces from a common list."""
 
-    def __init__(self, folder: Path, missing: Sequence[Piece], workers: int, progress: Progress):
+    def __init__(self, folder: Path, missing: Sequence[Piece], workers: int, progress: Progress) -> None:
         self.folder, self.progress = folder, progress
         self.todo = [piece.name for piece in missing]
         self.inbox: queue.SimpleQueue[tuple[int, dict[str, Any] | None]] = queue.SimpleQueue()
@@ -207,15 +234,15 @@ class Crew:
 
     def start(self, number: int) -> "subprocess.Popen[str]":
         """One worker, and a thread that passes on what it says."""
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
         process = subprocess.Popen(  # noqa: S603 (our own interpreter)
             [sys.executable, "-m", "tetramer.members.work", str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **threads},
-            **({"process_group": 0} if os.name == "posix" else {}),  # a Ctrl-C is the parent's to handle
+            env=environment(),
+            process_group=0 if os.name == "posix" else None,  # a Ctrl-C is the parent's to handle
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
         )
 
         def listen() -> None:
@@ -257,7 +284,7 @@ class Crew:
                     if told is None:
                         running.discard(number)
                         if self.processes[number].wait() != 0:
-                            raise RuntimeError(f"a worker ended with exit code {self.processes[number].returncode}")
+                            raise UserError(died(self.processes[number].returncode))
                     elif "error" in told:
                         raise (DiskError if told["disk"] else UserError)(told["error"])
                     else:
@@ -279,6 +306,12 @@ class Crew:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def died(code: int) -> str:
+    """The sentence for a worker that ended by itself."""
+    why = f"by signal {-code}, most often for want of memory" if code < 0 else f"with exit code {code}"
+    return f"A worker process ended {why}. What is done is kept; start the same command again with fewer --workers."
 
 
 def main(folder: Path) -> int:

@@ -19,6 +19,9 @@ def scaffold(smiles: str, chirality: bool = False) -> str:
         mol = Chem.MolFromSmiles(smiles)
     if mol is None:
         raise UserError(f"{smiles!r} cannot be read as SMILES, so it has no scaffold.")
+    if ":" in smiles:
+        for atom in mol.GetAtoms():
+            atom.SetAtomMapNum(0)  # a label of a drawing would make a scaffold of its own
     if mol.GetNumHeavyAtoms() > LARGEST:
         return str(Chem.MolToSmiles(mol, isomericSmiles=chirality))
     if not mol.GetRingInfo().NumRings():

@@ -50,7 +50,7 @@ class Ticker:
     """
 
     def __init__(self, marks: mmap.mmap, seconds: float) -> None:
-        self.marks, self.patience = marks, seconds + GRACE
+        self.marks, self.patience, self.parent = marks, seconds + GRACE, os.getppid()
         self.number, self.beat, self.armed = -1, 0, 0.0
         self.nowhere = Path(os.devnull).open("w")  # noqa: SIM115 (lives as long as the process)
         self(BETWEEN)
@@ -59,6 +59,8 @@ class Ticker:
         self.beat += 1
         MARK.pack_into(self.marks, 0, self.number, place, self.beat)
         if place != BETWEEN and (now := monotonic()) - self.armed > 1.0:  # to arm it costs a thread
+            if os.getppid() != self.parent:  # it died; without this the chunk would be worked through to its end
+                os._exit(0)
             faulthandler.dump_traceback_later(self.patience, file=self.nowhere, exit=True)
             self.armed = now
 

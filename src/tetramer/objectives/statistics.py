@@ -25,7 +25,7 @@ def element_reference(values: np.ndarray, elements: np.ndarray) -> np.ndarray:
     """Least squares on element counts: what one atom of each element adds to each target.
 
     values: (n, T)   elements: (n, E)   →   (E, T) float64; 0 for elements that no labelled molecule has. A ridge of
-    1e-8 of the mean squared count keeps elements that always come together apart.
+    1e-10 on columns of unit length keeps elements that always come together apart, and rare ones unharmed.
     """
     counts = elements.astype(np.float64)
     reference = np.zeros((counts.shape[1], values.shape[1]))
@@ -34,9 +34,10 @@ def element_reference(values: np.ndarray, elements: np.ndarray) -> np.ndarray:
         seen = np.flatnonzero(counts[known].any(0))
         x = counts[np.ix_(known, seen)]
         if x.size:
-            square = x.T @ x
-            square[np.diag_indices_from(square)] += 1e-8 * np.trace(square) / len(seen)
-            reference[seen, target] = np.linalg.solve(square, x.T @ column[known])
+            length = np.sqrt((x**2).sum(0))
+            x = x / length
+            square = x.T @ x + 1e-10 * np.eye(len(seen))
+            reference[seen, target] = np.linalg.solve(square, x.T @ column[known]) / length
     return reference
 
 
@@ -45,34 +46,41 @@ def is_extensive(values: np.ndarray, elements: np.ndarray) -> bool:
 
     values: (n, T) or (n,)   elements: (n, E) counts, hydrogens included
 
-    True if least squares on element counts predicts held-out labels with R² > 0.95 in 5-fold cross-validation. Energies
-    of formation or atomisation are (R² > 0.99); solubility, log D and hydration free energy are not (R² < 0.7). False
-    with fewer than 50 labels.
+    True if least squares on element counts predicts held-out labels with R² > 0.95 in 5-fold cross-validation, medians
+    of squares standing for means: a share of wrong labels does not decide (qm7.csv has 15 %). Energies reach 0.97 to
+    1.00 and polarisability 0.955; solubility has 0.75, heat capacity 0.87, hydration free energy 0.56, log D 0.06.
+    Molecules with an element that the other folds lack are passed over. False with fewer than 50 labels.
     """
     columns = values.reshape(len(values), -1).T
     return bool(len(columns)) and all(_explained(column, elements) > 0.95 for column in columns)
 
 
 def _explained(column: np.ndarray, elements: np.ndarray) -> float:
-    """Cross-validated R² of one target, (n,), on element counts, (n, E)."""
+    """Cross-validated R² by medians of one target, (n,), on element counts, (n, E)."""
     known = np.flatnonzero(np.isfinite(column))
     if len(known) < _FEWEST:
         return 0.0
     y, x = column[known].astype(np.float64), elements[known].astype(np.float64)
     fold = np.random.Generator(np.random.Philox(0)).permutation(len(known)) % _FOLDS
-    error = np.empty(len(y))
+    error = np.full(len(y), np.nan)
     for part in range(_FOLDS):
-        out = fold == part
-        error[out] = y[out] - x[out] @ element_reference(y[~out, None], x[~out])[:, 0]
-    spread = ((y - y.mean()) ** 2).sum()
-    return float(1 - (error**2).sum() / spread) if spread > 0 else 0.0
+        rest = fold != part
+        out = ~rest & ~x[:, ~x[rest].any(0)].any(1)
+        error[out] = y[out] - x[out] @ element_reference(y[rest, None], x[rest])[:, 0]
+    spread = float(np.median((y - np.median(y)) ** 2))
+    return 1 - float(np.nanmedian(error**2)) / spread if spread > 0 and np.isfinite(error).any() else 0.0
 
 
-def class_weights(values: np.ndarray, weight: np.ndarray, classes: int) -> np.ndarray:
-    """Weights that give every class of a target the same share: n / (K' n_k), K' classes being present.
+def class_weights(values: np.ndarray, weight: np.ndarray, classes: int, balance: bool) -> np.ndarray:
+    """What a label of each class counts for.
 
-    values: (n, T) classes 0 … K - 1   weight: (n,)   →   (T, K) float64; 1 for a class nobody has.
+    values: (n, T) classes 0 … K - 1   weight: (n,)   →   (T, K) float64. With `balance` n / (K' n_k), K' classes being
+    present, so that every class has the same share; otherwise 1. 1 for a class that nobody has, but 0 beyond the last
+    class that somebody has: a target may have fewer classes than K. The first two are never 0.
     """
     shares = np.stack([np.where(values == k, weight[:, None], 0.0).sum(0) for k in range(classes)], 1)  # (T, K)
-    present = np.maximum((shares > 0).sum(1, keepdims=True), 1)
-    return np.where(shares > 0, shares.sum(1, keepdims=True) / (present * np.where(shares > 0, shares, 1.0)), 1.0)
+    present = shares > 0
+    last = np.where(present, np.arange(classes), 1).max(1, initial=1)
+    equal = shares.sum(1, keepdims=True) / np.maximum(present.sum(1, keepdims=True) * shares, 1e-300)
+    weights = np.where(present & balance, equal, 1.0)
+    return np.where(np.arange(classes) <= last[:, None], weights, 0.0)

@@ -51,7 +51,7 @@ class Supervised(nn.Module):
     mean: Tensor  # (T,) of the training rows, after the reference
     std: Tensor  # (T,)
     reference: Tensor  # (119, T) what an atom of each element adds
-    class_weight: Tensor  # (T, K), K = 2 if binary
+    class_weight: Tensor  # (T, K), K = 2 if binary; 0 for a class beyond the last one of its target
 
     def __init__(self, encoder: Encoder, config: SupervisedConfig) -> None:
         super().__init__()
@@ -79,15 +79,20 @@ class Supervised(nn.Module):
             mean, std = moments(values, weight)
             self.mean.copy_(torch.from_numpy(mean))
             self.std.copy_(torch.from_numpy(std))
-        elif config.class_balance:
-            self.class_weight.copy_(torch.from_numpy(class_weights(values, weight, self.class_weight.shape[1])))
+        else:
+            weights = class_weights(values, weight, self.class_weight.shape[1], config.class_balance)
+            self.class_weight.copy_(torch.from_numpy(weights))
 
     def forward(self, views: Mapping[str, Batch]) -> Tensor:
-        """(B, T, K) z-scores or logits, in fp32 or better also where the encoder runs in bf16."""
+        """(B, T, K) z-scores or logits, in fp32 or better also where the encoder runs in bf16.
+
+        A class that its target does not have has a logit of -1e4, whose probability is 0 exactly.
+        """
         molecule = self.encoder(views).molecule
         with torch.autocast(molecule.device.type, enabled=False):
             answer: Tensor = self.head(molecule.to(self.class_weight.dtype))
-        return answer.view(-1, self.config.targets, self.config.classes)
+        answer = answer.view(-1, self.config.targets, self.config.classes)
+        return answer.masked_fill(self.class_weight == 0, -1e4) if self.config.task == "multiclass" else answer
 
     def predict(self, views: Mapping[str, Batch]) -> Tensor:
         """(B, T, K): a value in the data set's units, K = 1; the probability of class 1, K = 1; or of every class."""

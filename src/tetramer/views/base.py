@@ -94,10 +94,10 @@ def to_arrow(features: Features) -> pa.Table:
     columns = {}
     for name, cut in features.COLUMNS.items():
         array = np.ascontiguousarray(getattr(features, name))
-        values = pa.array(array.reshape(-1))
+        values = to_array(array.reshape(-1))
         if array.ndim == 2:
             values = pa.FixedSizeListArray.from_arrays(values, array.shape[1])
-        columns[name] = pa.LargeListArray.from_arrays(pa.array(getattr(features, cut)), values) if cut else values
+        columns[name] = pa.LargeListArray.from_arrays(to_array(getattr(features, cut)), values) if cut else values
     return pa.table(columns)
 
 
@@ -107,21 +107,38 @@ def from_arrow(kind: type[F], table: pa.Table) -> F:
     for name, cut in kind.COLUMNS.items():
         column = whole(table[name])
         if cut is not None:
-            starts = column.offsets.to_numpy()
+            starts = from_array(column.offsets)
             arrays[cut] = starts - starts[0] if starts[0] else starts
             column = column.flatten()
         if pa.types.is_fixed_size_list(column.type):
-            arrays[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+            arrays[name] = from_array(column.flatten()).reshape(-1, column.type.list_size)
         else:
-            arrays[name] = column.to_numpy()
+            arrays[name] = from_array(column)
     return kind(**arrays)
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array; copied only if it lies in several pieces."""
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+# pyarrow's own ways between its arrays and numpy's import pandas where it is installed, which costs a worker more than
+# all the rest of its start. These two do not.
+
+
+def to_array(values: np.ndarray) -> pa.Array:
+    """(n,) numbers as an Arrow array on the same memory."""
+    values = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def from_array(values: pa.Array) -> np.ndarray:
+    """An Arrow array of numbers, none missing, as (n,) numpy on the same memory."""
+    kind = np.dtype(values.type.to_pandas_dtype())
+    buffer = values.buffers()[1]
+    if buffer is None or not len(values):
+        return np.empty(0, kind)
+    return np.frombuffer(buffer, kind, len(values), values.offset * kind.itemsize)
 
 
 def to_bytes(features: Features) -> bytes:

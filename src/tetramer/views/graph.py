@@ -35,6 +35,8 @@ HYBRIDISATION = {
         getattr(Chem.HybridizationType, name) for name in ("OTHER", "S", "SP", "SP2", "SP3", "SP2D", "SP3D", "SP3D2")
     )
 }
+HYBRID_CLASS = np.zeros(256, np.int64)  # RDKit's number of a hybridisation → its place in HYBRIDISATION
+HYBRID_CLASS[[int(kind) for kind in HYBRIDISATION]] = list(HYBRIDISATION.values())
 BOND_TYPE = {
     Chem.BondType.SINGLE: 0,
     Chem.BondType.DOUBLE: 1,
@@ -108,18 +110,20 @@ def featurize(molecules: Sequence[Molecule | None], tick: Callable[[int], None] 
         tick(place)
         if molecule is None:
             continue
-        atoms_of, bonds_of = list(molecule.mol.GetAtoms()), list(molecule.mol.GetBonds())
+        mol = molecule.mol
+        atoms_of = list(map(mol.GetAtomWithIdx, range(mol.GetNumAtoms())))  # twice as fast as GetAtoms()
+        bonds_of = list(map(mol.GetBondWithIdx, range(mol.GetNumBonds())))
         atom_counts[place], bond_counts[place] = len(atoms_of), len(bonds_of)
         rare.note(molecule, atoms_of, bonds_of, len(elements), len(begins))
-        elements += [atom.GetAtomicNum() for atom in atoms_of]
-        hydrogens += [atom.GetTotalNumHs() for atom in atoms_of]
-        hybrids += [HYBRIDISATION.get(atom.GetHybridization(), 0) for atom in atoms_of]
-        begins += [bond.GetBeginAtomIdx() for bond in bonds_of]
-        ends += [bond.GetEndAtomIdx() for bond in bonds_of]
+        elements += map(Chem.Atom.GetAtomicNum, atoms_of)
+        hydrogens += map(Chem.Atom.GetTotalNumHs, atoms_of)
+        hybrids += map(Chem.Atom.GetHybridization, atoms_of)
+        begins += map(Chem.Bond.GetBeginAtomIdx, bonds_of)
+        ends += map(Chem.Bond.GetEndAtomIdx, bonds_of)
         types += bond_types(molecule, bonds_of)
-        conjugated += [bond.GetIsConjugated() for bond in bonds_of]
+        conjugated += map(Chem.Bond.GetIsConjugated, bonds_of)
     atoms = np.zeros((len(elements), len(ATOM)), np.int64)
-    atoms[:, 0], atoms[:, 3], atoms[:, 4] = elements, hydrogens, hybrids
+    atoms[:, 0], atoms[:, 3], atoms[:, 4] = elements, hydrogens, HYBRID_CLASS[np.array(hybrids, np.int64)]
     bonds = np.zeros((len(begins), len(BOND)), np.int64)
     bonds[:, 0], bonds[:, 1] = types, conjugated
     ends_of = np.array([begins, ends], dtype=np.int64).reshape(2, -1)
@@ -132,7 +136,7 @@ def bond_types(molecule: Molecule, bonds: list[Chem.Bond]) -> list[int]:
     """Classes of BOND_TYPE. RDKit's enum is slow to ask for; the order says the same but for dative and odd bonds."""
     if "~" in molecule.smiles or "->" in molecule.smiles or "<-" in molecule.smiles:
         return [BOND_TYPE.get(bond.GetBondType(), OTHER_BOND) for bond in bonds]
-    return [BOND_ORDER.get(bond.GetBondTypeAsDouble(), OTHER_BOND) for bond in bonds]
+    return [BOND_ORDER.get(order, OTHER_BOND) for order in map(Chem.Bond.GetBondTypeAsDouble, bonds)]
 
 
 class Rare:

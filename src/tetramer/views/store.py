@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -93,14 +94,19 @@ def chunks(made: Path, parts: Iterable[Features]) -> Iterator[Path]:
     number = 0
     for part in parts:
         held.append(part)
-        while sum(len(part) for part in held) >= ROWS:
+        while total(held) >= ROWS:
             joined = concat(held)
             yield written(span(joined, 0, ROWS), made, number)
             number += 1
             held = [span(joined, ROWS, len(joined))]
     assert held, "no features to put"
-    if number == 0 or sum(len(part) for part in held):
+    if number == 0 or total(held):
         yield written(concat(held), made, number)
+
+
+def total(parts: Sequence[Features]) -> int:
+    """Rows of all parts."""
+    return sum(map(len, parts))
 
 
 def written(features: Features, made: Path, number: int) -> Path:
@@ -120,9 +126,11 @@ def finished(folder: Path) -> list[Path] | None:
     """The chunks of a folder that `put` has finished and nobody has changed since, or None."""
     try:
         files = json.loads((folder / DONE).read_text())
+        if not isinstance(files, dict) or not all(re.fullmatch(r"\d{5,}\.arrow", name) for name in files):
+            return None
         paths = [folder / name for name in sorted(files)]
         return paths if all(digest(path) == files[path.name] for path in paths) else None
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return None
 
 

@@ -1,0 +1,83 @@
+"""Trees: what they see, what they keep, and what a constant target gives."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tetramer.errors import UserError
+from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem
+from tetramer.members.trees import Trees, TreesConfig, booster_from, constant, matrix
+from tetramer.training import Data
+from tetramer.views.descriptors import NAMES
+
+
+def data(features: dict[str, Any], values: np.ndarray, weight: np.ndarray | None = None) -> Data:
+    column = values[:, None]
+    return Data(features, column, np.zeros(column.shape, np.int8), np.ones(80) if weight is None else weight)
+
+
+def test_columns_are_counts_then_descriptors(features: dict[str, Any]) -> None:
+    x = matrix(features, np.array([0, 5]))
+    assert x.shape == (2, 2048 + len(NAMES))
+    assert x[0, :2048].sum() == features["fingerprint"].counts[slice(*features["fingerprint"].bit_starts[:2])].sum()
+    weight = 2048 + NAMES.index("MolWt")
+    assert x[:, weight] == pytest.approx([94.113, 96.104], abs=0.01)  # phenol, fluorobenzene
+
+
+def test_the_model_is_lightgbms_own_text(features: dict[str, Any]) -> None:
+    member = Trees.fit(
+        TreesConfig("boosted", 5), Problem(REGRESSION, ("y",)), data(features, np.arange(80.0)), np.arange(80), 0
+    )
+    card, files = member.state()
+    assert set(files) == {"model-0.txt"}
+    text = files["model-0.txt"].decode()
+    assert text.startswith("tree\nversion=")
+    assert text.count("\nTree=") == 5
+    assert card["config"] == {"mode": "boosted", "trees": 5}
+    assert booster_from(files["model-0.txt"], "x").num_trees() == 5
+
+
+def test_another_seed_is_another_forest(features: dict[str, Any]) -> None:
+    told = [
+        Trees.fit(
+            TreesConfig("forest", 5), Problem(REGRESSION, ("y",)), data(features, np.arange(80.0)), np.arange(80), seed
+        )
+        .predict(features, np.arange(80))
+        .tobytes()
+        for seed in (0, 0, 1)
+    ]
+    assert told[0] == told[1]
+    assert told[0] != told[2]
+
+
+def test_heavier_rows_pull(features: dict[str, Any]) -> None:
+    values = np.where(np.arange(80) % 2, 10.0, 0.0)
+    rows = np.arange(80)
+    weight = np.where(rows % 2, 1000.0, 1.0)
+    fits = [
+        Trees.fit(TreesConfig("boosted", 3), Problem(REGRESSION, ("y",)), data(features, values, w), rows, 0)
+        for w in (np.ones(80), weight)
+    ]
+    even, heavy = (fit.predict(features, rows).mean() for fit in fits)
+    assert heavy > even + 2
+
+
+def test_constants_exactly() -> None:
+    y, weight = np.array([1.0, 1.0, 4.0]), np.array([1.0, 1.0, 2.0])
+    assert constant(y, weight, Problem(REGRESSION, ("y",)), 0) == [2.5]
+    three = Problem(MULTICLASS, ("y", "z"), (("a", "b"), ("a", "b", "c")))
+    assert constant(np.array([0.0, 1.0, 1.0]), weight, three, 0) == [0.25, 0.75, 0.0]
+    assert np.isnan(constant(np.zeros(0), np.zeros(0), Problem(BINARY, ("y",), (("0", "1"),)), 0)).all()
+
+
+def test_a_file_for_other_columns_is_refused(features: dict[str, Any]) -> None:
+    import lightgbm
+
+    rng = np.random.Generator(np.random.Philox(0))
+    made = lightgbm.train({"verbosity": -1}, lightgbm.Dataset(rng.normal(size=(50, 3)), rng.normal(size=50)), 1)
+    with pytest.raises(UserError, match="asks for 3 numbers a molecule"):
+        booster_from(made.model_to_string().encode(), "model-0.txt")
+    for text in (b"", b"\xff", b"tree\n", b"garbage"):
+        with pytest.raises(UserError, match="not a LightGBM model"):
+            booster_from(text, "model-0.txt")

@@ -1,0 +1,142 @@
+"""Recipes are plain data; every setting a person can name is known, typed and checked before any work."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tetramer.errors import UserError
+from tetramer.members.work import config_of
+from tetramer.recipes import RECIPES, configured, number, paths, resolve
+
+
+def configs(recipe: Any) -> dict[str, dict[str, Any]]:
+    return {name: spec["config"] for name, spec in recipe.members.items()}
+
+
+def test_a_setting_reaches_every_member_that_has_it_and_no_other() -> None:
+    told = configs(resolve("auto", {"trees": "7", "training.epochs": "3", "encoder.width": "16", "machine": "gp"}))
+    before = configs(RECIPES["auto"])
+    assert {name: c["trees"] for name, c in told.items() if "trees" in c} == dict.fromkeys(
+        ("lightgbm", "random-forest", "extra-trees"), 7
+    )
+    assert {c["training"]["epochs"] for c in told.values() if "training" in c} == {3}
+    assert told["graph"]["encoder_config"]["width"] == 16
+    assert told["fingerprint"]["encoder_config"] == before["fingerprint"]["encoder_config"]  # it has no width
+    assert told["lightgbm"]["mode"] == "boosted"
+
+
+def test_a_member_may_be_named() -> None:
+    told = configs(resolve("auto", {"graph.training.epochs": "3", "lightgbm.trees": "5"}))
+    assert told["graph"]["training"]["epochs"] == 3
+    assert told["fingerprint"]["training"]["epochs"] == 30
+    assert (told["lightgbm"]["trees"], told["extra-trees"]["trees"]) == (
+        5,
+        RECIPES["auto"].members["extra-trees"]["config"]["trees"],
+    )
+
+
+def test_the_table_is_never_changed() -> None:
+    before = deepcopy(RECIPES)
+    resolve("auto", {"trees": "7", "training.epochs": "3", "encoder.width": "16", "folds": "2"})
+    assert before == RECIPES
+
+
+def test_folds() -> None:
+    assert resolve("auto", {"folds": "2"}).folds == 2
+    assert resolve("auto", {"folds": "0"}).folds == 0
+    for text in ("1", "-1", "two", "2.5", "true", ""):
+        with pytest.raises(UserError, match=f"--set folds={text}"):
+            resolve("auto", {"folds": text})
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "says"),
+    [
+        ("depht", "4", "--set depht: no member has such a setting. Did you mean 'encoder.depth'?"),
+        ("training.epoch", "4", "Did you mean 'training.epochs'?"),
+        ("encoder.widht", "4", "Did you mean 'encoder.width"),
+        ("training", "5", "--set training: no member"),
+        ("graph", "5", "--set graph: no member"),
+        ("encoder_config", "5", "--set encoder_config: no member"),
+        ("encoder.width.x", "5", "--set encoder.width.x: no member"),
+        ("", "5", "--set : no member"),
+        ("training.seed", "5", "no member has such a setting"),
+        ("head.targets", "5", "no member has such a setting"),
+        ("kind", "trees", "no member has such a setting"),
+        ("training.epochs", "many", "epochs is 'many'; it must be a whole number"),
+        ("training.epochs", "2.5", "epochs is 2.5; it must be a whole number"),
+        ("training.epochs", "true", "epochs is True; it must be a whole number"),
+        ("training.peak", "high", "peak is 'high'; it must be a number"),
+        ("training.epochs", "0", "epochs ≥ 1"),
+        ("training.optimizer", "adamm", "Did you mean 'adam'"),
+        ("encoder.descriptors", "1", "descriptors is 1; it must be true or false"),
+        ("encoder.widths", "0", "widths ≥ 1"),
+        ("encoder.readout", "max", "max"),
+        ("encoder", "transformer", "There is no encoder named 'transformer'"),
+        ("head.dropout", "1.5", "dropout in [0, 1)"),
+    ],
+)
+def test_wrong_settings_are_told(key: str, text: str, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve("auto", {key: text})
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("trees", "0"), ("trees", "few"), ("mode", "deep"), ("cost", "-1"), ("machine", "tree"), ("largest", "2")],
+)
+def test_wrong_settings_of_classical_members_are_told(key: str, text: str) -> None:
+    with pytest.raises(UserError):
+        for spec in resolve("baseline", {key: text}).members.values():
+            config_of(spec["kind"], spec["config"])
+
+
+def test_an_unknown_recipe_is_told() -> None:
+    with pytest.raises(UserError, match=r"no recipe named 'grph'\. Did you mean 'graph'\? Choose from: auto, baseline"):
+        resolve("grph", {})
+
+
+def test_numbers_exactly() -> None:
+    assert [number(text) for text in ("3", "-1", "0.5", "1e-3", "true", "False", "mpnn", "")] == [
+        3, -1, 0.5, 1e-3, True, False, "mpnn", "",
+    ]  # fmt: skip
+
+
+def test_every_key_that_is_offered_works() -> None:
+    for name, recipe in RECIPES.items():
+        for member, spec in recipe.members.items():
+            for path, (group, last) in paths(spec).items():
+                default = (spec["config"][group] if group else spec["config"]).get(last)
+                if default is not None:
+                    resolve(name, {f"{member}.{'.'.join(path)}": str(default)})
+
+
+@dataclass(frozen=True)
+class Example:
+    count: int = 1
+    share: float = 0.5
+    on: bool = False
+    name: str = "a"
+    widths: tuple[int, ...] = (1,)
+
+
+def test_configs_from_names_and_values_exactly() -> None:
+    told = configured(Example, {"count": 2, "share": 1, "on": True, "name": "b", "widths": [3, 4]})
+    assert told == Example(2, 1.0, True, "b", (3, 4))
+    assert isinstance(told.share, float)
+    assert configured(Example, {}) == Example()
+    assert [configured(Example, {"widths": w}).widths for w in (5, "5,6", "(5, 6)", "[]")] == [(5,), (5, 6), (5, 6), ()]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"cuont": 1}, {"count": 1.0}, {"count": "1"}, {"count": None}, {"share": "x"}, {"share": True}, {"on": 0},
+     {"name": 1}, {"widths": [1.5]}, {"widths": "a"}, {"widths": {"a": 1}}],
+    ids=str,
+)  # fmt: skip
+def test_configs_refuse_what_is_of_another_kind(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        configured(Example, wrong)

@@ -1,0 +1,300 @@
+"""The loop: the same trajectory however often it is interrupted, every sample once an epoch, exact schedules."""
+
+import json
+import math
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as cases
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tetramer.checkpoint import pack, unpack
+from tetramer.errors import UserError
+from tetramer.objectives import Sample
+from tetramer.objectives.base import Loss
+from tetramer.training import (
+    SCHEDULES,
+    Data,
+    Interrupt,
+    Run,
+    TrainConfig,
+    averaged,
+    epoch_order,
+    epochs_of,
+    fit,
+    mix,
+    steps_per_epoch,
+    weights,
+)
+
+ROWS = np.arange(20)
+VALID = np.arange(20, 26)
+
+
+class Toy(nn.Module):
+    """Fits the labels from a number it draws: has dropout, corruption, statistics and a counter (a 0-d buffer)."""
+
+    views = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(7)
+        self.net = nn.Sequential(nn.Linear(1, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+        self.seen: list[list[float]] = []
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        assert sample.targets is not None
+        values = sample.targets.values[:, :1]
+        if self.training:
+            self.seen.append(values[:, 0].tolist())
+        noisy = values + 0.1 * torch.randn(values.shape, generator=rng)
+        return Loss((self.net(noisy) - (values / 10).sin()).square().mean(), {})
+
+
+def data(values: Sequence[float] | np.ndarray = range(26)) -> Data:
+    column = np.asarray(values, dtype=np.float64)[:, None]
+    return Data({}, column, np.zeros(column.shape, np.int8), np.ones(len(column)))
+
+
+def through_disk(run: Run, config: TrainConfig) -> Run:
+    """Another process: a new objective, and nothing of the old run but bytes and JSON."""
+    held = pack({name: value.numpy() for name, value in run.tensors().items()})
+    numbers = json.loads(json.dumps(run.numbers()))
+    tensors = {name: torch.from_numpy(value.copy()) for name, value in unpack(held, "run").items()}
+    return Run(Toy(), config).restore(tensors, numbers)
+
+
+def bits(run: Run) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in run.tensors().items()}
+
+
+CONFIGS = {
+    "adam": TrainConfig(epochs=4, batch=6, peak=1e-2),
+    "adamw": TrainConfig(epochs=4, batch=6, peak=1e-2, optimizer="adamw", weight_decay=0.1, schedule="exponential"),
+    "ema": TrainConfig(epochs=4, batch=6, peak=1e-2, ema=0.9, clip=0.1),
+    "plateau": TrainConfig(epochs=6, batch=6, peak=0.3, schedule="plateau", plateau=1, decay=0.3),
+    "patience": TrainConfig(epochs=30, batch=6, peak=0.3, patience=2),
+    "bf16": TrainConfig(epochs=3, batch=6, peak=1e-2, precision="bf16"),
+}
+
+
+def straight(config: TrainConfig) -> tuple[Run, list[dict[str, float]]]:
+    run = Run(Toy(), config)
+    return run, list(fit(run, data(), ROWS, VALID))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@cases(max_examples=8)
+@given(stops=st.sets(st.integers(1, 30), min_size=1, max_size=6))
+def test_an_interrupted_run_is_the_same_run_bit_for_bit(name: str, stops: set[int]) -> None:
+    config = CONFIGS[name]
+    whole, rows = straight(config)
+    run, told = Run(Toy(), config), []
+    for stop in [*sorted(stops), 10**9]:
+        for row in fit(run, data(), ROWS, VALID):
+            told.append(row)
+            if run.step == stop:
+                break
+        run = through_disk(run, config)
+    assert told == rows  # loss, rate, norm and validation score of every step, exactly
+    assert bits(run) == bits(whole)
+    assert run.numbers() == whole.numbers()
+    run.finish()
+    whole.finish()
+    assert all(
+        torch.equal(a, b) for a, b in zip(run.objective.state_dict().values(), weights(whole.objective).values())
+    )
+
+
+def test_the_configs_of_that_test_do_what_they_say() -> None:
+    """Else it would prove nothing: the plateau decays, patience stops, the average differs, 0-d tensors occur."""
+    told = {name: straight(config)[0] for name, config in CONFIGS.items()}
+    assert told["plateau"].plateau_share < 0.3
+    assert 0 < told["patience"].step < 30 * 4
+    assert told["patience"].stale == 2
+    assert any(value.dim() == 0 for value in told["adam"].tensors().values())
+    assert not torch.equal(told["ema"].average["net.0.weight"], told["ema"].objective.net[0].weight)
+
+
+def test_every_sample_once_an_epoch_also_when_interrupted() -> None:
+    config = TrainConfig(epochs=3, batch=6)
+    run, batches = Run(Toy(), config), []
+    for stop in (1, 5, 6, 9, 99):
+        for _ in fit(run, data(), ROWS):
+            if run.step == stop:
+                break
+        batches += run.objective.seen
+        run = through_disk(run, config)
+    assert [len(batch) for batch in batches] == [6, 6, 6, 2] * 3
+    for epoch in range(3):
+        ids = [int(one) for batch in batches[4 * epoch : 4 * epoch + 4] for one in batch]
+        assert sorted(ids) == list(range(20))
+        assert ids == epoch_order(0, epoch, 20).tolist()
+
+
+def test_rows_choose_the_samples() -> None:
+    run = Run(Toy(), TrainConfig(epochs=1, batch=4))
+    list(fit(run, data(), np.array([3, 5, 21])))
+    assert sorted(run.objective.seen[0]) == [3, 5, 21]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    assert epoch_order(0, 0, 8).tolist() == [2, 6, 4, 1, 3, 5, 7, 0]  # a change here changes every model
+    first = epoch_order(3, 5, 1000)
+    assert np.array_equal(first, epoch_order(3, 5, 1000))
+    assert np.array_equal(np.sort(first), np.arange(1000))
+    assert not np.array_equal(first, epoch_order(3, 6, 1000))
+    assert not np.array_equal(first, epoch_order(4, 5, 1000))
+
+
+def test_mix_is_a_fixed_function_that_depends_on_every_argument() -> None:
+    assert (mix(0), mix(1, 2, 3)) == (7896617691693857887, 6498626229777268288)
+    assert mix(1, 2) != mix(2, 1)
+    assert 0 <= mix(2**40, 7) < 2**63
+
+
+def test_schedules_exactly() -> None:
+    config = TrainConfig(epochs=10, warmup=0.2, final=0.1, decay=0.5)
+    rates = [SCHEDULES["warmup-cosine"](step, 10, config) for step in range(11)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[6] == pytest.approx(0.55)  # half way down: (1 + 0.1) / 2
+    assert rates[10] == pytest.approx(0.1)
+    assert [SCHEDULES["exponential"](step, 20, config) for step in (0, 1, 2, 5, 19)] == [1, 1, 0.5, 0.25, 0.5**9]
+    assert SCHEDULES["constant"](3, 10, config) == SCHEDULES["plateau"](3, 10, config) == 1.0
+
+
+def test_steps_and_epochs() -> None:
+    assert [steps_per_epoch(count, 6) for count in (1, 6, 7)] == [1, 1, 2]
+    config = TrainConfig(epochs=8, visits=100)
+    assert [epochs_of(config, count) for count in (10, 20, 30, 1000)] == [8, 5, 3, 2]
+    assert epochs_of(TrainConfig(epochs=8), 10**9) == 8
+
+
+class Line(nn.Module):
+    """loss = mean of w × label, so that the gradient is the mean label."""
+
+    views = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor([1.0]))
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        assert sample.targets is not None
+        known = sample.targets.values.nan_to_num(0.0)
+        return Loss((self.w * known).sum() / sample.targets.values.isfinite().sum(), {})
+
+
+def test_one_step_of_adam_and_of_the_average_exactly() -> None:
+    run = Run(Line(), TrainConfig(epochs=1, batch=2, peak=0.1, schedule="constant", ema=0.5))
+    rows = list(fit(run, data([2.0, 4.0]), np.arange(2)))
+    assert rows == [{"step": 1, "steps": 1, "epoch": 0, "loss": 3.0, "rate": 0.1, "norm": 3.0}]
+    assert run.objective.w.item() == pytest.approx(0.9, abs=1e-6)  # Adam's first step is the learning rate
+    # The decay is the smaller one of 0.5 and (1 + 0) / (10 + 0).
+    assert run.average["w"].item() == pytest.approx(0.1 * 1.0 + 0.9 * 0.9, abs=1e-6)
+    with averaged(run):
+        assert run.objective.w.item() == run.average["w"].item()
+    assert run.objective.w.item() == pytest.approx(0.9, abs=1e-6)
+
+
+def test_clipping_bounds_the_gradient_and_reports_it_unclipped() -> None:
+    run = Run(Line(), TrainConfig(epochs=1, batch=2, clip=0.5))
+    (row,) = fit(run, data([2.0, 4.0]), np.arange(2))
+    assert row["norm"] == 3.0
+    assert run.objective.w.grad.item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_validation_weighs_every_label_equally_whatever_the_batch() -> None:
+    values = np.concatenate([[1.0, 1.0], np.full(256, 2.0), [5.0, np.nan, np.nan]])
+    run = Run(Line(), TrainConfig(epochs=1, batch=2, peak=1e-12, schedule="constant"))
+    rows = list(fit(run, data(values), np.arange(2), np.arange(2, len(values))))
+    assert rows[-1]["valid"] == pytest.approx((256 * 2 + 5) / 257)
+
+
+def test_validation_without_labels_is_endless_and_chooses_nothing() -> None:
+    run = Run(Line(), TrainConfig(epochs=2, batch=2))
+    rows = list(fit(run, data([1.0, 1.0, np.nan]), np.arange(2), np.array([2])))
+    assert [row["valid"] for row in rows] == [math.inf] * 2
+    assert run.best == {}
+
+
+def test_the_best_weights_are_kept() -> None:
+    """The loss of `Line` grows with w in validation and falls in training: the first epoch is the best."""
+    run = Run(Line(), TrainConfig(epochs=5, batch=2, peak=0.1, schedule="constant"))
+    rows = list(fit(run, data([1.0, 1.0, -1.0]), np.arange(2), np.array([2])))
+    scores = [row["valid"] for row in rows]
+    assert scores == sorted(scores)
+    assert (run.best_step, run.stale) == (1, 4)
+    run.finish()
+    assert run.objective.w.item() == pytest.approx(0.9, abs=1e-6)
+    assert not run.objective.training
+
+
+def test_divergence_is_told() -> None:
+    run = Run(Line(), TrainConfig(epochs=1, batch=2))
+    with pytest.raises(UserError, match=r"diverged at step 0: loss inf.*training\.peak=0\.0001"):
+        list(fit(run, data([3e38, 3e38]), np.arange(2)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"optimizer": "sgd"},
+        {"schedule": "linear"},
+        {"precision": "fp16"},
+        {"epochs": 0},
+        {"batch": 0},
+        {"peak": 0.0},
+        {"peak": math.nan},
+        {"plateau": 0},
+        {"ema": 1.5},
+        {"warmup": -0.1},
+        {"patience": -1},
+        {"visits": -1},
+        {"clip": math.nan},
+        {"weight_decay": math.inf},
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_told(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        TrainConfig(**wrong)
+
+
+def test_a_wrong_name_in_a_checkpoint_is_an_error() -> None:
+    run = straight(CONFIGS["adam"])[0]
+    tensors: dict[str, Tensor] = run.tensors()
+    del tensors["model.net.0.bias"]
+    with pytest.raises(RuntimeError, match=r"net\.0\.bias"):
+        Run(Toy(), CONFIGS["adam"]).restore(tensors, run.numbers())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_becomes_a_flag_and_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Interrupt() as interrupt:
+        assert interrupt.signal == 0
+        os.kill(os.getpid(), number)
+        assert interrupt.signal == number
+    assert signal.getsignal(number) == before
+
+
+def test_threads_train_without_listening_to_signals() -> None:
+    told: list[Any] = []
+
+    def work() -> None:
+        with Interrupt() as interrupt:
+            told.append(interrupt.signal)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert told == [0]
