@@ -36,7 +36,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tetramer.datasets import sources
 
     read = sources.load("chembl2321810")
-    target = read.data[sources.SOURCES["chembl2321810"].targets[0]].to_pylist()
+    target = read.data[next(iter(sources.SOURCES["chembl2321810"].targets))].to_pylist()
     path = tmp_path_factory.mktemp("data") / "assay.csv"
     rows = [f"{text},{value}" for text, value in list(zip(read.texts, target, strict=True))[:300]]
     path.write_text("\n".join(["smiles,y", *rows]) + "\n")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tetramer.inference import Model, load
-    from tetramer.predictor import Classifier, Embedder, Regressor, embed
+    from tetramer.inference import Model
+    from tetramer.predictor import Classifier, Embedder, Regressor, embed, load
 
 _HOMES = {
     "Classifier": "predictor",
@@ -19,7 +19,7 @@ _HOMES = {
     "Model": "inference",
     "Regressor": "predictor",
     "embed": "predictor",
-    "load": "inference",
+    "load": "predictor",
 }
 
 __all__ = ["Classifier", "Embedder", "Model", "Regressor", "__version__", "embed", "load"]

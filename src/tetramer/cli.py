@@ -161,9 +161,9 @@ def predict(
     except (KeyError, TypeError) as error:
         raise UserError(f"{model} is not a model folder: its card says not how structures are read.") from error
     with Reader(standard, Limits(workers)) as reader:
-        from tetramer.inference import load, prediction_columns
+        from tetramer.inference import Model, prediction_columns
 
-        loaded = load(model)
+        loaded = Model.load(model)
         run_rows(
             reader, data, output, smiles_column, on_error, as_json,
             loaded.views, lambda reading: prediction_columns(loaded, reading, level), [card["sha256"], level],
@@ -180,11 +180,11 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Turn molecules into vectors."""
-    from tetramer.inference import embedding_columns, embedding_views, load
+    from tetramer.inference import Model, embedding_columns, embedding_views
     from tetramer.molecules import Limits
     from tetramer.views.read import Reader
 
-    loaded = None if model is None else load(model)
+    loaded = None if model is None else Model.load(model)
     if loaded is None:
         say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
     with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader:

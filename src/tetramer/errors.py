@@ -32,8 +32,11 @@ class Stopped(Exception):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice a person most likely meant, ignoring case; None if nothing is near."""
+    """The choice a person most likely meant: spelt alike, or the only one that contains it; case does not matter."""
     folded = {choice.casefold(): choice for choice in choices}
+    holding = [choice for low, choice in folded.items() if name.casefold() in low] if name else []
+    if len(holding) == 1:
+        return holding[0]
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     return folded[near[0]] if near else None
 

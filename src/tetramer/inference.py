@@ -135,11 +135,6 @@ class Model:
         return model
 
 
-def load(path: str | Path) -> Model:
-    """A model folder that `tetramer train` or `Regressor.save` wrote."""
-    return Model.load(Path(path))
-
-
 def interval_from(arrays: dict[str, np.ndarray], target: int) -> Intervals | None:
     """The calibration of one target, if it has any."""
     prefix = f"interval.{target}."

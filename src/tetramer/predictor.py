@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 
-from tetramer.assays import Assay, assay_of
-from tetramer.datasets.labels import Labels, infer_task
+from tetramer.assays import assay_of
+from tetramer.datasets.labels import Labels, infer_task, labels
+from tetramer.datasets.tables import Table
 from tetramer.errors import Stopped, UserError
-from tetramer.inference import LEVEL, Answer, Model, embedding_views, load, probabilities, vectors
+from tetramer.inference import LEVEL, Answer, Model, embedding_views, probabilities, vectors
 from tetramer.members import REGRESSION
 from tetramer.modelling import Options, train
 from tetramer.molecules import Limits
@@ -48,11 +50,6 @@ def array_of(y: Column, rows: int) -> np.ndarray:
 
 def labels_of(y: Column, rows: int) -> Labels:
     """Numbers, bounds such as ">10", or classes in Python containers → Labels, by the rules for files."""
-    import pyarrow as pa
-
-    from tetramer.datasets.labels import labels
-    from tetramer.datasets.tables import Table
-
     values = array_of(y, rows)
     names = [f"y{k}" if values.shape[1] > 1 else "y" for k in range(values.shape[1])]
     named = list(getattr(y, "columns", [])) or ([y.name] if isinstance(getattr(y, "name", None), str) else [])
@@ -71,6 +68,9 @@ def is_missing(cell: object) -> bool:
     """None, NaN, or the NA and NaT of pandas."""
     nan = isinstance(cell, float | np.floating) and bool(np.isnan(cell))
     return cell is None or nan or type(cell).__name__ in ("NAType", "NaTType")
+
+
+Given = tuple[np.ndarray, np.ndarray] | None  # labels as numbers (n, T), and as they were given (n, T)
 
 
 class _Predictor(BaseEstimator):  # type: ignore[misc]
@@ -107,7 +107,7 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             if stopped.signal == signal.SIGINT:
                 raise KeyboardInterrupt from stopped
             raise SystemExit(128 + stopped.signal) from stopped
-        return self._take(result.model, assay, result.scores, array_of(y, len(texts)))
+        return self._take(result.model, result.scores, (assay.labels.values, array_of(y, len(texts))))
 
     def _task(self, y: Column, rows: int) -> str:
         return self.task
@@ -118,7 +118,7 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             recipe=self.recipe, overrides=overrides, seed=self.seed, seeds=self.seeds, limits=Limits(self.workers)
         )
 
-    def _take(self, model: Model, assay: Assay, scores: dict[str, Any], y: np.ndarray) -> Self:
+    def _take(self, model: Model, scores: dict[str, Any], given: Given = None) -> Self:
         self.model_ = model
         self.scores_ = scores
         self.n_features_in_ = 1
@@ -175,24 +175,27 @@ class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
     """Predict classes from SMILES. `classes_` are the labels as given, in ascending order."""
 
     def _task(self, y: Column, rows: int) -> str:
-        labels = labels_of(y, rows)
-        kind = infer_task(labels).kind
+        told = labels_of(y, rows)
+        kind = infer_task(told).kind
         if kind != REGRESSION:
             return kind
-        most = max(len(np.unique(labels.values[known, t])) for t, known in enumerate(labels.known.T))
+        most = max(len(np.unique(told.values[known, t])) for t, known in enumerate(told.known.T))
         if most > 20:
             raise UserError(f"The labels hold {most} different numbers, which is a regression. Use Regressor.")
         return "binary" if most == 2 else "multiclass"
 
-    def _take(self, model: Model, assay: Assay, scores: dict[str, Any], y: np.ndarray) -> Self:
-        values, told = assay.labels.values, []
+    def _take(self, model: Model, scores: dict[str, Any], given: Given = None) -> Self:
+        told = []
         for target, names in enumerate(model.problem.classes):
-            first = [int(np.argmax(values[:, target] == k)) for k in range(len(names))]
-            told.append(np.array(y[first, target].tolist()))  # as given: whole numbers, texts, true and false
+            classes: list[Any] = [typed(name) for name in names]
+            if given is not None:  # as given: whole numbers, texts, true and false
+                values, y = given
+                classes = [y[int(np.argmax(values[:, target] == k)), target] for k in range(len(names))]
+            told.append(np.array(classes))
         self._places = [np.argsort(classes) for classes in told]  # scikit-learn wants them in ascending order
         told = [classes[places] for classes, places in zip(told, self._places, strict=True)]
         self.classes_ = told[0] if len(told) == 1 else told
-        return super()._take(model, assay, scores, y)
+        return super()._take(model, scores, given)
 
     def predict_proba(self, X: Column) -> np.ndarray | list[np.ndarray]:
         """(n, K) probabilities in the order of `classes_`; with several targets a list of them."""
@@ -224,7 +227,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Column, y: Column = None) -> Self:
         """Nothing is learned; the model, if one is named, is read."""
-        self.model_ = None if self.model is None else load(self.model)
+        self.model_ = None if self.model is None else Model.load(Path(self.model))
         return self
 
     def transform(self, X: Column) -> np.ndarray:
@@ -247,3 +250,23 @@ def embed(smiles: str | Iterable[str], model: str | Path | None = None, workers:
     model: a model folder; without one, the fingerprint view, until pretrained weights ship.
     """
     return Embedder(model, workers).fit(smiles).transform(smiles if isinstance(smiles, str) else list(smiles))
+
+
+def load(path: str | Path) -> Regressor | Classifier:
+    """What `tetramer train` or `save` wrote, as a fitted predictor: it takes SMILES.
+
+    UserError if the folder is no model, or was altered or cut short.
+    """
+    model = Model.load(Path(path))
+    card = model.card
+    kind = Regressor if model.problem.task == REGRESSION else Classifier
+    return kind(card["recipe"], card["seed"])._take(model, card["metrics"])
+
+
+def typed(text: str) -> int | float | str:
+    """A class as a table held it: a whole number, a number, or a text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() else number

@@ -63,7 +63,7 @@ def test_classifiers_are_weighed_by_the_probability_of_the_truth() -> None:
     weights = weights_for(TWO, told([*good], [*coin]), [*truth])
     assert weights[0] > 0.9
     assert weights.sum() == pytest.approx(1.0)
-    assert likelihood(told([0.9, 0.2]), np.array([1.0, 0.0]), TWO) == pytest.approx(np.array([[0.9], [0.8]]))
+    assert likelihood(told([0.9, 0.2])[:, :, 0], np.array([1.0, 0.0]), TWO) == pytest.approx(np.array([[0.9], [0.8]]))
     classes = np.array([[[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]])
     assert likelihood(classes, np.array([0.0, 2.0]), THREE) == pytest.approx(np.array([[0.7], [0.8]]))
 

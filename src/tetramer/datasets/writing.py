@@ -116,12 +116,14 @@ class TableWriter:
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
         """Whatever goes wrong inside, the temporary file is gone afterwards."""
+        whole = False
         try:
             with disk_errors(self.path, self._bytes):
                 yield
-        except BaseException:
-            self.discard()
-            raise
+            whole = True
+        finally:
+            if not whole:
+                self.discard()
 
     def finish(self) -> None:
         """Flush to the disk and put the file in place."""

@@ -43,6 +43,7 @@ class Intervals:
 
     def __call__(self, prediction: np.ndarray, spread: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends (n,), (n,); NaN where there is no prediction, infinite if too few rows calibrate."""
+        level -= 1e-12  # or (1 - 0.9) * 100 rows would be 9.999…, cut to 9
         if int((1 - level) * (len(self.residuals) + 1)) < 1:
             endless = np.where(np.isnan(prediction), np.nan, np.inf)
             return -endless, endless

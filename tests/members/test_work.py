@@ -1,0 +1,179 @@
+"""Pieces on the disk: what is done is not done again, whoever did it, and workers give what one process gives."""
+
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_info
+
+from tetramer.checkpoint import pack, read_folder, write_folder
+from tetramer.errors import DiskError, Stopped, UserError
+from tetramer.members import work
+from tetramer.members.base import REGRESSION, Problem, Reference
+from tetramer.members.work import Crew, Piece, Plan, died, fit_piece, is_done, key, load_piece, one_thread, run
+from tetramer.training import Data
+from tetramer.views import store
+
+TREES = Piece("t.0-0", "t", "trees", {"mode": "boosted", "trees": 3}, 0, 0)
+TREES_1 = replace(TREES, name="t.1-0", fold=1, seed=1)
+KERNEL = Piece("k.all-0", "k", "kernels", {"machine": "gp"}, None, 0)
+NETWORK = Piece(
+    "g.0-0",
+    "g",
+    "neural",
+    {"encoder": "mpnn", "encoder_config": {"width": 8}, "head": {}, "training": {"epochs": 2, "batch": 16}},
+    0,
+    0,
+)
+
+
+@pytest.fixture
+def plan(features: dict[str, Any]) -> Plan:
+    values = features["fingerprint"].elements[:, [8]].astype(np.float64)
+    data = Data(features, values, np.zeros((80, 1), np.int8), np.ones(80))
+    fold = np.arange(80) % 2
+    fold[70:] = -1
+    return Plan(Problem(REGRESSION, ("y",)), (TREES, TREES_1, KERNEL, NETWORK), data, fold, np.zeros(80, bool))
+
+
+def put(folder: Path, plan: Plan) -> Path:
+    for view, columns in plan.data.features.items():
+        store.put(folder / "features", view, [columns])
+    plan.save(folder)
+    return folder
+
+
+def pieces(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / "pieces").rglob("*")) if p.is_file()}
+
+
+def test_rows_of_a_piece_exactly(plan: Plan) -> None:
+    rows, held = plan.rows(TREES)
+    assert rows.tolist() == list(range(1, 70, 2))
+    assert held.tolist() == list(range(0, 70, 2))
+    plan.valid[[75, 77]] = True
+    rows, held = plan.rows(KERNEL)
+    assert rows.tolist() == list(range(70))
+    assert held.tolist() == [75, 77]
+
+
+def test_a_plan_survives_the_disk(plan: Plan, tmp_path: Path) -> None:
+    again = Plan.load(put(tmp_path, plan))
+    assert (again.problem, again.pieces) == (plan.problem, plan.pieces)
+    assert np.array_equal(again.fold, plan.fold)
+    assert np.array_equal(again.data.values, plan.data.values)  # type: ignore[arg-type]
+    assert np.array_equal(again.data.features["graph"].atoms, plan.data.features["graph"].atoms)
+
+
+def test_one_process_and_two_give_the_same_bytes(plan: Plan, tmp_path: Path) -> None:
+    one, two = put(tmp_path / "one", plan), put(tmp_path / "two", plan)
+    shares: list[tuple[str, float]] = []
+    run(one, plan, 1, lambda name, share: shares.append((name, share)))
+    assert {name for name, share in shares if share == 1.0} == {piece.name for piece in plan.pieces}
+    run(two, plan, 2)
+    assert pieces(one) == pieces(two)
+    assert len(pieces(one)) == 2 * 4 + 4
+    again: list[tuple[str, float]] = []
+    run(two, plan, 2, lambda name, share: again.append((name, share)))
+    assert again == [(piece.name, 1.0) for piece in plan.pieces]  # nothing was done again
+
+
+def test_answers_for_the_rows_a_piece_had_not_seen(plan: Plan, tmp_path: Path) -> None:
+    fit_piece(tmp_path, plan, TREES)
+    fitted, rows, told = load_piece(tmp_path, plan, TREES)
+    assert rows.tolist() == list(range(0, 70, 2))
+    assert np.array_equal(told, fitted.predict(plan.data.features, rows))
+
+
+def test_a_piece_of_another_plan_or_a_spoilt_one_is_done_again(plan: Plan, tmp_path: Path) -> None:
+    assert not is_done(tmp_path, TREES)
+    fit_piece(tmp_path, plan, TREES)
+    assert is_done(tmp_path, TREES)
+    assert not is_done(tmp_path, replace(TREES, seed=5))
+    path = tmp_path / "pieces" / TREES.name / "model-0.txt"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not is_done(tmp_path, TREES)
+    assert key(TREES) != key(replace(TREES, config={"mode": "boosted", "trees": 4}))
+
+
+def test_errors_of_a_worker_reach_the_parent(plan: Plan, tmp_path: Path) -> None:
+    bad = replace(plan, pieces=(replace(TREES, config={"mode": "boosted", "trees": 0}), TREES_1))
+    with pytest.raises(UserError, match="trees=0 is out of range"):
+        run(put(tmp_path, bad), bad, 2)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs a folder that refuses")
+def test_a_disk_that_refuses_a_worker_is_the_disks_error(plan: Plan, tmp_path: Path) -> None:
+    put(tmp_path, plan)
+    (tmp_path / "pieces").mkdir()
+    (tmp_path / "pieces" / TREES.name).mkdir()
+    (tmp_path / "pieces" / f".{TREES.name}.old").write_text("in the way of a rename")
+    with pytest.raises(UserError, match="cannot be written"):
+        run(tmp_path, replace(plan, pieces=(TREES, TREES_1)), 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_worker_that_dies_is_told_and_the_others_end(plan: Plan, tmp_path: Path) -> None:
+    crew = Crew(put(tmp_path, plan), plan.pieces, 2, lambda name, share: None)
+    os.kill(crew.processes[0].pid, signal.SIGKILL)
+    with pytest.raises(
+        UserError, match=r"worker process ended by signal 9, most often for want of memory\. What is done"
+    ):
+        crew.work()
+    assert all(process.poll() is not None for process in crew.processes)
+    assert "with exit code 3" in died(3)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_stop_of_the_parent_ends_the_workers(plan: Plan, tmp_path: Path) -> None:
+    crew = Crew(put(tmp_path, plan), plan.pieces, 2, lambda name, share: None)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with pytest.raises(Stopped) as stopped:
+        crew.work()
+    assert stopped.value.signal == signal.SIGTERM
+    assert all(process.poll() is not None for process in crew.processes)
+
+
+def test_one_thread_inside_and_as_before_outside() -> None:
+    torch.set_num_threads(2)
+    with one_thread():
+        assert torch.get_num_threads() == 1
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
+def test_a_reference_is_kept_beside_the_member(plan: Plan, tmp_path: Path) -> None:
+    wide = replace(plan, problem=Problem(REGRESSION, ("y",), (), True))
+    fit_piece(tmp_path, wide, TREES)
+    fitted, _, _ = load_piece(tmp_path, wide, TREES)
+    assert fitted.reference is not None
+    assert fitted.reference.weights.shape == (119, 1)
+    assert fitted.reference.weights[8, 0] == pytest.approx(1.0, abs=1e-4)  # the target is the number of oxygens
+    card, files = read_folder(tmp_path / "pieces" / TREES.name)
+    files["reference.safetensors"] = pack({"weights": np.full((119, 1), np.nan)})
+    write_folder(tmp_path / "pieces" / TREES.name, card, files)
+    with pytest.raises(UserError, match="not finite"):
+        load_piece(tmp_path, wide, TREES)
+
+
+def test_a_reference_exactly() -> None:
+    counts = np.zeros((3, 119))
+    counts[:, 1], counts[:, 6] = [4, 6, 6], [1, 2, 6]
+    told = Reference.fit(counts, np.array([[4.0 + 10], [6 + 20], [6 + 60]]))
+    assert told(counts)[:, 0] == pytest.approx([14.0, 26.0, 66.0], rel=1e-6)
+
+
+def test_disk_errors_keep_their_kind(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise DiskError("full")
+
+    monkeypatch.setattr(work, "write_folder", refuse)
+    with pytest.raises(DiskError, match="full"):
+        run(tmp_path, replace(plan, pieces=(TREES,)), 1)
