@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 import time
+from pathlib import Path
 
 from rdkit import Chem, rdBase
 
@@ -15,6 +16,9 @@ def act(text: str) -> str:
         ctypes.PyDLL(None).sleep(600)  # holds Python's lock, as RDKit does
     elif text.startswith("hang"):
         time.sleep(600)
+    elif text.startswith("once ") and not Path(text.removeprefix("once ")).exists():
+        Path(text.removeprefix("once ")).touch()
+        os.kill(os.getpid(), 9)
     elif text.startswith("die"):
         os.kill(os.getpid(), 9)
     elif text.startswith("raise"):

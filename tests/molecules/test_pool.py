@@ -40,7 +40,14 @@ def test_a_row_that_kills_its_worker_is_the_only_one_lost() -> None:
     assert answers == ["A", "B", "C", "", "D", "", "E", "PRINT", "F"]
     assert {where: why.code for where, why in lost.items()} == {(1, 1): "CRASH", (1, 3): "CRASH"}
     assert lost[1, 1] == Rejected("die", "CRASH", "the worker process died (signal SIGKILL)")
-    assert restarts == 2
+    assert restarts == 4  # each death is given a second chance
+
+
+def test_a_worker_killed_from_outside_costs_no_row(tmp_path: Path) -> None:
+    once = f"once {tmp_path / 'died'}"
+    answers, lost, restarts = read([["a", once, "b"]])
+    assert answers == ["A", once.upper(), "B"]
+    assert (lost, restarts) == ({}, 1)
 
 
 def test_a_row_that_hangs_is_timed_out_even_inside_a_library() -> None:
@@ -201,4 +208,4 @@ def test_a_chain_of_20000_atoms_without_caps_costs_one_row() -> None:
     assert answers == ["CCO", "", "CCO", "C1CC1", *["CC"] * 5]
     assert list(lost) == [(0, 1)]
     assert lost[0, 1].code in {"CRASH", "TIMEOUT"}
-    assert restarts == 1
+    assert restarts == 2

@@ -4,6 +4,7 @@ A piece is one member fitted on one set of rows. Its folder appears whole when i
 started again fits only what is missing, and a network goes on from its last checkpoint.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -199,7 +199,7 @@ def run(folder: Path, plan: Plan, workers: int, progress: Progress = lambda name
     Crew(folder, missing, min(workers, len(missing)), progress).work()
 
 
-@contextmanager
+@contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """As in a worker: the order of a sum, and with it the last bit of a weight, depends on the number of threads."""
     before = torch.get_num_threads()
@@ -230,6 +230,7 @@ class Crew:
         self.folder, self.progress = folder, progress
         self.todo = [piece.name for piece in missing]
         self.inbox: queue.SimpleQueue[tuple[int, dict[str, Any] | None]] = queue.SimpleQueue()
+        self.threads: list[threading.Thread] = []
         self.processes = [self.start(number) for number in range(workers)]
 
     def start(self, number: int) -> "subprocess.Popen[str]":
@@ -247,11 +248,13 @@ class Crew:
 
         def listen() -> None:
             assert process.stdout is not None
-            for line in process.stdout:
-                self.inbox.put((number, json.loads(line)))
+            with process.stdout as stream:
+                for line in stream:
+                    self.inbox.put((number, json.loads(line)))
             self.inbox.put((number, None))
 
-        threading.Thread(target=listen, daemon=True).start()
+        self.threads.append(threading.Thread(target=listen, daemon=True))
+        self.threads[-1].start()
         return process
 
     def give(self, number: int) -> None:
@@ -306,6 +309,11 @@ class Crew:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            assert process.stdin is not None
+            with contextlib.suppress(OSError):  # what was not flushed has no reader any more
+                process.stdin.close()
+        for thread in self.threads:
+            thread.join(GRACE)
 
 
 def died(code: int) -> str:

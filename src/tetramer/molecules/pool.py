@@ -61,6 +61,7 @@ class Request:
     texts: list[str]
     lost: dict[int, Rejected] = field(default_factory=dict)  # place in the chunk → why it cost a worker
     answer: bytes | None = None
+    suspects: set[int] = field(default_factory=set)  # places at which a worker has died once
     deaths: int = 0  # of workers, with no molecule to blame
 
     def kept(self) -> list[str]:
@@ -282,7 +283,10 @@ class Pool:
             raise UserError(f"Worker processes do not start: {reason}. Use workers=0 to do without them.")
         request = self.requests.get(worker.busy)
         if request is not None:
-            if number == worker.busy and place in range(len(request.texts)) and place not in request.lost:
+            known = number == worker.busy and place in range(len(request.texts)) and place not in request.lost
+            if known and code == "CRASH" and place not in request.suspects:
+                request.suspects.add(place)  # the system may have killed the worker; twice is no chance
+            elif known:
                 request.lost[place] = Rejected(request.texts[place], code, reason)
             else:
                 request.deaths += 1
