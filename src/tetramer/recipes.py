@@ -30,7 +30,7 @@ GRAPH: Spec = {
         "encoder": "mpnn",
         "encoder_config": {"width": 300, "depth": 3},
         "head": {},
-        "training": {"epochs": 50, "batch": 64, "peak": 1e-3},
+        "training": {"epochs": 100, "visits": 400_000, "batch": 64, "peak": 1e-3},
     },
 }
 FINGERPRINT: Spec = {
@@ -39,7 +39,14 @@ FINGERPRINT: Spec = {
         "encoder": "mlp",
         "encoder_config": {},
         "head": {},
-        "training": {"epochs": 50, "batch": 64, "peak": 5e-4, "optimizer": "adamw", "weight_decay": 1e-2},
+        "training": {
+            "epochs": 50,
+            "visits": 400_000,
+            "batch": 64,
+            "peak": 5e-4,
+            "optimizer": "adamw",
+            "weight_decay": 1e-2,
+        },
     },
 }
 

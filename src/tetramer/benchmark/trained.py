@@ -176,6 +176,7 @@ def write(result: Result, output: Path, report: Path, seconds: float, title: str
         headline=headline(result),
         notes=result.notes,
         level=result.model.card["level"],
+        part=caption(result, best_part(result)),
         structures=structures,
     )
     write_report(report, page)

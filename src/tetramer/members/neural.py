@@ -1,7 +1,7 @@
 """A network as a member: an encoder with a supervised head, trained by the one loop, resumable at any step."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
@@ -127,7 +127,9 @@ def start(config: NeuralConfig, problem: Problem, data: Data, rows: np.ndarray) 
     network.encoder.fit_statistics(data.features, rows)
     elements = atom_counts(data.features, rows)
     network.fit_statistics(data.values[rows], data.censor[rows], data.weight[rows], elements)
-    return Run(network, config.training)
+    # At least four steps an epoch, so that a few dozen rows are learned at all.
+    batch = min(config.training.batch, max(1, -(-len(rows) // 4)))
+    return Run(network, replace(config.training, batch=batch))
 
 
 def train(

@@ -1,0 +1,275 @@
+"""Training as a whole: the same model however it is made, nothing of the test part in it, exact small answers."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tetramer.assays import Assay
+from tetramer.datasets.labels import Labels
+from tetramer.datasets.splits import Split
+from tetramer.errors import UserError
+from tetramer.inference import Model
+from tetramer.members.base import REGRESSION, Problem
+from tetramer.modelling import Options, Result, chosen_members, mean_answer, pieces_of, train
+from tetramer.molecules import Limits, Standard
+from tetramer.recipes import RECIPES, resolve
+from tetramer.training import epoch_order
+
+SMALL = {"folds": "2", "trees": "10", "training.epochs": "2", "encoder.width": "16", "encoder.widths": "16"}
+TREES = {"folds": "2", "trees": "10", "machine": "gp"}
+GRAPH = {"training.epochs": "3", "encoder.width": "16"}
+
+
+def assay(smiles: list[str], values: Any, task: str = REGRESSION, classes: Any = None, **more: Any) -> Assay:
+    values = np.asarray(values, dtype=float).reshape(len(smiles), -1)
+    names = tuple("yzv"[: values.shape[1]])
+    labels = Labels(names, values, more.pop("censor", np.zeros(values.shape, np.int8)), (classes,) * len(names))
+    return Assay(smiles, labels, more.pop("weight", np.ones(len(smiles))), task, "", ("",) * len(names))
+
+
+def options(recipe: str = "baseline", overrides: dict[str, str] | None = None, **more: Any) -> Options:
+    return Options(recipe, TREES if overrides is None else overrides, limits=Limits(more.pop("workers", 0)), **more)
+
+
+def saved(result: Result, path: Path) -> dict[str, bytes]:
+    result.model.save(path)
+    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def oxygen(features: dict[str, Any]) -> np.ndarray:
+    """A target that can be learned: heteroatoms, with a little noise."""
+    elements = features["fingerprint"].elements.astype(float)
+    noise = np.random.Generator(np.random.Philox(0)).normal(size=80)
+    return elements[:, 8] * 2 + elements[:, 7] - elements[:, 6] * 0.1 + 0.1 * noise
+
+
+def test_workers_give_the_same_bytes_and_the_same_answers(
+    smiles: list[str], features: dict[str, Any], oxygen: np.ndarray, tmp_path: Path
+) -> None:
+    told = {}
+    for workers in (0, 2):
+        result = train(assay(smiles, oxygen), options("auto", SMALL, workers=workers), tmp_path / f"parts{workers}")
+        told[workers] = saved(result, tmp_path / f"model{workers}")
+    assert told[0] == told[2]
+    model = Model.load(tmp_path / "model2")
+    assert len(model.groups) == 7
+    assert np.array_equal(
+        model.predict(features, np.arange(80)).values, result.model.predict(features, np.arange(80)).values
+    )
+
+
+def test_it_learns_and_beats_the_mean(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    result = train(assay(smiles, oxygen), options(split="random"), tmp_path)
+    scores = result.scores["test"]
+    assert set(scores) == {"blend", "lightgbm", "random-forest", "extra-trees", "svm", "gp", "mean"}
+    assert scores["blend"]["rmse"].value < 0.6 * scores["mean"]["rmse"].value  # type: ignore[operator]
+    assert len(result.split.test) == 8
+    assert result.model.card["fit_rows"] == {"part": "train", "count": 64}
+    assert result.model.card["metrics"]["test"]["blend"]["rmse"]["rows"] == 8
+
+
+def test_shuffled_labels_are_not_learned(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    told = []
+    for seed in range(3):
+        shuffled = oxygen[np.random.Generator(np.random.Philox(seed)).permutation(80)]
+        result = train(assay(smiles, shuffled), options(), tmp_path / str(seed))
+        told.append(result.scores["held-out"]["blend"]["r2"].value)
+    assert np.mean(told) < 0.1  # type: ignore[arg-type]
+    assert train(assay(smiles, oxygen), options(), tmp_path / "x").scores["held-out"]["blend"]["r2"].value > 0.6  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("recipe", ["auto", "graph"])
+def test_the_test_part_is_not_in_the_model(smiles: list[str], oxygen: np.ndarray, tmp_path: Path, recipe: str) -> None:
+    rows = epoch_order(0, 0, 80)
+    given = Split(np.sort(rows[:60]), np.sort(rows[60:70]), np.sort(rows[70:]), "given")
+    poisoned, weight = oxygen.copy(), np.ones(80)
+    poisoned[given.test], weight[given.test] = 1e30, 1e30
+    told = []
+    for number, values in enumerate((assay(smiles, oxygen), assay(smiles, poisoned, weight=weight))):
+        chosen = options(recipe, SMALL if recipe == "auto" else GRAPH)
+        told.append(saved(train(values, chosen, tmp_path / f"{number}", given), tmp_path / f"model{number}"))
+    for card in (json.loads(files.pop("card.json")) for files in told):
+        assert card["metrics"]["held-out"]
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("recipe", ["auto", "graph"])
+def test_a_row_of_weight_nothing_is_as_if_it_were_not_there(
+    smiles: list[str], oxygen: np.ndarray, tmp_path: Path, recipe: str
+) -> None:
+    chosen = options(recipe, SMALL if recipe == "auto" else GRAPH)
+    weight, values = np.ones(80), oxygen.copy()
+    weight[60:], values[60:] = 0.0, 1e6
+    with_them = train(assay(smiles, values, weight=weight), chosen, tmp_path / "a")
+    without = train(assay(smiles[:60], oxygen[:60]), chosen, tmp_path / "b")
+    first, second = saved(with_them, tmp_path / "ma"), saved(without, tmp_path / "mb")
+    del first["card.json"], second["card.json"]
+    assert first == second
+
+
+def test_bounds_take_part(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    values, censor = oxygen.copy(), np.zeros((80, 1), np.int8)
+    values[::4], censor[::4] = 20.0, 1
+    told = train(assay(smiles, values, censor=censor), options(), tmp_path / "a").model
+    rest = train(assay(smiles, oxygen), options(), tmp_path / "b")
+    rows = np.arange(0, 80, 4)
+    features = rest.reading.features
+    assert told.predict(features, rows).values.mean() > rest.model.predict(features, rows).values.mean() + 5
+
+
+def test_a_sum_over_atoms_is_seen_and_recovered(smiles: list[str], features: dict[str, Any], tmp_path: Path) -> None:
+    elements = features["fingerprint"].elements.astype(float)
+    rings = np.array([text.count("1") / 2 for text in smiles])
+    energy = elements @ np.linspace(-400.0, -2.0, elements.shape[1]) + 3.0 * rings
+    for recipe, overrides in (("graph", GRAPH), ("baseline", TREES)):
+        result = train(assay(smiles, energy), options(recipe, overrides), tmp_path / recipe)
+        assert result.model.problem.extensive
+        assert any("grows with the molecule" in note for note in result.notes)
+        told = result.model.predict(features, np.arange(80)).values[:, 0, 0]
+        assert np.abs(told - energy).max() < 5.0  # of energies that spread over thousands
+        assert np.std(energy) > 1000
+    graph = next(p for p in train(assay(smiles, energy), options("graph", GRAPH), tmp_path / "graph").plan.pieces)
+    assert graph.config["encoder_config"]["readout"] == "sum"
+    exact = train(assay(smiles, energy - 3.0 * rings), options("baseline", TREES), tmp_path / "exact").model
+    assert exact.predict(features, np.arange(80)).values[:, 0, 0] == pytest.approx(energy - 3.0 * rings, rel=1e-5)
+
+
+def test_several_targets_with_gaps(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    values = np.stack([oxygen, -oxygen], axis=1)
+    values[::2, 0], values[1::4, 1] = np.nan, np.nan
+    result = train(assay(smiles, values), options("auto", SMALL), tmp_path)
+    told = result.model.predict(result.reading.features, np.arange(80)).values[:, :, 0]
+    assert np.corrcoef(told[:, 0], oxygen)[0, 1] > 0.7
+    assert np.corrcoef(told[:, 1], oxygen)[0, 1] < -0.7
+    assert result.model.weights.sum(axis=1) == pytest.approx([1.0, 1.0])
+    assert len(result.model.intervals) == 2
+
+
+@pytest.mark.parametrize(("task", "classes"), [("binary", ("no", "yes")), ("multiclass", ("a", "b", "c"))])
+def test_classes(smiles: list[str], oxygen: np.ndarray, tmp_path: Path, task: str, classes: tuple[str, ...]) -> None:
+    values = np.digitize(oxygen, np.quantile(oxygen, [0.5] if task == "binary" else [0.33, 0.67]))
+    result = train(assay(smiles, values, task, classes), options("auto", SMALL), tmp_path)
+    scores = result.scores["held-out"]
+    assert scores["blend"]["accuracy"].value > scores["mean"]["accuracy"].value + 0.1  # type: ignore[operator]
+    assert result.model.intervals == []
+    told = result.model.predict(result.reading.features, np.arange(80)).values
+    assert told.shape == (80, 1, 1 if task == "binary" else 3)
+    if task == "multiclass":
+        assert told.sum(axis=2) == pytest.approx(1.0)
+
+
+def test_refused_structures_and_missing_labels_take_no_part(
+    smiles: list[str], oxygen: np.ndarray, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    texts, values = [*smiles, "C1CC", "", "CCO"], [*oxygen, 1.0, 2.0, np.nan]
+    result = train(assay(texts, values), options(), tmp_path, say=said.append)
+    assert "2 of 83 structures cannot be read and are left out." in said
+    assert result.model.card["rows"] == {"EMPTY": 1, "PARSE": 1, "ok": 81}
+    assert result.model.card["fit_rows"]["count"] == 80
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"recipe": "grph"}, "no recipe named 'grph'"),
+        ({"overrides": {"treez": "3"}}, "--set treez"),
+        ({"overrides": {"trees": "0"}}, "trees=0 is out of range"),
+        ({"split": "scafold"}, "no split named 'scafold'. Did you mean 'scaffold'"),
+        ({"level": 1.0}, "--level 1.0 is not a probability"),
+        ({"level": float("nan")}, "--level nan is not a probability"),
+        ({"seed": -1}, "--seed -1"),
+        ({"seed": 10**7}, "is out of range"),
+        ({"seeds": 0}, "--seeds 0: at least one"),
+        ({"fit_rows": "all"}, "Choose train or train+valid"),
+    ],
+    ids=str,
+)
+def test_wrong_options(smiles: list[str], oxygen: np.ndarray, tmp_path: Path, more: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError) as error:
+        train(assay(smiles, oxygen), options(**more), tmp_path)
+    assert says in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_is_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="19 rows have a label and a readable structure"):
+        train(assay([*smiles[:19], *["bad"] * 61], oxygen), options(), tmp_path / "a")
+    few = Split(np.arange(9), np.arange(9, 20), np.arange(20, 80), "given")
+    with pytest.raises(UserError, match="The training part has 9 rows; at least 10"):
+        train(assay(smiles, oxygen), options(), tmp_path / "b", few)
+    values = np.stack([oxygen, np.where(np.arange(80) < 60, np.nan, oxygen)], axis=1)
+    split = Split(np.arange(60), np.zeros(0, np.int64), np.arange(60, 80), "given")
+    with pytest.raises(UserError, match="No row of the training part has a label in 'z'"):
+        train(assay(smiles, values), options(), tmp_path / "c", split)
+
+
+def test_unfinished_work_is_used_only_for_the_very_same_plan(
+    smiles: list[str], oxygen: np.ndarray, tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def again(texts: list[str], values: np.ndarray, **more: Any) -> bool:
+        said.clear()
+        train(assay(texts, values), options(**more), tmp_path / "parts", say=said.append)
+        return any("Going on with the unfinished run" in text for text in said)
+
+    assert not again(smiles, oxygen)
+    assert again(smiles, oxygen)
+    assert not again([*smiles[:-1], "CCCCCCCCCC"], oxygen)  # a structure was corrected, the labels are the same
+    assert not again(smiles, oxygen)
+    assert not again(smiles, oxygen, standard=Standard(salts="largest"))
+    assert not again(smiles, oxygen + 1)
+    assert not again(smiles, oxygen + 1, seed=1)
+    assert not again(smiles, oxygen + 1, overrides=TREES | {"trees": "11"})
+
+
+@pytest.mark.parametrize("spoil", ["cut", "empty", "gone"])
+def test_spoilt_unfinished_work_is_made_again(
+    smiles: list[str], oxygen: np.ndarray, tmp_path: Path, spoil: str
+) -> None:
+    first = saved(train(assay(smiles, oxygen), options(), tmp_path / "parts"), tmp_path / "a")
+    for path in sorted((tmp_path / "parts").rglob("*")):
+        if path.is_file() and path.name != "reading.json":
+            data = path.read_bytes()
+            path.write_bytes(data[: len(data) // 2] if spoil == "cut" else b"")
+        if spoil == "gone" and path.is_file():
+            path.unlink()
+    assert saved(train(assay(smiles, oxygen), options(), tmp_path / "parts"), tmp_path / "b") == first
+
+
+def test_pieces_exactly() -> None:
+    spec = RECIPES["auto"].members
+    told = pieces_of("gp", spec["gp"], 2, Options(), False)
+    assert [(piece.name, piece.fold, piece.seed) for piece in told] == [
+        ("gp.0-0", 0, 0), ("gp.1-0", 1, 1), ("gp.all-0", None, 0),
+    ]  # fmt: skip
+    told = pieces_of("graph", spec["graph"], 2, Options(seed=5, seeds=2), True)
+    assert [(piece.name, piece.seed) for piece in told] == [
+        ("graph.0-5", 500), ("graph.0-6", 600), ("graph.1-5", 501), ("graph.1-6", 601),
+    ]  # fmt: skip
+    assert [piece.fold for piece in pieces_of("graph", spec["graph"], 0, Options(), False)] == [None]
+
+
+def test_very_many_targets_are_left_to_networks() -> None:
+    recipe = resolve("auto", {})
+    few, many = (Problem(REGRESSION, tuple(f"t{k}" for k in range(count))) for count in (24, 25))
+    assert set(chosen_members(recipe, few)[0]) == set(recipe.members)
+    members, notes = chosen_members(recipe, many)
+    assert set(members) == {"fingerprint", "graph"}
+    assert "25 targets" in notes[0]
+    assert set(chosen_members(resolve("baseline", {}), many)[0]) == set(RECIPES["baseline"].members)
+
+
+def test_mean_answers_exactly(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    plan = train(assay(smiles, oxygen), options(), tmp_path).plan
+    assert mean_answer(plan).tolist() == [[pytest.approx(oxygen.mean())]]
+    classes = replace(plan, problem=Problem("multiclass", ("y",), (("a", "b", "c"),)))
+    assert plan.data.values is not None
+    plan.data.values[:, 0] = np.arange(80) % 4 // 2 * 2
+    assert mean_answer(classes).tolist() == [[0.5, 0.0, 0.5]]
