@@ -173,7 +173,8 @@ def predict(
 def embed(
     data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
     output: Annotated[str, Option("--output", "-o", help="Parquet or CSV file; - is standard output")] = "-",
-    model: Annotated[Path | None, Option(help="model folder with a network; without one, the fingerprint view")] = None,
+    model: Annotated[Path | None, Option(help="model folder with a network; without one, --view")] = None,
+    view: Annotated[str, Option(help="what the vector is without --model: fingerprint")] = "fingerprint",
     smiles_column: Smiles = None,
     on_error: OnError = "keep",
     workers: Workers = None,
@@ -191,8 +192,8 @@ def embed(
         flat = Path(output).suffix.casefold() not in (".parquet", ".pq")
         run_rows(
             reader, data, output, smiles_column, on_error, as_json,
-            embedding_views(loaded), lambda reading: embedding_columns(loaded, reading, flat),
-            ["embed", flat, None if loaded is None else loaded.card["sha256"]],
+            embedding_views(loaded), lambda reading: embedding_columns(loaded, reading, flat, view),
+            ["embed", flat, view, None if loaded is None else loaded.card["sha256"]],
         )  # fmt: skip
 
 

@@ -79,11 +79,14 @@ class Model:
         return Answer(values, low, high)
 
     def embed(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
-        """(n, D) float32, the encoder's vector of each molecule. UserError if no member is a network."""
-        networks = [fitted.member for fitted in self.members.values() if isinstance(fitted.member, Neural)]
+        """(n, D) float32, the vectors of the networks side by side, of each the first fit.
+
+        UserError if no member is a network.
+        """
+        networks = [fits[0].member for fits in self.groups.values() if isinstance(fits[0].member, Neural)]
         if not networks:
-            raise UserError("This model has no network, so it has no embedding. Use --view fingerprint instead.")
-        return np.concatenate([network.embed(features, rows) for network in networks[:1]], axis=1).astype(np.float32)
+            raise UserError("This model has no network, so it has no embedding. Leave out --model to use --view.")
+        return np.concatenate([network.embed(features, rows) for network in networks], axis=1).astype(np.float32)
 
     def save(self, path: Path) -> None:
         """Write the model folder, whole or not at all."""
@@ -192,9 +195,11 @@ def vectors(model: Model | None, reading: Reading, view: str = "fingerprint") ->
     return np.asarray(out)
 
 
-def embedding_columns(model: Model | None, reading: Reading, flat: bool) -> dict[str, pa.Array]:
+def embedding_columns(
+    model: Model | None, reading: Reading, flat: bool, view: str = "fingerprint"
+) -> dict[str, pa.Array]:
     """`embedding` as a fixed-size list, or (flat) as e0, e1, …; then status and reason. Refused rows are null."""
-    told = vectors(model, reading)
+    told = vectors(model, reading, view)
     known = np.isfinite(told).all(axis=1)
     if flat:
         columns = {f"e{k}": numbers(told[:, k].astype(np.float64)) for k in range(told.shape[1])}
