@@ -5,9 +5,9 @@
     python benchmarks/splits.py run intervals esol lipophilicity
     python benchmarks/splits.py show
 
-One row is one training in one process, written to results/STUDY/DATA-SEED.json when it is done; rows that are there are
-not run again. The protocol is fixed here: ten class-B splits (seeds 0 to 9), 8 : 1 : 1, fitted on train + valid; class D
-(`scaffold`) fitted on train and on train + valid; twenty random splits (seeds 0 to 19) for the intervals. Nothing is
+One row is one training in one process, written to results/STUDY/DATA-SEED.json when it is done; rows that are there
+are not run again. The protocol is fixed here: ten class-B splits (seeds 0 to 9), 8 : 1 : 1, fitted on train + valid;
+class D (`scaffold`) fitted on train and on train + valid; twenty random splits (seeds 0 to 19) for the intervals. Nothing is
 chosen on a test part: the blend's weights and the calibration come from out-of-fold predictions of the fitted rows.
 """
 
@@ -117,9 +117,8 @@ def show_one(study: str, name: str, rows: list[dict[str, Any]]) -> None:
     print(f"   blend / best member ({best}): {ratio:.3f}; paired difference {gap.mean():+.4f} ± {half:.4f}")
     if "interval" in rows[0]:
         of = {key: np.mean([row["interval"][key] for row in rows]) for key in rows[0]["interval"]}
-        print(
-            f"   interval: coverage {of['coverage']:.3f}, width {of['width']:.3f}, correlation {of['rank_correlation']:.3f}"
-        )
+        shown = ", ".join(f"{key} {of[key]:.3f}" for key in ("coverage", "width", "rank_correlation"))
+        print(f"   interval: {shown}")
 
 
 if __name__ == "__main__":

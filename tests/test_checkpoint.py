@@ -165,9 +165,11 @@ def test_an_edited_card_is_found(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "/etc/passwd", "a/../../x", "a\\..\\x", "C:/x", "C:x", "", ".", "..", "a//b", "a/", "./a", "~/x", "a\0b"]
-    + ["x" * 300, "nul ", "a b", ".hidden", "ä", "a\n", "\\\\host\\share\\x"],
-)
+    [
+        "../x", "/etc/passwd", "a/../../x", "a\\..\\x", "C:/x", "C:x", "", ".", "..", "a//b", "a/", "./a", "~/x",
+        "a\0b", "x" * 300, "nul ", "a b", ".hidden", "ä", "a\n", "\\\\host\\share\\x",
+    ],
+)  # fmt: skip
 def test_names_that_could_leave_the_folder(folder: Path, name: str) -> None:
     with pytest.raises(UserError, match="does not lie in the folder"):
         inside(folder, name)
@@ -331,14 +333,16 @@ def test_the_disk_refuses_at_any_call(folder: Path, monkeypatch: pytest.MonkeyPa
             return real(*args, **more)
 
         monkeypatch.setattr(owner, name, refuse)
+        told = None
         try:
             write_folder(folder, CARD, FILES)
         except DiskError as error:
-            assert (error.exit_code, str(folder) in str(error)) == (74, True)
-            assert "needed" in str(error)
-            assert "free" in str(error)
+            told = error
         finally:
             monkeypatch.undo()
+        assert told is None or told.exit_code == 74
+        assert told is None or all(word in str(told) for word in (str(folder), "needed", "free"))
+        assert told is None or calls[0] > after
         recover(folder)
         assert content(folder) == before
         assert [p.name for p in folder.parent.iterdir()] == ["model"]

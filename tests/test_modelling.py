@@ -223,7 +223,9 @@ def test_unfinished_work_is_used_only_for_the_very_same_plan(
     assert again(smiles, oxygen)
     assert not again([*smiles[:-1], "CCCCCCCCCC"], oxygen)  # a structure was corrected, the labels are the same
     assert not again(smiles, oxygen)
-    assert not again(smiles, oxygen, standard=Standard(salts="largest"))
+    salty = [*smiles[:-1], "CCO.Cl"]
+    assert not again(salty, oxygen)
+    assert not again(salty, oxygen, standard=Standard(salts="largest"))  # reads another molecule in the last row
     assert not again(smiles, oxygen + 1)
     assert not again(smiles, oxygen + 1, seed=1)
     assert not again(smiles, oxygen + 1, overrides=TREES | {"trees": "11"})

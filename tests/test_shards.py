@@ -1,5 +1,6 @@
 """One row in, one row out: in order, whatever the row holds, whatever the format, however often it is interrupted."""
 
+import contextlib
 import gzip
 import io
 import sys
@@ -199,7 +200,7 @@ def test_outputs_that_cannot_be_are_told_before_the_work(reader: Reader, tmp_pat
 
 
 def test_a_missing_file_is_told(reader: Reader, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="There is no file 'none.csv'"):
+    with pytest.raises(UserError, match=r"There is no file 'none\.csv'"):
         apply(job(tmp_path / "none.csv", tmp_path / "out.csv"), reader)
     assert not (tmp_path / "out.csv").exists()
 
@@ -218,10 +219,8 @@ def interrupted(jobs: Job, reader: Reader, after: int) -> list[int]:
         seen.append(len(reading))
         return columns(reading)
 
-    try:
+    with contextlib.suppress(Killed):
         apply(replace(jobs, columns=counted), reader)
-    except Killed:
-        pass
     return seen
 
 

@@ -110,7 +110,8 @@ def test_an_interrupted_run_is_the_same_run_bit_for_bit(name: str, stops: set[in
     run.finish()
     whole.finish()
     assert all(
-        torch.equal(a, b) for a, b in zip(run.objective.state_dict().values(), weights(whole.objective).values())
+        torch.equal(a, b)
+        for a, b in zip(run.objective.state_dict().values(), weights(whole.objective).values(), strict=True)
     )
 
 

@@ -94,8 +94,9 @@ TRAIN = np.setdiff1d(ALL, REST)
 
 def test_every_kind_machine_mode_and_encoder_is_swept() -> None:
     assert {kind for kind, _ in KINDS.values()} == set(MEMBERS)
-    assert set(MODES) | set(MACHINES) | set(ENCODERS) == set(KINDS)
-    assert {name for name, kind in MEMBERS.items() if kind.KIND != name} == set()
+    swept = set(MODES) | set(MACHINES) | set(ENCODERS)
+    assert not swept ^ set(KINDS)
+    assert all(name == kind.KIND for name, kind in MEMBERS.items())
 
 
 @pytest.mark.parametrize("task", [REGRESSION, BINARY, MULTICLASS])
@@ -138,7 +139,7 @@ def test_the_same_data_give_the_same_bytes_and_other_rows_do_not_matter(case: st
 
 @pytest.mark.parametrize("case", KINDS)
 def test_bounds_move_the_answer_to_their_side(case: str, world: World, tmp_path: Any) -> None:
-    """Molecules known as "> 30" where the others lie below 8 pull answers up, "< -30" down; "> -30" and "< 30" hardly."""
+    """ "> 30" where the other labels lie below 8 pulls answers up, "< -30" down; "> -30" and "< 30" hardly do."""
     problem, truth = problem_of(REGRESSION), world.labels(REGRESSION)
     bound = TRAIN[::4]
 

@@ -122,7 +122,7 @@ def test_weights_are_shares(seed: int, groups: int, rows: int) -> None:
 
 def test_targets_are_weighed_apart() -> None:
     truth = np.stack([np.arange(20.0), np.arange(20.0)], axis=1)
-    held = np.stack([truth + [0.01, 9.0], truth + [9.0, 0.01]])[..., None]
+    held = np.stack([truth + np.array([0.01, 9.0]), truth + np.array([9.0, 0.01])])[..., None]
     held[:, ::2] -= 2 * (held[:, ::2] - truth[None, ::2, :, None])  # errors of both signs
     weights = fit_weights(held, truth, np.zeros(truth.shape), Problem(REGRESSION, ("a", "b")))
     assert weights[0, 0] > 0.9

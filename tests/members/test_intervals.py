@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from crepes import ConformalRegressor
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +87,14 @@ def test_units_do_not_matter() -> None:
     assert large is not None
     a, b = small(np.zeros(3), np.arange(3.0), 0.9)[1], large(np.zeros(3), 1e6 * np.arange(3.0), 0.9)[1]
     assert b == pytest.approx(1e6 * a)
+
+
+@given(st.integers(0, 2**32), st.integers(FEWEST, 200), st.floats(0.5, 0.94))
+def test_the_ends_are_those_of_crepes(seed: int, rows: int, level: float) -> None:
+    rng = np.random.Generator(np.random.Philox(seed))
+    interval = Intervals.fit(rng.standard_t(2, size=rows), rng.exponential(size=rows))
+    assert interval is not None
+    prediction, spread = rng.normal(size=7), rng.exponential(size=7)
+    theirs = ConformalRegressor().fit(interval.residuals, sigmas=interval.sigma(interval.spread))
+    ends = theirs.predict_int(prediction, sigmas=interval.sigma(spread), confidence=level)
+    assert np.stack(interval(prediction, spread, level), axis=1) == pytest.approx(ends, rel=1e-12)

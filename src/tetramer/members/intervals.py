@@ -1,9 +1,12 @@
-"""Prediction intervals: split conformal prediction by crepes, on residuals of rows the members had not seen."""
+"""Prediction intervals: split conformal prediction, calibrated by crepes on rows the members had not seen.
+
+crepes brings pandas and scikit-learn, a second of imports; answering takes one sorted array and its rule, so only the
+calibration imports it.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-from crepes import ConformalRegressor
 
 FEWEST = 20  # calibration rows below which no interval is given
 FLOORS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # tried shares of the mean spread that every row gets on top of its own
@@ -31,23 +34,27 @@ class Intervals:
         if not known_spread.mean() > 0:
             return cls(size, known_spread, 1.0)
         tried = [cls(size, known_spread, share * float(known_spread.mean())) for share in FLOORS]
-        return min(tried, key=lambda one: float((one.quantile(0.9) * one.sigma(known_spread)).mean()))
+        return min(tried, key=lambda one: one.mean_width(0.9))
+
+    def mean_width(self, level: float) -> float:
+        """Mean half width over the calibration rows, by crepes."""
+        from crepes import ConformalRegressor
+
+        regressor, sigma = ConformalRegressor(), self.sigma(self.spread)
+        regressor.fit(self.residuals, sigmas=sigma)
+        ends = regressor.predict_int(np.zeros(len(sigma)), sigmas=sigma, confidence=level)
+        return float(ends[:, 1].mean())
 
     def sigma(self, spread: np.ndarray) -> np.ndarray:
         """The scale of a row's error, (n,) → (n,)."""
         return np.asarray(spread + self.floor)
 
-    def quantile(self, level: float) -> float:
-        """The factor on a row's scale, for choosing the floor."""
-        return float(np.quantile(self.residuals / self.sigma(self.spread), level))
-
     def __call__(self, prediction: np.ndarray, spread: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends (n,), (n,); NaN where there is no prediction, infinite if too few rows calibrate."""
-        level -= 1e-12  # or (1 - 0.9) * 100 rows would be 9.999…, cut to 9
-        if int((1 - level) * (len(self.residuals) + 1)) < 1:
+        place = int((1 - level + 1e-12) * (len(self.residuals) + 1))  # (1 − 0.9) · 100 would be 9.999…, cut to 9
+        if place < 1:
             endless = np.where(np.isnan(prediction), np.nan, np.inf)
             return -endless, endless
-        regressor = ConformalRegressor()
-        regressor.fit(self.residuals, sigmas=self.sigma(self.spread))
-        ends = regressor.predict_int(prediction, sigmas=self.sigma(spread), confidence=level)
-        return ends[:, 0], ends[:, 1]
+        factor = np.sort(self.residuals / self.sigma(self.spread))[-place]  # crepes' rule
+        half = factor * self.sigma(spread)
+        return prediction - half, prediction + half

@@ -1,6 +1,7 @@
 """Kernel machines on quantile-normalised descriptors: a support vector machine and a Gaussian process.
 
-Both are kept as arrays: support points, coefficients and the numbers of the kernel. Nothing of scikit-learn is stored.
+Both are kept as arrays: support points, coefficients and the numbers of the kernel. Nothing of scikit-learn
+is stored, and answering does not import it: it takes longer than the answer.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,7 +12,6 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.special import expit, ndtri
-from sklearn.svm import SVC, SVR
 
 from tetramer.checkpoint import Files, finite, pack, unpack
 from tetramer.errors import UserError, pick
@@ -97,6 +97,8 @@ class Score:
 
 def fit_svm(x: np.ndarray, y: np.ndarray, weight: np.ndarray, task: str, cost: float) -> Score:
     """An RBF support vector machine; a classifier's margin is turned into a probability out of fold (Platt)."""
+    from sklearn.svm import SVC, SVR
+
     gamma = 1.0 / max(1e-12, x.shape[1] * x.var())
     length = float(np.sqrt(0.5 / gamma))
     if task == REGRESSION:
@@ -114,6 +116,8 @@ def held_out_margins(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray, cost: float, gamma: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Margins of three inner folds, each from the other two, and the labels beside them."""
+    from sklearn.svm import SVC
+
     fold = epoch_order(0, 0, len(y)) % 3
     margins, labels = [], []
     for k in range(3):

@@ -87,7 +87,7 @@ class Neural:
             for place in range(0, max(1, len(good)), PREDICT_BATCH):
                 chosen = rows[good[place : place + PREDICT_BATCH]]
                 views = {v: to_tensors(VIEWS[v].collate(features[v], chosen)) for v in self.views}
-                parts.append(answer(views).float().numpy())
+                parts.append(answer(views).double().numpy())
         told = np.concatenate(parts)
         out = np.full((len(rows), *told.shape[1:]), np.nan)
         out[good] = told

@@ -1,9 +1,11 @@
-"""Tree ensembles on count fingerprints and descriptors: boosted, random forest and extra trees, all by LightGBM."""
+"""Tree ensembles on count fingerprints and descriptors: boosted, random forest and extra trees, all by LightGBM.
+
+LightGBM is imported where it is used: it brings pandas and scikit-learn, which a model of networks does not need.
+"""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import lightgbm
 import numpy as np
 
 from tetramer.checkpoint import Files
@@ -13,6 +15,9 @@ from tetramer.recipes import configured
 from tetramer.training import Data
 from tetramer.views import descriptors, fingerprint
 from tetramer.views.base import Features
+
+if TYPE_CHECKING:
+    import lightgbm
 
 # What all modes share: one thread and column order fixed, so that the same data give the same text file.
 COMMON: dict[str, Any] = {
@@ -68,7 +73,7 @@ class Trees:
     KIND = "trees"
     config: TreesConfig
     problem: Problem
-    boosters: list[lightgbm.Booster | None] = field(default_factory=list)
+    boosters: list["lightgbm.Booster | None"] = field(default_factory=list)
     constants: list[list[float]] = field(default_factory=list)  # (T, K): answered where there is no booster
 
     @property
@@ -93,6 +98,8 @@ class Trees:
 
     def train(self, x: np.ndarray, values: np.ndarray, data: Data, rows: np.ndarray, seed: int) -> None:
         """x: (n, F)   values: (n, T) with NaN where unknown."""
+        import lightgbm
+
         assert data.weight is not None
         for target in range(values.shape[1]):
             known = np.isfinite(values[:, target])
@@ -145,8 +152,10 @@ class Trees:
         return cls(configured(TreesConfig, card["config"]), problem, boosters, card["constants"])
 
 
-def booster_from(text: bytes, name: str) -> lightgbm.Booster:
+def booster_from(text: bytes, name: str) -> "lightgbm.Booster":
     """LightGBM's text format → a booster."""
+    import lightgbm
+
     try:
         booster = lightgbm.Booster(model_str=text.decode())
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:

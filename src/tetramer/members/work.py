@@ -332,14 +332,16 @@ def main(folder: Path) -> int:
 
     def listen() -> None:
         for line in sys.stdin:
+            busy.set()
             names.put(line.strip())
-        names.put("")
+        # The parent gives a piece at a time. If it closes while one is waiting or at hand, it is gone, and another
+        # run may be at the same piece already; what is done is on the disk.
         if busy.is_set():
-            os._exit(1)  # the parent is gone; what is done is on the disk
+            os._exit(1)
+        names.put("")
 
     threading.Thread(target=listen, daemon=True).start()
     while name := names.get():
-        busy.set()
         try:
             fit_piece(folder, plan, pieces[name], reporter(name, say))
         except Stopped as stopped:

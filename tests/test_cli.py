@@ -1,0 +1,358 @@
+"""The command line: one sentence for every mistake, the right exit code, data and messages kept apart."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tetramer import cli
+from tetramer.checkpoint import read_folder
+from tetramer.datasets.tables import read_table
+from tetramer.errors import DiskError, Stopped
+
+TINY = ["--recipe", "baseline", "--set", "folds=2", "--set", "trees=5", "--set", "machine=gp", "--workers", "0"]
+
+
+class Told(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    """`tetramer WORDS` in this process → exit code, standard output, standard error."""
+
+    def call(*words: object) -> Told:
+        capsys.readouterr()
+        try:
+            cli.main([str(word) for word in words])
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = Told(code, *capsys.readouterr())
+        assert "Traceback" not in told.err
+        return told
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def table(smiles: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "assay.csv"
+    rows = []
+    for k, text in enumerate(smiles):
+        measured, active = text.count("O") * 2 + len(text) / 100, "yes" if "O" in text else "no"
+        rows.append(f"m{k},{text},{measured:.2f},{active},{min(k % 9, 1)},0")
+    path.write_text("\n".join(["id,smiles,pIC50,active,w,zero", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "model"
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train", str(table), "--target", "pIC50", "-o", str(path), *TINY])
+    return path
+
+
+# ---- train
+
+
+def test_train_writes_a_model_and_a_report_and_tells(table: Path, tmp_path: Path, run: Any) -> None:
+    words = ["train", table, "--target", "pIC50", "-o", tmp_path / "m", "--split", "random", "--json", *TINY]
+    told = run(*words)
+    assert told.code == 0
+    said = json.loads(told.out)  # nothing but data on standard output
+    assert said["task"] == "regression"
+    assert said["split"]["sizes"] == [64, 8, 8]
+    assert "rmse" in told.err
+    assert f"Model: {tmp_path / 'm'}" in told.err
+    assert {path.name for path in tmp_path.iterdir()} == {"m"}
+    assert (tmp_path / "m" / "report.html").read_text().startswith("<!")
+    card, _ = read_folder(tmp_path / "m")
+    assert card["overrides"] == {"folds": "2", "trees": "5", "machine": "gp"}
+    assert card["targets"] == ["pIC50"]
+    first = read_folder(tmp_path / "m")[1]
+    assert run(*words).code == 0  # a model may be replaced
+    assert read_folder(tmp_path / "m")[1] == first
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["none.csv", "--target", "y"], "There is no file 'none.csv'"),
+        (["{table}", "--target", "pic50"], "has no column 'pic50'. Did you mean 'pIC50'? Its columns are: 'id'"),
+        (["{table}"], "Name the column to learn with --target. assay.csv has: 'id', 'smiles', 'pIC50'"),
+        (["{table}", "--target", "id"], "holds 80 different texts"),
+        (["{table}", "--target", "zero", "--task", "binary"], "All 80 labels in 'zero' are 0: one class only"),
+        (["{table}", "--target", "zero"], "All 80 labels in 'zero' are 0"),
+        (["{text}", "--target", "y"], "text in a numeric target (row 3: 'n.d.'"),
+        (["{blank}", "--target", "y"], "No row has a label in 'y'"),
+        (["{few}", "--target", "y"], "19 rows have a label; at least 20 are needed"),
+        (["{table}", "--target", "pIC50", "--recipe", "grph"], "no recipe named 'grph'. Did you mean 'graph'?"),
+        (["{table}", "--target", "pIC50", "--set", "depht=4"], "--set depht: no member has such a setting"),
+        (["{table}", "--target", "pIC50", "--set", "trees"], "--set trees: write it as key=value"),
+        (["{table}", "--target", "pIC50", "--set", "trees=many"], "it must be a whole number"),
+        (["{table}", "--target", "zero", "--log10"], "a logarithm needs more than 0"),
+        (["{table}", "--target", "pIC50", "--to-pic50", "nm"], "named 'nm'. Did you mean 'nM'?"),
+        (["{table}", "--target", "pIC50", "--level", "95"], "--level 95.0 is not a probability"),
+        (["{table}", "--target", "pIC50", "--split", "scafold"], "no split named 'scafold'. Did you mean 'scaffold'?"),
+        (["{table}", "--target", "pIC50", "--smiles-column", "id"], "at least 20 are needed"),
+        (["{table}", "--target", "pIC50", "--smiles-column", "smile"], "Did you mean 'smiles'?"),
+        (["{table}", "--target", "pIC50", "--salts", "strip"], "salts='strip' is not known"),
+        (["{table}", "--target", "pIC50", "--workers", "-1"], "workers=-1 is out of range"),
+        (["{table}", "--target", "pIC50", "--seed", "-1"], "--seed -1"),
+        (["{table}", "--target", "pIC50", "--weight-column", "zero"], "All weights in 'zero' are 0"),
+        (["{table}", "--target", "pIC50", "--test", "none.csv"], "There is no file 'none.csv'"),
+    ],
+    ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_mistakes_in_training(
+    table: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    body = [f"{'C' * (k + 1)},{k}" for k in range(30)]
+    files = {
+        "{table}": table,
+        "{text}": ["smiles,y", *body[:2], "CO,n.d.", *body[2:]],
+        "{blank}": ["smiles,y", *(f"{'C' * (k + 1)}," for k in range(30))],
+        "{few}": ["smiles,y", *body[:19]],
+    }
+    for name, lines in files.items():
+        if isinstance(lines, list):
+            (tmp_path / f"{name[1:-1]}.csv").write_text("\n".join(lines) + "\n")
+            files[name] = tmp_path / f"{name[1:-1]}.csv"
+    settings = [] if {"--recipe", "--workers", "--set"} & set(words) else TINY
+    told = run("train", *(files.get(word, word) for word in words), "-o", "model", *settings)
+    assert told.code == 2
+    assert says in told.err
+    assert told.err.count("error: ") == 1
+    assert told.out == ""
+    assert not (tmp_path / "model").exists()
+
+
+def test_outputs_that_are_not_ours_are_left_alone(
+    table: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "card.json").write_text('{"name": "a card of another program"}')
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    for output, says in (
+        (tmp_path / "file", "is a file; --output names a folder"),
+        (tmp_path / "file" / "model", "is a file; --output names a folder"),
+        (tmp_path / "folder", "holds other files"),
+        (tmp_path / "foreign", "holds other files"),
+        (".", "is where you work"),
+        ("..", "is where you work"),
+    ):
+        told = run("train", table, "--target", "pIC50", "-o", output, *TINY)
+        assert (told.code, says in told.err) == (2, True), told.err
+        assert run("demo", "-o", tmp_path / "file").code == 2
+    assert {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_disk_that_refuses_is_74(table: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise DiskError("The disk is full.")
+
+    monkeypatch.setattr("tetramer.inference.write_folder", full)
+    told = run("train", table, "--target", "pIC50", "-o", tmp_path / "m", *TINY)
+    assert (told.code, "error: The disk is full." in told.err) == (74, True)
+    assert not (tmp_path / "m").exists()
+
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tetramer.assays.read_table", refuse)
+    assert run("train", table, "--target", "pIC50", "-o", tmp_path / "m", *TINY).code == 74
+
+
+@pytest.mark.parametrize(("number", "code"), [(15, 143), (2, 130)])
+def test_stops_have_their_codes(
+    table: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise Stopped(number)
+
+    def signalled(*_: Any) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+    for act in (stopped, signalled):
+        monkeypatch.setattr("tetramer.assays.read_table", act)
+        told = run("train", table, "--target", "pIC50", "-o", tmp_path / "m", *TINY)
+        assert told.code == code
+        assert "Stopped; what is done is kept. The same command goes on from there." in told.err
+
+
+# ---- predict and embed
+
+
+def test_predict_exactly(model: Path, table: Path, tmp_path: Path, run: Any) -> None:
+    told = run("predict", model, table, "-o", tmp_path / "out.csv", "--workers", "0", "--json")
+    assert told.code == 0
+    assert json.loads(told.out) == {"rows": 80, "status": {"ok": 80}, "output": str(tmp_path / "out.csv")}
+    out = read_table(tmp_path / "out.csv").data
+    assert out.column_names == [
+        "id", "smiles", "pIC50", "active", "w", "zero", "pIC50_pred", "pIC50_lo", "pIC50_hi", "status", "reason",
+    ]  # fmt: skip
+    truth, answer = (np.array(out[name].to_pylist(), float) for name in ("pIC50", "pIC50_pred"))
+    assert np.corrcoef(truth, answer)[0, 1] > 0.9
+    wide = run("predict", model, table, "--level", "0.99", "--workers", "0")
+    assert wide.out.splitlines()[0].endswith("status,reason")
+    assert len(wide.out.splitlines()) == 81
+
+
+def test_one_smiles_on_the_command_line(model: Path, run: Any) -> None:
+    for text in ("CCO", "[Na+].[Cl-]", "C/C=C/C", "OC(=O)" + "NCC(=O)" * 60 + "O"):
+        told = run("predict", model, text, "--workers", "0")
+        assert told.code == 0
+        header, row = told.out.splitlines()
+        assert header == "smiles,pIC50_pred,pIC50_lo,pIC50_hi,status,reason"
+        assert row.startswith(text + ",")
+        assert ",ok," in row
+    told = run("predict", model, "C1CC", "--workers", "0")
+    assert (told.code, ",PARSE," in told.out) == (0, True)
+    assert "1 rows, 1 without a number (1 PARSE)." in told.err
+
+
+def test_standard_input_and_output(model: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"smiles,n\nCCO,1\nbad,2\n,3\n"))))
+    told = run("predict", model, "-", "--workers", "0")
+    rows = told.out.splitlines()
+    assert [row.split(",")[:2] for row in rows] == [["smiles", "n"], ["CCO", "1"], ["bad", "2"], ["", "3"]]
+    assert told.err == "3 rows, 2 without a number (1 EMPTY, 1 PARSE).\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["none", "CCO"], "There is no model at none. Train one: tetramer train"),
+        (["{data}", "CCO"], "is not a model folder: it has no card.json"),
+        (["{model}", "none.csv"], "There is no file 'none.csv'"),
+        (["{model}", "{table}", "--level", "0"], "--level 0.0 is not a probability"),
+        (["{model}", "{table}", "--level", "nan"], "is not a probability"),
+        (["{model}", "{table}", "--on-error", "ignore"], "--on-error 'ignore' is not known"),
+        (["{model}", "{table}", "--smiles-column", "smile"], "Did you mean 'smiles'?"),
+        (["{model}", "{table}", "-o", "out.xlsx"], "end its name in .csv"),
+        (["{model}", "{table}", "-o", "{data}"], "end its name in"),
+        (["{model}", "{table}", "-o", "{table}"], "is the input"),
+        (["{model}", "{bad}", "--on-error", "fail"], "1 of 2 structures were refused (row 2: PARSE"),
+    ],
+    ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
+)
+def test_mistakes_in_predicting(
+    model: Path, table: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.csv").write_text("smiles\nCCO\nC1CC\n")
+    places = {"{model}": model, "{table}": table, "{data}": table.parent, "{bad}": "bad.csv"}
+    before = table.read_bytes()
+    told = run("predict", *(places.get(word, word) for word in words), "--workers", "0")
+    assert told.code == 2
+    assert says in told.err
+    assert table.read_bytes() == before
+
+
+def test_spoilt_models_are_told(model: Path, table: Path, tmp_path: Path, run: Any) -> None:
+    import shutil
+
+    for place in ("card.json", "blend.safetensors"):
+        shutil.copytree(model, tmp_path / place)
+        data = (tmp_path / place / place).read_bytes()
+        (tmp_path / place / place).write_bytes(data[:-1])
+        told = run("predict", tmp_path / place, table, "--workers", "0")
+        assert told.code == 2
+        assert re.search(r"altered|not readable", told.err)
+
+
+def test_classes(table: Path, tmp_path: Path, run: Any) -> None:
+    assert run("train", table, "--target", "active", "-o", tmp_path / "m", *TINY).code == 0
+    told = run("predict", tmp_path / "m", "CCO", "--workers", "0")
+    assert told.out.splitlines()[0] == "smiles,active_pred,status,reason"
+    assert float(told.out.splitlines()[1].split(",")[1]) > 0.5
+
+
+def test_embed(table: Path, tmp_path: Path, run: Any) -> None:
+    told = run("embed", table, "-o", tmp_path / "e.parquet", "--workers", "0")
+    assert told.code == 0
+    out = pq.read_table(tmp_path / "e.parquet")
+    assert out.column_names[-3:] == ["embedding", "status", "reason"]
+    assert out["embedding"].type.list_size == 2048
+    told = run("embed", "CCO", "--workers", "0")
+    assert told.out.startswith("smiles,e0,e1,e2")
+    assert "fingerprint view" in told.err
+
+
+def test_a_model_without_a_network_has_no_vectors(model: Path, run: Any) -> None:
+    told = run("embed", "CCO", "--model", model, "--workers", "0")
+    assert (told.code, "has no network" in told.err) == (2, True)
+
+
+# ---- the rest
+
+
+def test_usage_errors_are_2_and_help_is_0(run: Any) -> None:
+    assert run("train").code == 2
+    assert run("nonsense").code == 2
+    assert run("predict", "m", "d", "--level", "high").code == 2
+    for verb in cli.VERBS:
+        told = run(verb, "--help")
+        assert told.code == 0
+        assert "Usage" in told.out
+    assert re.fullmatch(r"\d+\.\d+\.\d+", run("--version").out.strip())
+
+
+def test_doctor(run: Any) -> None:
+    told = json.loads(run("doctor", "--json").out)
+    assert told["worker processes"] == "work"
+    assert told["torch"]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, tetramer.cli as c\ntry: c.main(['--help'])\nfinally: print(sorted(sys.modules), file=sys.stderr)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in re.findall(r"'([\w.]+)'", told.stderr)}
+    heavy = {"torch", "rdkit", "pyarrow", "sklearn", "numpy", "lightgbm", "scipy", "pandas", "matplotlib"}
+    assert "typer" in loaded
+    assert loaded & heavy == set()
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "tetramer.cli", "--help"], env=environment(), capture_output=True, check=True
+        )
+        seconds.append(time.perf_counter() - begun)
+    assert min(seconds) < 0.8  # 0.4 s on a quiet machine
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_a_reader_that_goes_away_is_no_error(model: Path, table: Path) -> None:
+    """`tetramer predict … | head -1`: a quiet end, exit 0."""
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-m", "tetramer.cli", "predict", str(model), str(table), "--workers", "0"]
+    told = subprocess.run(words, env=environment(), stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (told.returncode, told.stderr) == (0, "")
