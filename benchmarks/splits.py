@@ -7,8 +7,8 @@
 
 One row is one training in one process, written to results/STUDY/DATA-SEED.json when it is done; rows that are there
 are not run again. The protocol is fixed here: ten class-B splits (seeds 0 to 9), 8 : 1 : 1, fitted on train + valid;
-class D (`scaffold`) fitted on train and on train + valid; twenty random splits (seeds 0 to 19) for the intervals. Nothing is
-chosen on a test part: the blend's weights and the calibration come from out-of-fold predictions of the fitted rows.
+class D (`scaffold`) fitted on train and on train + valid; twenty random splits (seeds 0 to 19) for the intervals.
+Nothing is chosen on a test part: the blend's weights and the calibration come from out-of-fold predictions.
 """
 
 import json
