@@ -137,3 +137,10 @@ def test_a_worker_for_graphs_does_not_load_the_table_of_descriptors() -> None:
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_burden_spectra_end_at_300_atoms_and_nothing_else_does() -> None:
+    told = dict(zip(fingerprint.NAMES, descriptors.describe(Chem.MolFromSmiles("C" * 301)), strict=True))
+    assert {name for name, value in told.items() if np.isnan(value)} == set(descriptors.BCUT)
+    small = descriptors.describe(Chem.MolFromSmiles("C" * 300))
+    assert np.isfinite(small).all()

@@ -60,7 +60,7 @@ def numbered(stem: str, count: int) -> tuple[str, ...]:
     return tuple(f"{stem}{number + 1}" for number in range(count))
 
 
-LARGEST = 300  # atoms beyond which the eigenvalues of BCUT, which cost n³, are left out (NaN)
+MOST_ATOMS = 300  # beyond which the eigenvalues of BCUT, which cost n³, are left out (NaN)
 BCUT = tuple(name for name in NAMES if name.startswith("BCUT2D_"))
 PEOE, SLOGP, SMR = numbered("PEOE_VSA", 14), numbered("SlogP_VSA", 12), numbered("SMR_VSA", 10)
 BY_STATE, BY_AREA = numbered("EState_VSA", 11), numbered("VSA_EState", 10)
@@ -111,7 +111,7 @@ def surfaces(mol: Chem.Mol, shape: Skeleton) -> Values:
 
 def burden(mol: Chem.Mol, shape: Skeleton, *properties: list[float]) -> Values:
     """The ends of the spectra of Burden matrices, for mass, charge, logP and refractivity; NaN where RDKit refuses."""
-    if len(shape.numbers) > LARGEST:
+    if len(shape.numbers) > MOST_ATOMS:
         return dict.fromkeys(BCUT, np.nan)
     plain = len(shape.ends) >= len(shape.numbers) - 1 > 0 and (shape.numbers > 1).all()
     if not plain or len(Chem.GetMolFrags(mol)) > 1 or not np.isfinite(properties).all():
