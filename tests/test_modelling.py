@@ -139,6 +139,17 @@ def test_a_sum_over_atoms_is_seen_and_recovered(smiles: list[str], features: dic
     assert exact.predict(features, np.arange(80)).values[:, 0, 0] == pytest.approx(energy - 3.0 * rings, rel=1e-5)
 
 
+def test_the_training_part_alone_says_whether_a_target_grows(
+    smiles: list[str], features: dict[str, Any], tmp_path: Path
+) -> None:
+    elements = features["fingerprint"].elements.astype(float)
+    energy = elements @ np.linspace(-400.0, -2.0, elements.shape[1])
+    rows = epoch_order(0, 0, 80)
+    energy[rows[:20]] = 1e9
+    given = Split(np.sort(rows[20:]), np.zeros(0, np.int64), np.sort(rows[:20]), "given")
+    assert train(assay(smiles, energy), options(), tmp_path, given).model.problem.extensive
+
+
 def test_several_targets_with_gaps(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
     values = np.stack([oxygen, -oxygen], axis=1)
     values[::2, 0], values[1::4, 1] = np.nan, np.nan

@@ -147,6 +147,32 @@ def test_rows_choose_the_samples() -> None:
     assert sorted(run.objective.seen[0]) == [3, 5, 21]
 
 
+class Dice(nn.Module):
+    """Draws from both sources of chance in every step."""
+
+    views = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(1))
+        self.drawn: list[float] = []
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        self.drawn += [torch.rand(1).item(), torch.rand(1, generator=rng).item()]
+        return Loss(self.w.sum(), {})
+
+
+def test_chance_differs_from_step_to_step_and_by_seed() -> None:
+    drawn: list[float] = []
+    for seed in (0, 1, 0):
+        run = Run(Dice(), TrainConfig(epochs=2, batch=5, seed=seed))
+        list(fit(run, data(), ROWS))
+        drawn += run.objective.drawn
+    assert len(drawn) == 3 * 16
+    assert len(set(drawn[:32])) == 32
+    assert drawn[:16] == drawn[32:]
+
+
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     assert epoch_order(0, 0, 8).tolist() == [2, 6, 4, 1, 3, 5, 7, 0]  # a change here changes every model
     first = epoch_order(3, 5, 1000)
