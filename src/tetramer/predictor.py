@@ -260,7 +260,7 @@ def load(path: str | Path) -> Regressor | Classifier:
     model = Model.load(Path(path))
     card = model.card
     kind = Regressor if model.problem.task == REGRESSION else Classifier
-    return kind(card["recipe"], card["seed"])._take(model, card["metrics"])
+    return kind(card.get("recipe", "auto"), card.get("seed", 0))._take(model, card.get("metrics", {}))
 
 
 def typed(text: str) -> int | float | str:

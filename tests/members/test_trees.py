@@ -1,5 +1,6 @@
 """Trees: what they see, what they keep, and what a constant target gives."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,43 @@ def test_constants_exactly() -> None:
     three = Problem(MULTICLASS, ("y", "z"), (("a", "b"), ("a", "b", "c")))
     assert constant(np.array([0.0, 1.0, 1.0]), weight, three, 0) == [0.25, 0.75, 0.0]
     assert np.isnan(constant(np.zeros(0), np.zeros(0), Problem(BINARY, ("y",), (("0", "1"),)), 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("line", "new"),
+    [
+        (r"split_feature=\d+", "split_feature=99999999"),
+        (r"split_feature=\d+", "split_feature=-5"),
+        (r"left_child=-?\d+", "left_child=99999999"),
+        (r"left_child=-?\d+", "left_child=-99999999"),
+        (r"left_child=-?\d+", "left_child=0"),  # round in a circle
+        (r"right_child=-?\d+", "right_child=0"),
+        (r"num_leaves=\d+", "num_leaves=1000000000"),
+        (r"num_leaves=\d+", "num_leaves=1" + "0" * 30),
+        (r"num_cat=0", "num_cat=1"),
+        (r"num_cat=0", "num_cat=0\nnum_cat=1"),
+        (r"is_linear=0", "is_linear=1"),
+        (r"decision_type=\d+", "decision_type=1"),
+        (r"split_feature=", "split_feature="),  # with what stands behind it cut away
+    ],
+)
+def test_trees_that_lead_out_of_memory_are_refused(features: dict[str, Any], line: str, new: str) -> None:
+    """LightGBM would read what lies there (a crash) or never end."""
+    problem = Problem(REGRESSION, ("y",))
+    member = Trees.fit(TreesConfig("forest", 3), problem, data(features, np.arange(80.0)), np.arange(80), 0)
+    text = member.state()[1]["model-0.txt"].decode()
+    booster_from(text.encode(), "model-0.txt")
+    new = new if new != "split_feature=" else "split_feature=\n#"
+    with pytest.raises(UserError, match="leads nowhere"):
+        booster_from(re.sub(line, new, text, count=1).encode(), "model-0.txt")
+
+
+def test_places_of_trees_in_a_file_are_not_believed(features: dict[str, Any]) -> None:
+    problem = Problem(REGRESSION, ("y",))
+    member = Trees.fit(TreesConfig("boosted", 3), problem, data(features, np.arange(80.0)), np.arange(80), 0)
+    text = member.state()[1]["model-0.txt"]
+    lying = re.sub(rb"tree_sizes=[^\n]*", b"tree_sizes=7 100000000 1", text)
+    assert booster_from(lying, "x").model_to_string() == booster_from(text, "x").model_to_string()
 
 
 def test_a_file_for_other_columns_is_refused(features: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 LightGBM is imported where it is used: it brings pandas and scikit-learn, which a model of networks does not need.
 """
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -156,16 +157,43 @@ def booster_from(text: bytes, name: str) -> "lightgbm.Booster":
     """LightGBM's text format → a booster."""
     import lightgbm
 
+    wanted = fingerprint.BITS + len(descriptors.NAMES)
     try:
-        booster = lightgbm.Booster(model_str=text.decode())
+        told = re.sub(r"\ntree_sizes=[^\n]*", "", text.decode())  # places of trees in the file, which may lie
+        if not all(is_tree(block, wanted) for block in told.split("\nTree=")[1:]):
+            raise UserError(f"{name} holds a tree that leads nowhere. Train again.")
+        booster = lightgbm.Booster(model_str=told)
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
         raise UserError(f"{name} is not a LightGBM model ({error}). Train again.") from error
-    wanted = fingerprint.BITS + len(descriptors.NAMES)
     if booster.num_feature() != wanted:
         raise UserError(
             f"{name} asks for {booster.num_feature()} numbers a molecule; this version makes {wanted}. Train again."
         )
     return booster
+
+
+def is_tree(block: str, features: int) -> bool:
+    """Whether every split of a tree looks at a feature there is, and leads to a later split or to a leaf.
+
+    LightGBM itself follows what stands in the file, out of its memory or round in circles.
+    """
+    lines = block.split("\n\n", 1)[0].splitlines()[1:]
+    fields = dict(line.split("=", 1) for line in lines if "=" in line)
+    if len(fields) != len(lines) or fields.get("num_cat") != "0" or fields.get("is_linear") != "0":
+        return False
+    try:
+        leaves = int(fields["num_leaves"])
+        if leaves == 1:
+            return True
+        names = ("split_feature", "left_child", "right_child", "decision_type")
+        feature, left, right, kind = (np.array(fields[name].split(), dtype=np.int64) for name in names)
+    except (KeyError, ValueError, OverflowError):
+        return False
+    if not len(feature) == len(left) == len(right) == len(kind) == leaves - 1:
+        return False
+    children, place = np.concatenate([left, right]), np.tile(np.arange(leaves - 1), 2)
+    leads = np.where(children >= 0, (children > place) & (children < leaves - 1), ~children < leaves)
+    return bool(leads.all() and ((feature >= 0) & (feature < features)).all() and (kind & 1 == 0).all())
 
 
 def constant(y: np.ndarray, weight: np.ndarray, problem: Problem, target: int) -> list[float]:
