@@ -39,7 +39,7 @@ def test_a_row_that_kills_its_worker_is_the_only_one_lost() -> None:
     answers, lost, restarts = read([["a", "b"], ["c", "die", "d", "die again"], ["e"], ["print", "f"]])
     assert answers == ["A", "B", "C", "", "D", "", "E", "PRINT", "F"]
     assert {where: why.code for where, why in lost.items()} == {(1, 1): "CRASH", (1, 3): "CRASH"}
-    assert lost[1, 1] == Rejected("die", "CRASH", "the worker process died (signal SIGKILL)")
+    assert lost[1, 1].reason.startswith("the worker process died (signal SIGKILL")  # and what it printed last
     assert restarts == 4  # each death is given a second chance
 
 
