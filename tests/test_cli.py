@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -193,11 +194,16 @@ def test_stops_have_their_codes(
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    for act in (stopped, signalled):
-        monkeypatch.setattr("tetramer.assays.read_table", act)
-        told = run("train", table, "--target", "pIC50", "-o", tmp_path / "m", *TINY)
-        assert told.code == code
-        assert "Stopped; what is done is kept. The same command goes on from there." in told.err
+    # A test run started in the background ignores Ctrl-C, and hands that on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for act in (stopped, signalled):
+            monkeypatch.setattr("tetramer.assays.read_table", act)
+            told = run("train", table, "--target", "pIC50", "-o", tmp_path / "m", *TINY)
+            assert told.code == code
+            assert "Stopped; what is done is kept. The same command goes on from there." in told.err
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # ---- predict and embed
