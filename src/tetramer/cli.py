@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 
     from tetramer.assays import Assay
     from tetramer.datasets.splits import Split
+    from tetramer.inference import Model
     from tetramer.modelling import Options
     from tetramer.shards import Columns
-    from tetramer.views import Reader
+    from tetramer.views import Reader, Reading
 
 Smiles = Annotated[
     str | None, Option("--smiles-column", "--smiles-columns", help="column of SMILES; found by name if absent")
@@ -151,23 +154,32 @@ def predict(
     """Predict new molecules with a trained model, row for row."""
     if not 0 < level < 1:
         raise UserError(f"--level {level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
-    from tetramer.checkpoint import read_card
+    from tetramer.checkpoint import read_folder
     from tetramer.molecules import Limits, Standard
     from tetramer.views.read import Reader
 
-    card = read_card(model)  # before the slow imports: the workers start with its standard
+    card, files = read_folder(model)
     try:
-        standard = Standard(**card["standard"])
+        standard, views = Standard(**card["standard"]), card["views"]
     except (KeyError, TypeError) as error:
         raise UserError(f"{model} is not a model folder: its card says not how structures are read.") from error
-    with Reader(standard, Limits(workers)) as reader:
-        from tetramer.inference import Model, prediction_columns
 
-        loaded = Model.load(model)
-        run_rows(
-            reader, data, output, smiles_column, on_error, as_json,
-            loaded.views, lambda reading: prediction_columns(loaded, reading, level), [card["sha256"], level],
-        )  # fmt: skip
+    with Reader(standard, Limits(workers)) as reader, ExitStack() as stack:
+
+        @cache
+        def loaded() -> "Model":  # when the workers are at the first rows: the imports take as long
+            from tetramer.inference import Model
+            from tetramer.members.work import one_thread
+
+            stack.enter_context(one_thread())  # the workers have the other cores
+            return Model.from_folder(model, card, files)
+
+        def columns(reading: "Reading") -> dict[str, Any]:
+            from tetramer.inference import prediction_columns
+
+            return prediction_columns(loaded(), reading, level)
+
+        run_rows(reader, data, output, smiles_column, on_error, as_json, views, columns, [card["sha256"], level])
 
 
 def embed(
@@ -182,13 +194,14 @@ def embed(
 ) -> None:
     """Turn molecules into vectors."""
     from tetramer.inference import Model, embedding_columns, embedding_views
+    from tetramer.members.work import one_thread
     from tetramer.molecules import Limits
     from tetramer.views.read import Reader
 
     loaded = None if model is None else Model.load(model)
     if loaded is None:
         say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
-    with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader:
+    with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader, one_thread():
         flat = Path(output).suffix.casefold() not in (".parquet", ".pq")
         run_rows(
             reader, data, output, smiles_column, on_error, as_json,

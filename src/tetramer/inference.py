@@ -104,13 +104,22 @@ class Model:
                     f"interval.{target}.floor": np.array([interval.floor]),
                 }
         files["blend.safetensors"] = pack(arrays)
-        card = {"problem": asdict(self.problem), "standard": asdict(self.standard), "members": list(self.members)}
+        card = {
+            "problem": asdict(self.problem),
+            "standard": asdict(self.standard),
+            "members": list(self.members),
+            "views": list(self.views),
+        }
         write_folder(path, self.card | card, files)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """The model of a folder. UserError if it is none, or was altered or cut short."""
-        card, files = read_folder(path)
+        return cls.from_folder(path, *read_folder(path))
+
+    @classmethod
+    def from_folder(cls, path: Path, card: Card, files: Files) -> Self:
+        """`load` of a folder that was read already."""
         if not card.get("members") or "problem" not in card:
             raise UserError(f"{path} is not a model folder: its card names no members.")
         try:

@@ -117,7 +117,7 @@ def test_memory_stays_flat_because_the_source_is_read_only_a_little_ahead() -> N
 
     with Pool(STRANGE, Limits(workers=2)) as workers:
         for done, _ in enumerate(workers.map(chunks(), {})):
-            assert drawn <= done + 1 + 2 * 2 + 1
+            assert drawn <= done + 1 + pool.AHEAD * 2 + 1
 
 
 def test_no_files_and_no_processes_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

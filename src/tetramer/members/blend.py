@@ -1,7 +1,6 @@
 """The blend: non-negative weights that sum to one, fitted on predictions for rows the members had not seen."""
 
 import numpy as np
-from scipy.optimize import nnls
 
 from tetramer.members.base import REGRESSION, Problem
 
@@ -35,6 +34,8 @@ def convex_least_squares(told: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     told: (n, G)   truth: (n,)   →   (G,)
     """
+    from scipy.optimize import nnls  # slow to import, and answering does without
+
     groups = told.shape[1]
     error = told - truth[:, None]  # with weights that sum to one, Pw − y is this matrix times w
     scale = np.sqrt(np.mean(error**2))

@@ -1,16 +1,13 @@
 """Kernel machines on quantile-normalised descriptors: a support vector machine and a Gaussian process.
 
 Both are kept as arrays: support points, coefficients and the numbers of the kernel. Nothing of scikit-learn
-is stored, and answering does not import it: it takes longer than the answer.
+is stored. Slow imports are made where they are needed: they take longer than a network's answer.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
-from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
 from scipy.special import expit, ndtri
 
 from tetramer.checkpoint import Files, finite, pack, unpack
@@ -74,6 +71,8 @@ def descriptors_of(features: dict[str, Features], rows: np.ndarray) -> np.ndarra
 
 def kernel(a: np.ndarray, b: np.ndarray, name: str, length: float) -> np.ndarray:
     r"""(n, D), (m, D) → (n, m): ``rbf`` :math:`e^{-d^2/2l^2}` or ``matern`` (ν = 1/2) :math:`e^{-d/l}`."""
+    from scipy.spatial.distance import cdist
+
     if name == "rbf":
         return np.asarray(np.exp(cdist(a, b, "sqeuclidean") / (-2 * length**2)))
     return np.asarray(np.exp(cdist(a, b) / -length))
@@ -131,6 +130,8 @@ def held_out_margins(
 
 def platt(margin: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Slope and shift of a sigmoid from margins to probabilities, smoothed labels (Platt 1999); (2, 0) without rows."""
+    from scipy.optimize import minimize
+
     ones = y.sum()
     if not 0 < ones < len(y):
         return 2.0, 0.0
@@ -146,6 +147,8 @@ def platt(margin: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 def fit_gp(x: np.ndarray, y: np.ndarray, weight: np.ndarray, task: str, cost: float) -> Score:
     """The mean of a Gaussian process; kernel, length and noise have the least leave-one-out error of a fixed grid."""
+    from scipy.linalg import cho_factor, cho_solve
+
     mean, std = np.average(y, weights=weight), y.std()
     z = (y - mean) / std
     few = epoch_order(0, 1, len(y))[:SUBSAMPLE]
@@ -159,6 +162,8 @@ def fit_gp(x: np.ndarray, y: np.ndarray, weight: np.ndarray, task: str, cost: fl
 
 def choose_gp(x: np.ndarray, z: np.ndarray) -> tuple[str, float, float]:
     r"""Kernel, length share and noise by leave-one-out error, :math:`r_i = [K^{-1}z]_i / [K^{-1}]_{ii}`."""
+    from scipy.linalg import eigh
+
     best: tuple[float, str, float, float] | None = None
     for name in ("rbf", "matern"):
         for share in SCALES:

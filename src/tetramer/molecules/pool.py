@@ -29,6 +29,7 @@ from tetramer.molecules.worker import MARK, OUT_OF_MEMORY, pack_request, read_fr
 
 TICK = 0.05  # seconds between looks at silent workers
 START = 60.0  # seconds a worker may take to import what it needs
+AHEAD = 8  # requests a worker that are read before their turn: work for it while the caller is busy
 DEATHS = 3  # of workers over one request without a molecule to blame: then something else is wrong
 
 
@@ -214,7 +215,7 @@ class Pool:
     ) -> Iterator[tuple[list[str], bytes, dict[int, Rejected]]]:
         """Each chunk of texts, the job's answer, and the rows that cost a worker, in the order of the chunks.
 
-        A row that cost a worker is sent to the job as an empty text the second time. At most two chunks a worker are
+        A row that cost a worker is sent to the job as an empty text the second time. At most AHEAD chunks a worker are
         under way, so memory does not grow with the input. A pool does one reading at a time: the next call ends the
         one before.
         """
@@ -225,7 +226,7 @@ class Pool:
         while True:
             if self.requests is not mine or not self.workers:
                 raise RuntimeError("this reading has ended: its reader was closed, or began another reading")
-            while not exhausted and len(mine) < 2 * len(self.workers) + 1:
+            while not exhausted and len(mine) < AHEAD * len(self.workers) + 1:
                 texts = next(source, None)
                 if texts is None:
                     exhausted = True
