@@ -18,6 +18,7 @@ import pytest
 from tetramer import cli
 from tetramer.checkpoint import read_folder
 from tetramer.datasets.tables import read_table
+from tetramer.datasets.writing import locked
 from tetramer.errors import DiskError, Stopped
 
 TINY = ["--recipe", "baseline", "--set", "folds=2", "--set", "trees=5", "--set", "machine=gp", "--workers", "0"]
@@ -222,6 +223,16 @@ def test_predict_exactly(model: Path, table: Path, tmp_path: Path, run: Any) -> 
     wide = run("predict", model, table, "--level", "0.99", "--workers", "0")
     assert wide.out.splitlines()[0].endswith("status,reason")
     assert len(wide.out.splitlines()) == 81
+
+
+def test_two_runs_with_one_output(run: Any, model: Path, table: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    with locked(tmp_path / "out.csv.parts"):
+        told = run("predict", model, table, "--output", output)
+    assert (told.code, "Another run is at work" in told.err, output.exists()) == (2, True, False)
+    with locked(tmp_path / "model.parts"):
+        told = run("train", table, "--target", "pIC50", "--output", tmp_path / "model", *TINY)
+    assert (told.code, "Another run is at work" in told.err) == (2, True)
 
 
 def test_one_smiles_on_the_command_line(model: Path, run: Any) -> None:

@@ -19,10 +19,9 @@ from typer import Argument, Option
 
 from tetramer import __version__
 from tetramer.errors import Stopped, UserError
+from tetramer.terminal import Bar, one_smiles, say
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
-
     from tetramer.assays import Assay
     from tetramer.datasets.splits import Split
     from tetramer.inference import Model
@@ -44,11 +43,6 @@ Structures = Annotated[bool, Option("--structures/--no-structures", help="draw m
 
 
 STOPPED = "Stopped; what is done is kept. The same command goes on from there."
-
-
-def say(text: str) -> None:
-    """A message: standard error, so that data on standard output stay clean."""
-    print(text, file=sys.stderr)
 
 
 def train(
@@ -108,28 +102,23 @@ def run_training(
     as_json: bool,
 ) -> None:
     """Train, write model and report, and tell the outcome."""
+    import shutil
     from time import monotonic
 
     from tetramer.benchmark import trained
+    from tetramer.datasets.writing import locked
     from tetramer.modelling import train as fit
 
     start, parts = monotonic(), output.parent / f"{output.name}.parts"
-    with Bar() as bar:
+    with locked(parts), Bar() as bar:
         result = fit(read[0], options, parts, read[1], bar.show, say)
     trained.write(result, output, report, monotonic() - start, title, structures)
-    remove(parts)
+    shutil.rmtree(parts, ignore_errors=True)  # unfinished work that is finished
     for line in trained.sentences(result):
         say(line)
     say(f"Model: {output}   Report: {report}")
     if as_json:
         print(trained.as_json(result))
-
-
-def remove(parts: Path) -> None:
-    """Unfinished work that is finished."""
-    import shutil
-
-    shutil.rmtree(parts, ignore_errors=True)
 
 
 def overrides_of(settings: list[str]) -> dict[str, str]:
@@ -243,31 +232,6 @@ def run_rows(
         print(json.dumps({"rows": counts.rows, "status": counts.by_status, "output": output}))
 
 
-class one_smiles:
-    """DATA that is no file but reads as one SMILES becomes a file of one row; anything else stays as it is."""
-
-    def __init__(self, data: str) -> None:
-        self.data = data
-        self.folder: TemporaryDirectory[str] | None = None
-
-    def __enter__(self) -> str:
-        import re
-        import tempfile
-
-        from tetramer.datasets.tables import SMILES_TEXT
-
-        if self.data == "-" or os.path.lexists(self.data) or not re.match(SMILES_TEXT, self.data):
-            return self.data
-        self.folder = tempfile.TemporaryDirectory(prefix="tetramer-")
-        path = Path(self.folder.name) / "one.csv"
-        path.write_text(f'smiles\n"{self.data}"\n')
-        return str(path)
-
-    def __exit__(self, *_: object) -> None:
-        if self.folder is not None:
-            self.folder.cleanup()
-
-
 def demo(
     output: Annotated[Path, Option("--output", "-o", help="folder for report and model")] = Path("tetramer-demo"),
     recipe: Annotated[str, Option(help="auto, baseline, fingerprint or graph")] = "auto",
@@ -300,48 +264,6 @@ def doctor(as_json: Json = False) -> None:
 
     told = examine()
     print(json.dumps(told) if as_json else "\n".join(f"{name:<22} {value}" for name, value in told.items()))
-
-
-class Bar:
-    """Progress on a terminal; silent elsewhere."""
-
-    def __init__(self) -> None:
-        self.bar: Any = None
-        self.shares: dict[str, float] = {}
-
-    def __enter__(self) -> "Bar":
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            self.bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
-                console=Console(stderr=True), transient=True,
-            )  # fmt: skip
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def show(self, name: str, share: float) -> None:
-        """A named part of the work is done to a share."""
-        if self.bar is None:
-            return
-        if name not in self.shares:
-            self.shares[name] = self.bar.add_task(name, total=1.0, note="")
-        self.bar.update(self.shares[name], completed=share, note=f"{share:.0%}")
-        if share >= 1:
-            self.bar.update(self.shares[name], visible=False)
-
-    def rows(self, done: int) -> None:
-        """So many rows are done, of a number nobody knows yet."""
-        if self.bar is None:
-            return
-        if "rows" not in self.shares:
-            self.shares["rows"] = self.bar.add_task("rows", total=None, note="")
-        self.bar.update(self.shares["rows"], note=f"{done:,}")
 
 
 VERBS: dict[str, Callable[..., None]] = {

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
 from tetramer.datasets.tables import Table, smiles_column, stream_table, structures
-from tetramer.datasets.writing import TableWriter, disk_errors
+from tetramer.datasets.writing import LOCK, TableWriter, disk_errors, locked
 from tetramer.errors import UserError
 from tetramer.views import Reader, Reading
 from tetramer.views.read import CHUNK
@@ -64,16 +64,16 @@ def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda don
     TableWriter(job.output).discard()  # a name that cannot be written is told before the work
     parts, told = Path(f"{job.output}.parts"), input_hash(job.source)
     key = config_hash([job.key, told, Path(job.source).suffixes, job.smiles, job.rows, __version__])[:24]
-    with disk_errors(parts, 0):
-        parts.mkdir(parents=True, exist_ok=True)
-        for path in parts.iterdir():
-            if told is None or not path.name.endswith(f"-{key}.arrow"):
-                path.unlink()  # of another input, model or setting, or cut short
-        for number, table in shards(job, reader, progress, lambda number: (parts / name(number, key)).is_file()):
-            write_shard(table, parts / name(number, key))
-    done = ((number, read_shard(path)) for number, path in enumerate(sorted(parts.glob(f"*-{key}.arrow"))))
-    with TableWriter(job.output) as writer:
-        counts = join(done, job, writer)
+    with locked(parts):
+        with disk_errors(parts, 0):
+            for path in parts.iterdir():
+                if path.name != LOCK and (told is None or not path.name.endswith(f"-{key}.arrow")):
+                    path.unlink()  # of another input, model or setting, or cut short
+            for number, table in shards(job, reader, progress, lambda number: (parts / name(number, key)).is_file()):
+                write_shard(table, parts / name(number, key))
+        done = ((number, read_shard(path)) for number, path in enumerate(sorted(parts.glob(f"*-{key}.arrow"))))
+        with TableWriter(job.output) as writer:
+            counts = join(done, job, writer)
     shutil.rmtree(parts, ignore_errors=True)
     return counts
 

@@ -150,7 +150,7 @@ class Run:
 
     def __post_init__(self) -> None:
         kind = OPTIMIZERS[self.config.optimizer]
-        settings: dict[str, Any] = {"lr": self.config.peak, "weight_decay": self.config.weight_decay, "foreach": True}
+        settings: dict[str, Any] = {"lr": self.config.peak, "weight_decay": self.config.weight_decay, "fused": True}
         self.optimizer = kind(self.objective.parameters(), **settings)
         if self.config.ema:
             self.average = weights(self.objective)

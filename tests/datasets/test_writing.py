@@ -221,3 +221,27 @@ def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "sync_folder", lambda folder: order.append((folder, (tmp_path / "t.csv").exists())))
     write_table(DATA, tmp_path / "t.csv")
     assert order == ["file", (tmp_path, True)]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from tetramer.datasets.writing import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_held_by_one_process_and_free_once_that_is_killed(tmp_path):
+    folder = tmp_path / "model.parts"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="Another run is at work"), writing.locked(folder):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with writing.locked(folder):
+        pass

@@ -1,6 +1,7 @@
 """The fingerprint network: what goes into its first layer."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,18 @@ def test_only_good_training_rows_are_fitted() -> None:
     encoder = MLP(MLPConfig(quantiles=3))
     encoder.fit_statistics(features(column, [1, 1, 1, 0, 1]), np.arange(4))
     assert encoder.quantiles[:, 0].tolist() == [1, 2, 3]
+
+
+def test_environments_that_no_training_row_has_say_nothing() -> None:
+    encoder = linear(descriptors=False)
+    rows = replace(
+        features(np.zeros((3, WIDE)))["fingerprint"],
+        bits=np.array([3, 9, 40], np.uint16),
+        counts=np.ones(3, np.uint8),
+        bit_starts=np.array([0, 1, 2, 3]),
+    )
+    encoder.fit_statistics({"fingerprint": rows}, np.arange(2))  # of which none has bit 40
+    assert encoder(batch({3: 1, 9: 1, 40: 5, 41: 5})).molecule.item() == pytest.approx(math.log(4), rel=1e-5)
 
 
 def test_the_default_size() -> None:

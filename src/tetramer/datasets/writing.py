@@ -26,6 +26,7 @@ from tetramer.errors import DiskError, UserError
 
 ROWS = 65_536  # of one Parquet row group, so that a reader can go piece by piece
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
+LOCK = "lock"  # file in a folder of unfinished work that one process holds
 
 
 @contextlib.contextmanager
@@ -48,6 +49,29 @@ def disk_errors(path: Path, need: int) -> Iterator[None]:
             f"{path} cannot be written: {error.strerror}. About {need / 1e6:,.1f} MB are needed and "
             f"{free / 1e6:,.1f} MB are free. What was there before is intact."
         ) from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder`, which is made if need be, for this process; UserError if another one holds it.
+
+    The system lets go of the lock when its process ends, however it ends.
+    """
+    from filelock import FileLock, Timeout
+
+    with disk_errors(folder, 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"Another run is at work in {folder}. Wait until it ends, or choose another --output."
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class TableWriter:

@@ -6,13 +6,13 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError
 from tetramer.layers.mlp import mlp
 from tetramer.layers.quantiles import fit_quantiles, to_normal
-from tetramer.views.base import Batch, Features
+from tetramer.views.base import Batch, Features, gather
 from tetramer.views.fingerprint import BITS, NAMES, FingerprintBatch, FingerprintFeatures
 
 
@@ -34,7 +34,8 @@ class MLPConfig:
 class MLP(Encoder):
     """Multilayer perceptron over log(1 + counts) of Morgan environments and descriptors made normal by their ranks.
 
-    Until `fit_statistics` has seen training rows, every descriptor counts as constant and is left out.
+    Until `fit_statistics` has seen training rows, every descriptor counts as constant and is left out. Environments
+    that no training row has get zero weights, and keep them: what was never seen must not move an answer.
     """
 
     Config = MLPConfig
@@ -49,9 +50,13 @@ class MLP(Encoder):
         self.body = mlp(BITS + extra, config.widths, dropout=config.dropout)
 
     def fit_statistics(self, features: Mapping[str, Features], rows: np.ndarray) -> None:
+        fingerprint = cast(FingerprintFeatures, features["fingerprint"])
+        rows = rows[fingerprint.ok[rows] == 1]
+        unseen = np.ones(BITS, dtype=bool)
+        unseen[fingerprint.bits[gather(fingerprint.bit_starts, rows)[0]]] = False
+        with torch.no_grad():
+            cast(nn.Linear, self.body[0]).weight[:, np.flatnonzero(unseen)] = 0.0
         if self.config.descriptors:
-            fingerprint = cast(FingerprintFeatures, features["fingerprint"])
-            rows = rows[fingerprint.ok[rows] == 1]
             self.quantiles.copy_(torch.from_numpy(fit_quantiles(fingerprint.descriptors[rows], len(self.quantiles))))
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:

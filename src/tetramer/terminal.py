@@ -1,0 +1,71 @@
+"""What a person at a terminal sees and types: messages, progress, one SMILES in place of a file."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def say(text: str) -> None:
+    """A message: standard error, so that data on standard output stay clean."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def one_smiles(data: str) -> Iterator[str]:
+    """DATA that is no file but reads as one SMILES becomes a file of one row; anything else stays as it is."""
+    from tetramer.datasets.tables import SMILES_TEXT
+
+    if data == "-" or os.path.lexists(data) or not re.match(SMILES_TEXT, data):
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="tetramer-") as folder:
+        path = Path(folder) / "one.csv"
+        path.write_text(f'smiles\n"{data}"\n')
+        yield str(path)
+
+
+class Bar:
+    """Progress on a terminal; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.shares: dict[str, float] = {}
+
+    def __enter__(self) -> "Bar":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self.bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
+                console=Console(stderr=True), transient=True,
+            )  # fmt: skip
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, name: str, share: float) -> None:
+        """A named part of the work is done to a share."""
+        if self.bar is None:
+            return
+        if name not in self.shares:
+            self.shares[name] = self.bar.add_task(name, total=1.0, note="")
+        self.bar.update(self.shares[name], completed=share, note=f"{share:.0%}")
+        if share >= 1:
+            self.bar.update(self.shares[name], visible=False)
+
+    def rows(self, done: int) -> None:
+        """So many rows are done, of a number nobody knows yet."""
+        if self.bar is None:
+            return
+        if "rows" not in self.shares:
+            self.shares["rows"] = self.bar.add_task("rows", total=None, note="")
+        self.bar.update(self.shares["rows"], note=f"{done:,}")
