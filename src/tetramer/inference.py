@@ -55,7 +55,7 @@ class Model:
     @property
     def views(self) -> tuple[str, ...]:
         """What has to be featurised before `predict`."""
-        return tuple(view for view in VIEWS if any(view in fitted.member.views for fitted in self.members.values()))
+        return tuple(view for view in VIEWS if any(view in fitted.views for fitted in self.members.values()))
 
     def told(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """What every group says of the molecules `rows` (n,): (G, n, T, K)."""

@@ -16,8 +16,8 @@ C = TypeVar("C")
 
 TREES: dict[str, Spec] = {
     "lightgbm": {"kind": "trees", "config": {"mode": "boosted", "trees": 400}},
-    "random-forest": {"kind": "trees", "config": {"mode": "forest", "trees": 120}},
-    "extra-trees": {"kind": "trees", "config": {"mode": "extra", "trees": 120}},
+    "random-forest": {"kind": "trees", "config": {"mode": "forest", "trees": 120, "trend": True}},
+    "extra-trees": {"kind": "trees", "config": {"mode": "extra", "trees": 120, "trend": True}},
 }
 KERNELS: dict[str, Spec] = {
     "svm": {"kind": "kernels", "config": {"machine": "svm", "cost": 5.0, "largest": 6000}},
@@ -75,6 +75,9 @@ def for_blend(spec: Spec, **training: float) -> Spec:
 SUMMED = deepcopy(GRAPH)  # small assays take few steps, and atoms that are summed are learned in fewer of them
 SUMMED["config"]["encoder_config"] |= {"readout": "sum", "dropout": 0.1}
 
+TRENDED = deepcopy(FINGERPRINT)
+TRENDED["config"]["trend"] = True
+
 RECIPES: dict[str, Recipe] = {
     "baseline": Recipe(TREES | KERNELS, 5, "trees and kernel machines on fingerprints and descriptors, blended"),
     "fingerprint": Recipe({"fingerprint": FINGERPRINT}, 0, "a network on fingerprint counts and descriptors"),
@@ -82,7 +85,7 @@ RECIPES: dict[str, Recipe] = {
     "auto": Recipe(
         TREES
         | KERNELS
-        | {"fingerprint": for_blend(FINGERPRINT, epochs=30), "graph": for_blend(SUMMED, epochs=50, batch=32)},
+        | {"fingerprint": for_blend(TRENDED, epochs=30), "graph": for_blend(SUMMED, epochs=50, batch=32)},
         5,
         "the blend of all of these, weighted by out-of-fold predictions",
     ),
@@ -128,7 +131,7 @@ def paths(spec: Spec) -> dict[tuple[str, ...], tuple[str, str]]:
     """Every setting of a member: its path in a key → the group of its config ("" for none) and its name there."""
     if spec["kind"] != "neural":
         return {(name,): ("", name) for name in spec["config"]}
-    told: dict[tuple[str, ...], tuple[str, str]] = {("encoder",): ("", "encoder")}
+    told: dict[tuple[str, ...], tuple[str, str]] = {("encoder",): ("", "encoder"), ("trend",): ("", "trend")}
     for word, group, kind in groups(spec):
         told |= {(word, one.name): (group, one.name) for one in fields(kind)}
     for fixed in (("training", "seed"), ("head", "task"), ("head", "targets"), ("head", "classes")):

@@ -35,7 +35,7 @@ def test_the_model_is_lightgbms_own_text(features: dict[str, Any]) -> None:
     text = files["model-0.txt"].decode()
     assert text.startswith("tree\nversion=")
     assert text.count("\nTree=") == 5
-    assert card["config"] == {"mode": "boosted", "trees": 5}
+    assert card["config"] == {"mode": "boosted", "trees": 5, "trend": False}
     assert booster_from(files["model-0.txt"], "x").num_trees() == 5
 
 

@@ -14,8 +14,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from tetramer.checkpoint import pack, read_folder, write_folder
 from tetramer.errors import DiskError, Stopped, UserError
-from tetramer.members import work
-from tetramer.members.base import REGRESSION, Problem, Reference
+from tetramer.members import Trees, work
+from tetramer.members.base import REGRESSION, Problem
+from tetramer.members.offsets import Composition, Trend
+from tetramer.members.trees import TreesConfig
 from tetramer.members.work import Crew, Piece, Plan, died, fit_piece, is_done, key, load_piece, one_thread, run
 from tetramer.training import Data
 from tetramer.views import store
@@ -150,25 +152,29 @@ def test_one_thread_inside_and_as_before_outside() -> None:
         assert 2 in {pool["num_threads"] for pool in threadpool_info()}
 
 
-def test_a_reference_is_kept_beside_the_member(plan: Plan, tmp_path: Path) -> None:
+def test_an_offset_is_kept_beside_the_member(plan: Plan, tmp_path: Path) -> None:
     wide = replace(plan, problem=Problem(REGRESSION, ("y",), (), True))
     fit_piece(tmp_path, wide, TREES)
     fitted, _, _ = load_piece(tmp_path, wide, TREES)
-    assert fitted.reference is not None
-    assert fitted.reference.weights.shape == (119, 1)
-    assert fitted.reference.weights[8, 0] == pytest.approx(1.0, abs=1e-4)  # the target is the number of oxygens
+    assert isinstance(fitted.offset, Composition)
+    assert fitted.offset.weights[8, 0] == pytest.approx(1.0, abs=1e-4)  # the target is the number of oxygens
     card, files = read_folder(tmp_path / "pieces" / TREES.name)
-    files["reference.safetensors"] = pack({"weights": np.full((119, 1), np.nan)})
+    files["offset.safetensors"] = pack({"weights": np.full((119, 1), np.nan)})
     write_folder(tmp_path / "pieces" / TREES.name, card, files)
     with pytest.raises(UserError, match="not finite"):
         load_piece(tmp_path, wide, TREES)
 
 
-def test_a_reference_exactly() -> None:
-    counts = np.zeros((3, 119))
-    counts[:, 1], counts[:, 6] = [4, 6, 6], [1, 2, 6]
-    told = Reference.fit(counts, np.array([[4.0 + 10], [6 + 20], [6 + 60]]))
-    assert told(counts)[:, 0] == pytest.approx([14.0, 26.0, 66.0], rel=1e-6)
+def test_a_member_with_a_trend_answers_with_it_and_learns_the_rest(plan: Plan, tmp_path: Path) -> None:
+    piece = replace(TREES, config=TREES.config | {"trend": True})
+    fit_piece(tmp_path, plan, piece)
+    fitted, held, told = load_piece(tmp_path, plan, piece)
+    assert isinstance(fitted.offset, Trend)
+    rows, _ = plan.rows(piece)
+    rest = replace(plan.data, values=plan.data.values - fitted.offset(plan.data.features, np.arange(len(plan.fold))))
+    alone = Trees.fit(TreesConfig(**piece.config), plan.problem, rest, rows, piece.seed)
+    expected = alone.predict(plan.data.features, held)[:, :, 0] + fitted.offset(plan.data.features, held)
+    assert told[:, :, 0] == pytest.approx(expected)
 
 
 def test_disk_errors_keep_their_kind(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from tetramer.checkpoint import Files
-from tetramer.objectives.statistics import element_reference
 from tetramer.training import Data
 from tetramer.views import fingerprint, graph
 from tetramer.views.base import Features
@@ -77,22 +76,6 @@ def atom_counts(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
     columns = features["graph"]
     assert isinstance(columns, graph.GraphFeatures)
     return graph.atom_counts(columns, rows).astype(np.float64)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Least squares of an extensive target on atom counts: the part that needs no learning."""
-
-    weights: np.ndarray  # (119, T) units of the target per atom
-
-    @classmethod
-    def fit(cls, counts: np.ndarray, values: np.ndarray) -> Self:
-        """counts: (n, 119)   values: (n, T), NaN where unknown."""
-        return cls(element_reference(values, counts))
-
-    def __call__(self, counts: np.ndarray) -> np.ndarray:
-        """(n, 119) → (n, T)."""
-        return np.asarray(counts @ self.weights)
 
 
 def resolved(data: Data, rows: np.ndarray, first_guess: np.ndarray | None) -> np.ndarray:

@@ -4,7 +4,9 @@ import numpy as np
 
 from tetramer.members.base import REGRESSION, Problem
 
-SHRINK = 0.05  # pull towards equal weights, as a share of the members' mean squared error
+# Rows that speak for equal weights, so that few labels do not tell members apart by chance.
+PRIOR = 200  # of a regression, each with the squared error of the best member
+VOTES = 20  # of a classification, each a vote
 ROUNDS = 200
 
 
@@ -32,16 +34,17 @@ def fit_weights(held: np.ndarray, values: np.ndarray, censor: np.ndarray, proble
 def convex_least_squares(told: np.ndarray, truth: np.ndarray) -> np.ndarray:
     r"""Minimise :math:`\|Pw - y\|^2 + \lambda\|w - 1/G\|^2` over :math:`w ≥ 0, \sum w = 1`.
 
+    λ is PRIOR times the mean squared error of the best member, so that a useless one makes no noise.
     told: (n, G)   truth: (n,)   →   (G,)
     """
     from scipy.optimize import nnls  # slow to import, and answering does without
 
     groups = told.shape[1]
     error = told - truth[:, None]  # with weights that sum to one, Pw − y is this matrix times w
-    scale = np.sqrt(np.mean(error**2))
-    if scale == 0:
+    squares = np.mean(error**2, axis=0)
+    if squares.sum() == 0:
         return np.full(groups, 1.0 / groups)
-    ridge = np.sqrt(SHRINK * len(truth)) * scale
+    scale, ridge = np.sqrt(squares.mean()), np.sqrt(PRIOR * squares.min())
     sum_to_one = 1e4 * np.sqrt(len(truth)) * scale  # a heavy row instead of a constraint
     rows = np.vstack([error, ridge * np.eye(groups), np.full((1, groups), sum_to_one)])
     goal = np.concatenate([np.zeros(len(truth)), np.full(groups, ridge / groups), [sum_to_one]])
@@ -59,8 +62,8 @@ def likelihood(told: np.ndarray, truth: np.ndarray, problem: Problem) -> np.ndar
 
 def mixture(chance: np.ndarray) -> np.ndarray:
     """Weights (G,) of the mixture under which the truth is most likely: expectation–maximisation, (n, G) → (G,)."""
-    count, groups = chance.shape
-    prior = 1.0 + SHRINK * count / groups  # Dirichlet pull towards equal weights
+    groups = chance.shape[1]
+    prior = 1.0 + VOTES / groups  # Dirichlet pull towards equal weights
     weights = np.full(groups, 1.0 / groups)
     for _ in range(ROUNDS):
         share = chance * weights

@@ -16,7 +16,7 @@ from tetramer.errors import Stopped, UserError, pick
 from tetramer.layers import to_tensors
 from tetramer.members.base import Problem, atom_counts, usable
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
-from tetramer.recipes import configured
+from tetramer.recipes import configured, converted
 from tetramer.training import Data, Interrupt, Row, Run, TrainConfig, autocast, fit, mix
 from tetramer.views import VIEWS
 from tetramer.views.base import Features
@@ -33,6 +33,7 @@ class NeuralConfig:
     encoder_config: dict[str, Any] = field(default_factory=dict)
     head: dict[str, Any] = field(default_factory=dict)
     training: TrainConfig = field(default_factory=TrainConfig)
+    trend: bool = False  # learn what a linear trend leaves over, in a regression (`members.offsets`)
 
     def __post_init__(self) -> None:
         pick(ENCODERS, self.encoder, "encoder")
@@ -41,7 +42,8 @@ class NeuralConfig:
     def from_card(cls, card: dict[str, Any]) -> Self:
         """The config as `dataclasses.asdict` wrote it into a card."""
         training = configured(TrainConfig, card["training"])
-        return cls(card["encoder"], card["encoder_config"], card["head"], training)
+        trend = bool(converted("trend", card.get("trend", False), bool))
+        return cls(card["encoder"], card["encoder_config"], card["head"], training, trend)
 
 
 def build(config: NeuralConfig, problem: Problem, seed: int) -> Supervised:

@@ -48,10 +48,11 @@ LOSSES = {REGRESSION: "regression", BINARY: "binary", MULTICLASS: "multiclass"}
 
 @dataclass(frozen=True)
 class TreesConfig:
-    """`mode` is a key of MODES, `trees` the number of boosting rounds or trees."""
+    """`mode` is a key of MODES, `trees` the number of boosting rounds or trees; `trend`: beyond a linear trend."""
 
     mode: str = "boosted"
     trees: int = 400
+    trend: bool = False  # of a regression (`members.offsets`)
 
     def __post_init__(self) -> None:
         pick(MODES, self.mode, "tree mode")

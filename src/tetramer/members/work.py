@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
@@ -22,13 +22,14 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from tetramer.checkpoint import config_hash, finite, pack, read_folder, unpack, write_folder
+from tetramer.checkpoint import config_hash, pack, read_folder, unpack, write_folder
 from tetramer.errors import DiskError, Stopped, UserError, pick
 from tetramer.members import MEMBERS, Kernels, Neural, Trees
-from tetramer.members.base import Problem, Reference, atom_counts
+from tetramer.members.base import REGRESSION, Problem, usable
 from tetramer.members.kernels import KernelConfig
 from tetramer.members.neural import NeuralConfig
 from tetramer.members.neural import train as train_network
+from tetramer.members.offsets import FILE, Composition, Offset, Trend, offset_from
 from tetramer.members.trees import TreesConfig
 from tetramer.molecules.pool import environment
 from tetramer.recipes import configured
@@ -53,23 +54,29 @@ class Piece:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A member and, for an extensive target, the fit on atom counts that it adds its answer to."""
+    """A member and, if it has one, the plain fit that it adds its answer to."""
 
     member: Trees | Kernels | Neural
-    reference: Reference | None = None
+    offset: Offset | None = None
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What both look at."""
+        return tuple(dict.fromkeys((*self.member.views, *(self.offset.views if self.offset is not None else ()))))
 
     def predict(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """(n, T, K) float64; NaN where a view of the row could not be made."""
         told = self.member.predict(features, rows)
-        if self.reference is not None:
-            told = told + self.reference(atom_counts(features, rows))[:, :, None]
+        if self.offset is not None:
+            told = told + self.offset(features, rows)[:, :, None]
+            told[~usable(features, self.views, rows)] = np.nan
         return told
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Card and files of the member, with the reference beside them."""
+        """Card and files of the member, with the offset beside them."""
         card, files = self.member.state()
-        if self.reference is not None:
-            files["reference.safetensors"] = pack({"weights": self.reference.weights})
+        if self.offset is not None:
+            files[FILE] = self.offset.file()
         return {"kind": self.member.KIND, "member": card}, files
 
     @classmethod
@@ -77,10 +84,8 @@ class Fitted:
         """What `state` wrote down. UserError if a part is missing."""
         try:
             member = pick(MEMBERS, card["kind"], "kind of member").from_state(card["member"], files, problem)
-            held = files.get("reference.safetensors")
-            arrays = unpack(held, "reference.safetensors") if held else {}
-            finite(arrays, "reference.safetensors")
-            return cls(member, Reference(arrays["weights"]) if arrays else None)
+            held = files.get(FILE)
+            return cls(member, None if held is None else offset_from(held, len(problem.targets)))
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise UserError(f"A member of the model is not whole: {error}. Train again.") from error
 
@@ -138,14 +143,12 @@ def config_of(kind: str, config: dict[str, Any], seed: int = 0) -> TreesConfig |
 def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None] = lambda row: None) -> None:
     """Fit one piece and put it at `folder/pieces/NAME`, with its answers for the rows it had not seen."""
     rows, held = plan.rows(piece)
-    data, reference = plan.data, None
-    if plan.problem.extensive:
-        assert data.values is not None
-        counts = atom_counts(data.features, np.arange(len(data.values)))
-        reference = Reference.fit(counts[rows], data.values[rows])
-        data = Data(data.features, data.values - reference(counts), data.censor, data.weight)
-    member: Trees | Kernels | Neural
     config = config_of(piece.kind, piece.config, piece.seed)
+    data, offset = plan.data, offset_of(config, plan, rows)
+    if offset is not None:
+        assert data.values is not None
+        data = replace(data, values=data.values - offset(data.features, np.arange(len(data.values))))
+    member: Trees | Kernels | Neural
     if isinstance(config, TreesConfig):
         member = Trees.fit(config, plan.problem, data, rows, piece.seed)
     elif isinstance(config, KernelConfig):
@@ -153,11 +156,20 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
     else:
         chooses = held if piece.fold is None and len(held) else None
         member = train_network(config, plan.problem, data, rows, chooses, folder / "running" / piece.name, log)
-    fitted = Fitted(member, reference)
+    fitted = Fitted(member, offset)
     card, files = fitted.state()
     files["held.safetensors"] = pack({"rows": held, "told": fitted.predict(data.features, held)})
     (folder / "pieces").mkdir(parents=True, exist_ok=True)
     write_folder(folder / "pieces" / piece.name, card | {"key": key(piece)}, files)
+
+
+def offset_of(config: TreesConfig | KernelConfig | NeuralConfig, plan: Plan, rows: np.ndarray) -> Offset | None:
+    """The fit that a member with this config learns the rest of, on the training rows `rows`; most have none."""
+    if plan.problem.extensive:
+        return Composition.fit(plan.data, rows)
+    if plan.problem.task == REGRESSION and not isinstance(config, KernelConfig) and config.trend:
+        return Trend.fit(plan.data, rows)
+    return None
 
 
 def key(piece: Piece) -> str:

@@ -1,0 +1,125 @@
+"""What a member's answer is added to: a plain fit that goes on beyond the range of the training labels.
+
+Trees and networks answer within what they have seen, or not far from it. Where a new molecule lies outside, a linear
+fit is the better guess; the member then learns what that fit leaves over. Both kinds are fitted on the rows that the
+member is fitted on, and travel with it.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from tetramer.checkpoint import finite, pack, unpack
+from tetramer.errors import UserError
+from tetramer.layers.composition import ELEMENTS
+from tetramer.members.base import atom_counts
+from tetramer.members.kernels import POINTS, descriptors_of, fit_quantiles, normalise
+from tetramer.objectives.statistics import element_reference
+from tetramer.training import Data
+from tetramer.views.base import Features
+from tetramer.views.descriptors import NAMES
+
+RIDGES = tuple(10 ** (k / 2) for k in range(9))  # λ tried, beside the rows' weights, whose mean is 1
+FILE = "offset.safetensors"
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Least squares of an extensive target on atom counts: the part that needs no learning."""
+
+    weights: np.ndarray  # (119, T) units of the target per atom
+    views: tuple[str, ...] = ()  # any view counts atoms
+
+    @classmethod
+    def fit(cls, data: Data, rows: np.ndarray) -> Self:
+        """On the labels of `rows` (n,); NaN where unknown."""
+        assert data.values is not None
+        return cls(element_reference(data.values[rows], atom_counts(data.features, rows)))
+
+    def __call__(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """(n,) → (n, T)."""
+        return np.asarray(atom_counts(features, rows) @ self.weights)
+
+    def file(self) -> bytes:
+        """What `offset_from` reads."""
+        return pack({"weights": self.weights})
+
+
+@dataclass(frozen=True)
+class Trend:
+    r"""Ridge regression on the descriptors' normal scores, :math:`\hat y = \bar y + (x - \bar x)^T w`."""
+
+    quantiles: np.ndarray  # (Q, D)
+    centre: np.ndarray  # (T, D) x̄
+    weights: np.ndarray  # (T, D)
+    mean: np.ndarray  # (T,) ȳ
+    views: tuple[str, ...] = ("fingerprint",)
+
+    @classmethod
+    def fit(cls, data: Data, rows: np.ndarray) -> Self:
+        """On the labels of `rows` (n,); a bound (">5") stands for its label. Few labels of a target: its mean."""
+        assert data.values is not None
+        assert data.weight is not None
+        descriptors = descriptors_of(data.features, rows)
+        quantiles = fit_quantiles(descriptors)
+        x = normalise(descriptors, quantiles)
+        fits = []
+        for column in data.values[rows].T:
+            known = np.isfinite(column)
+            fits.append(ridge(x[known], column[known], data.weight[rows][known]))
+        centre, weights, mean = (np.array(part) for part in zip(*fits, strict=True))
+        return cls(quantiles, centre, weights, mean)
+
+    def __call__(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """(n,) → (n, T)."""
+        x = normalise(descriptors_of(features, rows), self.quantiles)
+        return np.asarray(x @ self.weights.T - (self.centre * self.weights).sum(axis=1) + self.mean)
+
+    def file(self) -> bytes:
+        """What `offset_from` reads."""
+        return pack({"quantiles": self.quantiles, "centre": self.centre, "weights": self.weights, "mean": self.mean})
+
+
+Offset = Composition | Trend
+
+
+def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    r"""Centre (D,), weights (D,) and mean of the ridge fit whose λ has the least leave-one-out error.
+
+    x: (n, D)   y: (n,)   weight: (n,) ≥ 0, only their ratios count
+
+    With :math:`X^T X = V S V^T` of the centred rows, the residual of a row left out is :math:`r_i / (1 - h_i)`,
+    :math:`h_i = 1/n + x_i^T V (S + λ)^{-1} V^T x_i`.
+    """
+    if len(y) < 3 or not weight.sum() > 0:
+        return np.zeros(x.shape[1]), np.zeros(x.shape[1]), float(y.mean()) if len(y) else 0.0
+    share = weight / weight.sum()
+    centre, mean = share @ x, float(share @ y)
+    root = np.sqrt(share * len(y))
+    xs, ys = root[:, None] * (x - centre), root * (y - mean)
+    values, vectors = np.linalg.eigh(xs.T @ xs)
+    turned = xs @ vectors  # (n, D)
+    projected = turned.T @ ys
+    best: tuple[float, np.ndarray] | None = None
+    for penalty in RIDGES:
+        shrunk = 1.0 / (np.maximum(values, 0.0) + penalty)
+        left = (ys - turned @ (shrunk * projected)) / (1 - share - (turned**2) @ shrunk)
+        error = float(left @ left)
+        if best is None or error < best[0]:
+            best = error, vectors @ (shrunk * projected)
+    assert best is not None
+    return centre, best[1], mean
+
+
+def offset_from(data: bytes, targets: int) -> Offset:
+    """What `file` wrote. UserError if the arrays do not fit this version or each other."""
+    arrays = unpack(data, FILE)
+    finite(arrays, FILE)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if shapes == {"weights": (ELEMENTS, targets)}:
+        return Composition(arrays["weights"])
+    wide = (targets, len(NAMES))
+    if shapes != {"quantiles": (POINTS, len(NAMES)), "centre": wide, "weights": wide, "mean": (targets,)}:
+        raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.")
+    return Trend(arrays["quantiles"], arrays["centre"], arrays["weights"], arrays["mean"])
