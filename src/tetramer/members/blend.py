@@ -5,7 +5,7 @@ import numpy as np
 from tetramer.members.base import REGRESSION, Problem
 
 # Rows that speak for equal weights, so that few labels do not tell members apart by chance.
-PRIOR = 200  # of a regression, each with the squared error of the best member
+PRIOR = 600  # of a regression, each with the squared error of the best member
 VOTES = 20  # of a classification, each a vote
 ROUNDS = 200
 
