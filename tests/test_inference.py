@@ -180,6 +180,8 @@ def test_columns_of_classes_exactly(features: dict[str, Any]) -> None:
     shares = [told[f"k_prob_{name}"][0].as_py() for name in ("low", "mid", "high")]
     assert sum(shares) == pytest.approx(1.0)
     assert told["k_pred"].to_pylist() == [("low", "mid", "high")[int(np.argmax(shares))], None]
+    refused = prediction_columns(model, reading(["x", ""]))  # the types are those of any other rows
+    assert {name: column.type for name, column in refused.items()} == {name: c.type for name, c in told.items()}
 
 
 def test_a_target_with_fewer_classes_never_answers_a_class_it_has_not() -> None:

@@ -169,7 +169,8 @@ def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> 
             classes = model.problem.classes[target]
             known = np.isfinite(values).all(axis=1)
             best = np.where(known, np.nan_to_num(values[:, : len(classes)]).argmax(axis=1), 0)
-            columns[f"{name}_pred"] = pa.array([classes[k] if ok else None for k, ok in zip(best, known, strict=True)])
+            told = [classes[k] if ok else None for k, ok in zip(best, known, strict=True)]
+            columns[f"{name}_pred"] = pa.array(told, pa.string())
             columns |= {f"{name}_prob_{text}": numbers(values[:, k]) for k, text in enumerate(classes)}
             continue
         columns[f"{name}_pred"] = numbers(values[:, 0])

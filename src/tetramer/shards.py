@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,18 +61,19 @@ def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda don
     """Write input columns and the job's columns for every row, in order. Raises UserError under on_error="fail"."""
     if str(job.output) == "-":
         with TableWriter(job.output) as writer:
-            return join(shards(job, reader, progress), job, writer)
+            return join((piece.table for piece in pieces(job, reader, progress)), job, writer)
     TableWriter(job.output).discard()  # a name that cannot be written is told before the work
-    parts, told = Path(f"{job.output}.parts"), input_hash(job.source)
-    key = config_hash([job.key, told, Path(job.source).suffixes, job.smiles, job.rows, __version__])[:24]
+    parts, source = Path(f"{job.output}.parts"), input_hash(job.source)
+    key = config_hash([job.key, source, Path(job.source).suffixes, job.smiles, job.rows, __version__])[:24]
     with locked(parts):
         with disk_errors(parts, 0):
             for path in parts.iterdir():
-                if path.name != LOCK and (told is None or not path.name.endswith(f"-{key}.arrow")):
+                if path.name != LOCK and (source is None or not path.name.endswith(f"-{key}.arrow")):
                     path.unlink()  # of another input, model or setting, or cut short
-            for number, table in shards(job, reader, progress, lambda number: (parts / name(number, key)).is_file()):
-                write_shard(table, parts / name(number, key))
-        done = ((number, read_shard(path)) for number, path in enumerate(sorted(parts.glob(f"*-{key}.arrow"))))
+            told = pieces(job, reader, progress, lambda number: (parts / name(number, key)).is_file())
+            for first in told:
+                write_shard(first, told, parts / name(first.shard, key))
+        done = (read_shard(path) for path in sorted(parts.glob(f"*-{key}.arrow")))
         with TableWriter(job.output) as writer:
             counts = join(done, job, writer)
     shutil.rmtree(parts, ignore_errors=True)
@@ -91,13 +93,24 @@ def input_hash(source: Path | str) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def shards(
+class Piece(NamedTuple):
+    """Rows of one reading, finished; the number of the shard that they belong to, and whether they are its last."""
+
+    shard: int
+    table: pa.Table
+    last: bool
+
+
+def pieces(
     job: Job,
     reader: Reader,
     progress: Callable[[int], None],
     skip: Callable[[int], bool] = lambda number: False,
-) -> Iterator[tuple[int, pa.Table]]:
-    """Number and finished table of every shard that is not skipped; one pool of workers reads through all of them."""
+) -> Iterator[Piece]:
+    """Every row of every shard that is not skipped; one pool of workers reads through all of them.
+
+    Nothing is kept between readings: answers that wait among the networks' large arrays would tear up the memory.
+    """
     waiting: deque[tuple[int, Table]] = deque()
     done = 0
 
@@ -113,34 +126,27 @@ def shards(
             waiting.append((number, table))
             yield from structures(table, column)
 
-    held: list[tuple[Reading, dict[str, pa.Array]]] = []
-    count = 0
+    place = 0
     for reading in reader.stream(texts(), job.views, math.gcd(job.rows, CHUNK)):  # no chunk crosses a shard's end
-        held.append((reading, job.columns(reading)))
-        count, done = count + len(reading), done + len(reading)
+        number, table = waiting[0]
+        start, place, done = place, place + len(reading), done + len(reading)
+        if place == len(table):
+            waiting.popleft()
+            place = 0
+        yield Piece(number, widened(table, start, reading, job.columns(reading)), place == 0)
         progress(done)
-        if count == len(waiting[0][1]):
-            number, table = waiting.popleft()
-            yield number, widened(table, held)
-            held, count = [], 0
     while waiting:  # a file without rows
         number, table = waiting.popleft()
         empty = reader.read([], job.views)
-        yield number, widened(table, [(empty, job.columns(empty))])
+        yield Piece(number, widened(table, 0, empty, job.columns(empty)), True)
 
 
-def widened(table: Table, held: list[tuple[Reading, dict[str, pa.Array]]]) -> pa.Table:
-    """The input's columns, then ours; an input column that has one of our names is kept as NAME_input."""
-    names = list(held[0][1])
-    ours = {name: pa.chunked_array([columns[name] for _, columns in held]) for name in names}
-    data = table.data
+def widened(table: Table, place: int, reading: Reading, ours: dict[str, pa.Array]) -> pa.Table:
+    """The input's rows from `place` on, then our columns; one of the input that has our name is kept as NAME_input."""
+    data = table.data.slice(place, len(reading))
     if table.blocks is not None and "smiles" not in data.column_names:
-        texts = [text or None for reading, _ in held for text in reading.smiles]
-        data = (
-            data.append_column("smiles", pa.array(texts, pa.string()))
-            if data.num_columns
-            else pa.table({"smiles": texts})
-        )
+        texts = pa.array([text or None for text in reading.smiles], pa.string())
+        data = data.append_column("smiles", texts) if data.num_columns else pa.table({"smiles": texts})
     data = data.rename_columns(spared(data.column_names, ours))
     for name, column in ours.items():
         data = data.append_column(name, column)
@@ -159,13 +165,16 @@ def spared(names: list[str], ours: Collection[str]) -> list[str]:
     return out
 
 
-def write_shard(table: pa.Table, path: Path) -> None:
-    """One Arrow file, whole or not at all."""
+def write_shard(piece: Piece, rest: Iterator[Piece], path: Path) -> None:
+    """One Arrow file of a piece and those after it in the same shard, whole or not at all."""
     made = path.with_suffix(".tmp")
-    with disk_errors(path, table.nbytes):
+    with disk_errors(path, piece.table.nbytes):
         try:
-            with pa.OSFile(str(made), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
-                file.write_table(table)
+            with pa.OSFile(str(made), "wb") as sink, pa.ipc.new_file(sink, piece.table.schema) as file:
+                file.write_table(piece.table)
+                while not piece.last:
+                    piece = next(rest)
+                    file.write_table(piece.table)
             sync_file(made)
             made.replace(path)
         finally:
@@ -177,11 +186,11 @@ def read_shard(path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
-def join(pieces: Iterator[tuple[int, pa.Table]], job: Job, writer: TableWriter) -> Counts:
-    """Append every shard to the output, in order, and count the statuses."""
+def join(tables: Iterator[pa.Table], job: Job, writer: TableWriter) -> Counts:
+    """Append all tables to the output, in order, and count the statuses."""
     rows, statuses = 0, dict[str, int]()
     first_bad = ""
-    for _, table in pieces:
+    for table in tables:
         for pair in pc.value_counts(table["status"].combine_chunks()).to_pylist():
             statuses[pair["values"]] = statuses.get(pair["values"], 0) + pair["counts"]
         good = pc.starts_with(table["status"], "ok")
