@@ -59,6 +59,13 @@ def test_parts_in_files_and_in_a_column(tmp_path: Path) -> None:
     assert split.test.tolist() == list(range(25, 30))
 
 
+def test_the_column_of_a_rule_is_kept_as_it_is(tmp_path: Path) -> None:
+    days = [f"2024-03-{1 + k:02d}" for k in range(30)]
+    path = write(tmp_path / "a.csv", smiles=TEXTS, y=VALUES, day=days)
+    assay, split = read_files(Files(path, ["y"], split="day", rule="time"))
+    assert (assay.keys, split) == (days, None)
+
+
 def test_a_class_has_the_same_number_in_every_file(tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", smiles=TEXTS, y=["low", "high"] * 15)
     b = write(tmp_path / "b.csv", smiles=["C", "CC"], y=["high", "high"])

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rdkit.ML.Scoring import Scoring
+from scipy import stats
 from sklearn import metrics as reference
 
 from tetramer.errors import UserError
-from tetramer.metrics import METRICS, Undefined, chosen, evaluate, evaluate_all, ranks
+from tetramer.metrics import METRICS, Undefined, bedroc, chosen, evaluate, evaluate_all, ranks
 
 TRUTH = np.array([1.0, 2.0, 4.0])
 ANSWER = np.array([1.0, 3.0, 6.0])
@@ -39,10 +41,23 @@ def test_the_order_of_the_arguments_matters_for_r2():
     assert METRICS["r2"].of(TRUTH, ANSWER) == pytest.approx(reference.r2_score(TRUTH, ANSWER))
 
 
+def slow_bedroc(truth, answer, alpha=20.0):
+    """Truchon & Bayly's closed form, its sum over the positives with the mean weight of each tie."""
+    n, count = len(truth), int(truth.sum())
+    places = [np.arange(1 + (answer > score).sum(), 1 + (answer >= score).sum()) for score in answer[truth == 1]]
+    rie = np.mean([np.exp(-alpha * place / n).mean() for place in places])
+    rie *= n * (np.exp(alpha / n) - 1) / (1 - np.exp(-alpha))
+    share = count / n
+    factor = share * np.sinh(alpha / 2) / (np.cosh(alpha / 2) - np.cosh(alpha / 2 - alpha * share))
+    return rie * factor + 1 / (1 - np.exp(alpha * (1 - share)))
+
+
 REFERENCE = {
     "rmse": lambda t, a: reference.root_mean_squared_error(t, a),
     "mae": reference.mean_absolute_error,
     "r2": reference.r2_score,
+    "spearman": lambda t, a: stats.spearmanr(t, a).statistic,
+    "bedroc": slow_bedroc,
     "roc-auc": reference.roc_auc_score,
     "prc-auc": reference.average_precision_score,
     "accuracy": lambda t, a: reference.accuracy_score(t, a > 0.5),
@@ -63,6 +78,42 @@ def test_metrics_equal_scikit_learn_on_random_data_with_ties(name, seed):
         answer = rng.integers(1, 10, n) / 10  # many ties, never 0 or 1
         answer[:2] = 0.2, 0.7  # both classes are given, so that the reference is defined
     assert METRICS[name].of(truth, answer) == pytest.approx(REFERENCE[name](truth, answer), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_spearman_with_ties_equals_scipy(seed):
+    truth, answer = np.random.default_rng(seed).integers(0, 5, (2, 40)).astype(float)
+    assert METRICS["spearman"].of(truth, answer) == pytest.approx(stats.spearmanr(truth, answer).statistic, abs=1e-12)
+
+
+def test_spearman_equals_the_hand_worked_value():
+    assert METRICS["spearman"].of(np.array([1.0, 2, 3, 4]), np.array([10.0, 30, 20, 1e9])) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 20.0, 160.9])
+@pytest.mark.parametrize("n", [2, 30, 500])
+def test_bedroc_without_ties_equals_rdkit(alpha, n):
+    rng = np.random.default_rng(n)
+    truth = (rng.permutation(n) < max(1, n // 10)).astype(float)
+    answer = rng.normal(size=n) + truth
+    best_first = [[positive] for positive in truth[np.argsort(-answer)]]
+    assert bedroc(truth, answer, alpha) == pytest.approx(Scoring.CalcBEDROC(best_first, 0, alpha), abs=1e-10)
+
+
+def test_bedroc_equals_the_hand_worked_value():
+    truth = np.array([1.0, 0, 0, 0])
+    weights = np.exp(-5 * np.arange(1, 5))  # α = 20 on four ranks
+    for rank in range(4):
+        told = bedroc(truth, np.array([0.5 - rank, 0, -1, -2]))
+        assert told == pytest.approx((weights[rank] - weights[3]) / (weights[0] - weights[3]), abs=1e-12)
+
+
+def test_bedroc_of_ties_is_the_mean_over_their_orders():
+    truth, answer = np.array([1.0, 0, 1, 0, 0, 1]), np.array([0.9, 0.9, 0.5, 0.5, 0.5, 0.1])
+    rng = np.random.default_rng(0)
+    orders = [bedroc(truth, answer + 1e-6 * rng.normal(size=6)) for _ in range(4000)]
+    assert bedroc(truth, answer) == pytest.approx(np.mean(orders), abs=0.01)
+    assert bedroc(truth, answer) != pytest.approx(bedroc(truth, answer - 1e-6 * truth), abs=0.01)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -126,6 +177,10 @@ def test_a_sure_mistake_has_a_finite_log_loss():
         ("rmse", [np.nan], [1.0], "no labelled rows"),
         ("r2", [1.0], [1.0], "1 labelled rows, 2 are needed"),
         ("r2", [2.0, 2.0], [1.0, 2.0], "all labels are equal"),
+        ("spearman", [1.0], [1.0], "1 labelled rows, 2 are needed"),
+        ("spearman", [2.0, 2.0], [1.0, 2.0], "all labels are equal"),
+        ("spearman", [1.0, 2.0], [3.0, 3.0], "all predictions are equal"),
+        ("bedroc", [1.0, 1.0], [0.1, 0.2], "only one class (1) among 2 rows"),
         ("roc-auc", [1.0, 1.0, np.nan], [0.1, 0.2, 0.3], "only one class (1) among 2 rows"),
         ("prc-auc", [0.0, 0.0], [0.1, 0.2], "only one class (0) among 2 rows"),
         ("mcc", [0.0, 1.0], [0.9, 0.9], "all rows are given the same class"),

@@ -14,9 +14,10 @@ from tetramer.datasets.splits import Split
 from tetramer.errors import UserError
 from tetramer.inference import Model
 from tetramer.members.base import REGRESSION, Problem
-from tetramer.modelling import Options, Result, chosen_members, mean_answer, pieces_of, train
+from tetramer.modelling import Options, Result, chosen_members, pieces_of, train
 from tetramer.molecules import Limits, Standard
 from tetramer.recipes import RECIPES, resolve
+from tetramer.scoring import mean_answer
 from tetramer.training import epoch_order
 
 SMALL = {"folds": "2", "trees": "10", "training.epochs": "2", "encoder.width": "16", "encoder.widths": "16"}
@@ -46,6 +47,18 @@ def oxygen(features: dict[str, Any]) -> np.ndarray:
     elements = features["fingerprint"].elements.astype(float)
     noise = np.random.Generator(np.random.Philox(0)).normal(size=80)
     return elements[:, 8] * 2 + elements[:, 7] - elements[:, 6] * 0.1 + 0.1 * noise
+
+
+def test_splits_by_a_column(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    days = [str(day) for day in np.arange(80)[::-1]]
+    data = replace(assay(smiles, oxygen), keys=days)
+    split = train(data, options(split="time"), tmp_path / "a").split
+    assert set(split.test.tolist()) < set(range(10))  # the rows with the latest days
+    with pytest.raises(UserError, match="add --split-column"):
+        train(assay(smiles, oxygen), options(split="time"), tmp_path / "b")
+    active = (oxygen > np.quantile(oxygen, 0.8)).astype(float)
+    split = train(assay(smiles, active, "binary", ("no", "yes")), options(split="stratified"), tmp_path / "c").split
+    assert active[split.test].sum() in (1, 2)
 
 
 def test_workers_give_the_same_bytes_and_the_same_answers(

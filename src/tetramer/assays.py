@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tetramer.datasets import labels as reading_labels
 from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
-from tetramer.datasets.splits import Split, from_column
+from tetramer.datasets.splits import COLUMNS, Split, from_column
 from tetramer.datasets.tables import Table, find_column, read_table, structures
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
@@ -27,6 +27,7 @@ class Assay:
     task: str
     why: str  # the sentence that says why it is this task
     units: tuple[str, ...] = ()
+    keys: Sequence[object] | None = None  # (n) the column that a rule of `splits.COLUMNS` looks at
 
 
 def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, task: str = "auto") -> Assay:
@@ -68,7 +69,8 @@ class Files:
     smiles: str | None = None
     validation: Path | None = None
     test: Path | None = None
-    split: str | None = None  # column with train, valid, test
+    split: str | None = None  # column with train, valid, test, or what the rule looks at
+    rule: str = "none"  # of SPLITS
     weight: str | None = None
     log10: bool = False
     to_pic50: str | None = None  # unit of the concentrations that the targets hold
@@ -94,6 +96,8 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
     if files.to_pic50:
         labels, units = reading_labels.to_pic50(labels, files.to_pic50), ("pIC50",) * len(labels.names)
     assay = replace(assay_of(texts, labels, weight, files.task), units=units)
+    if files.split and files.rule in COLUMNS:
+        return replace(assay, keys=texts_of(tables[0][0], files.split)), None
     return assay, named_split(tables, files)
 
 
@@ -122,8 +126,7 @@ def named_split(tables: Sequence[tuple[Table, str]], files: Files) -> Split | No
     """The split that a column or further files say; None if a rule has to make one."""
     if files.split:
         table = tables[0][0]
-        name = find_column(table, files.split)
-        return from_column(table.data[name].cast(pa.string()).to_pylist(), name)
+        return from_column(texts_of(table, files.split), find_column(table, files.split))
     if len(tables) == 1:
         return None
     rows: dict[str, np.ndarray] = {part: np.zeros(0, np.int64) for part in ("train", "valid", "test")}
@@ -132,3 +135,8 @@ def named_split(tables: Sequence[tuple[Table, str]], files: Files) -> Split | No
         rows[part] = np.arange(first, first + len(table))
         first += len(table)
     return Split(rows["train"], rows["valid"], rows["test"], "files")
+
+
+def texts_of(table: Table, name: str) -> list[str | None]:
+    """The cells of a column as texts."""
+    return list(table.data[find_column(table, name)].cast(pa.string()).to_pylist())

@@ -55,7 +55,10 @@ def train(
     task: Annotated[str, Option(help="auto, regression, binary or multiclass")] = "auto",
     recipe: Annotated[str, Option(help="auto, baseline, fingerprint or graph")] = "auto",
     split: Annotated[str, Option(help="rule that keeps a test part aside, such as scaffold or random")] = "none",
-    split_column: Annotated[str | None, Option(help="column that says train, valid or test")] = None,
+    split_column: Annotated[
+        str | None,
+        Option(help="column that says train, valid or test; or the groups or dates of --split group or time"),
+    ] = None,
     validation: Annotated[Path | None, Option(help="file with the validation part")] = None,
     test: Annotated[Path | None, Option(help="file with the test part")] = None,
     weight_column: Annotated[str | None, Option(help="column of row weights")] = None,
@@ -83,7 +86,7 @@ def train(
 
     trained.check_output(output)
     files = Files(
-        data, target or [], smiles_column, validation, test, split_column, weight_column, log10, to_pic50, task
+        data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task
     )
     options = Options(
         recipe, overrides_of(settings or []), split, seed, seeds, fit_rows, level,

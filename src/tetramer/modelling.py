@@ -24,16 +24,16 @@ from tetramer.members.base import atom_counts
 from tetramer.members.blend import combine, fit_weights, spread
 from tetramer.members.intervals import Intervals
 from tetramer.members.work import Fitted, Piece, Plan, Progress, config_of, load_piece, run
-from tetramer.metrics import METRICS, Score, evaluate_all
+from tetramer.metrics import Score
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
 from tetramer.recipes import Recipe, resolve
+from tetramer.scoring import CLASSICAL, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import VIEWS, Reader, Reading, store
 from tetramer.views.read import joined
 
 MANY_TARGETS = 24  # above, members that are fitted target by target are left out of a blend
-CLASSICAL = ("trees", "kernels")
 LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
 
 
@@ -95,6 +95,7 @@ def train(
     recipe = resolve(options.recipe, options.overrides)
     for spec in recipe.members.values():
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
+    keys = keys_of(assay, options)
     say(assay.why)
     with Reader(options.standard, options.limits) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), options.standard, progress)
@@ -104,7 +105,11 @@ def train(
         say(f"{refused} of {len(reading)} structures cannot be read and are left out.")
     if known.sum() < LEAST:
         raise UserError(f"{int(known.sum())} rows have a label and a readable structure; at least {LEAST} are needed.")
-    split = given if given is not None else splits.make(options.split, reading.smiles, options.seed, valid_labels=known)
+    split = (
+        given
+        if given is not None
+        else splits.make(options.split, reading.smiles, options.seed, valid_labels=known, keys=keys)
+    )
     split = only(split, known)
     plan, notes = make_plan(assay, options, recipe, reading, split)
     for note in notes:
@@ -112,11 +117,20 @@ def train(
     reuse(parts, plan, plan_key(plan, reading), say)
     run(parts, plan, workers_for(plan, options), progress)
     model, told, held = blend(plan, parts, options)
-    scores = {"held-out": held_out_scores(plan, model, told, held)}
+    scores = {"held-out": score(plan, model, told, held)}
     if len(split.test):
-        scores["test"] = part_scores(model, plan, split.test)
+        scores["test"] = score(plan, model, model.told(plan.data.features, split.test), split.test)
     model = replace(model, card=make_card(assay, options, recipe, reading, split, plan, scores, notes))
     return Result(model, assay, reading, split, plan, scores, held, model.blended(told, options.level), notes)
+
+
+def keys_of(assay: Assay, options: Options) -> Sequence[object] | None:
+    """What the rule of the split looks at; `stratified` takes the first target where no column is named."""
+    if options.split not in splits.COLUMNS or assay.keys is not None:
+        return assay.keys
+    if options.split == "stratified":
+        return list(assay.labels.values[:, 0])
+    raise UserError(f"--split {options.split} needs a column of {splits.COLUMNS[options.split]}: add --split-column.")
 
 
 def views_of(recipe: Recipe) -> tuple[str, ...]:
@@ -292,53 +306,6 @@ def blend(plan: Plan, parts: Path, options: Options) -> tuple[Model, np.ndarray,
         width = spread(told)
         intervals = [Intervals.fit(error[:, t], width[:, t]) for t in range(error.shape[1])]
     return Model({}, plan.problem, options.standard, members, weights, intervals), told, held
-
-
-def held_out_scores(plan: Plan, model: Model, told: np.ndarray, held: np.ndarray) -> dict[str, dict[str, Score]]:
-    """Scores on rows that no scored fit has seen (a blend's weights have)."""
-    return score(plan, model, told, held)
-
-
-def part_scores(model: Model, plan: Plan, rows: np.ndarray) -> dict[str, dict[str, Score]]:
-    """Scores of every group, of the classical ones blended, and of the whole on one part."""
-    return score(plan, model, model.told(plan.data.features, rows), rows)
-
-
-def score(plan: Plan, model: Model, told: np.ndarray, rows: np.ndarray) -> dict[str, dict[str, Score]]:
-    """Group → metric → score. "mean" answers the training rows' mean or class shares whatever the molecule."""
-    data, problem = plan.data, plan.problem
-    assert data.values is not None and data.censor is not None  # noqa: PT018
-    groups = list(dict.fromkeys(piece.group for piece in plan.pieces))
-    answers = {"blend": combine(model.weights, told)} if len(groups) > 1 else {}
-    classical = [g for g, name in enumerate(groups) if kind_of(plan, name) in CLASSICAL]
-    if 1 < len(classical) < len(groups):
-        share = model.weights[:, classical] + 1e-12
-        answers["baseline"] = combine(share / share.sum(axis=1, keepdims=True), told[classical])
-    answers |= dict(zip(groups, told, strict=True))
-    answers["mean"] = np.broadcast_to(mean_answer(plan), told.shape[1:])
-    truth, censor = data.values[rows], data.censor[rows]
-    metrics = [name for name, metric in METRICS.items() if problem.task in metric.tasks]
-    out: dict[str, dict[str, Score]] = {}
-    for name, answer in answers.items():
-        flat = answer if problem.outputs > 1 else answer[:, :, 0]
-        out[name] = {m: evaluate_all(m, truth, flat, problem.targets, censor)[0] for m in metrics}
-    return out
-
-
-def kind_of(plan: Plan, group: str) -> str:
-    """The kind of a group's pieces."""
-    return next(piece.kind for piece in plan.pieces if piece.group == group)
-
-
-def mean_answer(plan: Plan) -> np.ndarray:
-    """(T, K): the training rows' mean, or the share of each class."""
-    values = plan.data.values
-    assert values is not None
-    rows = values[plan.fold >= 0]
-    if plan.problem.outputs == 1:
-        return np.asarray(np.nanmean(rows, axis=0)[:, None])
-    known = np.isfinite(rows).sum(axis=0)
-    return np.stack([(rows == k).sum(axis=0) / known for k in range(plan.problem.outputs)], axis=1)
 
 
 def make_card(

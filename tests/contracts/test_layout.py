@@ -17,7 +17,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # The order in which a molecule passes through. A module imports only from modules above it.
 ORDER = ["errors", "molecules", "views", "datasets", "metrics"]
 ORDER += ["layers", "encoders", "objectives", "training", "checkpoint", "recipes", "members"]
-ORDER += ["inference", "assays", "modelling", "generation", "predictor", "shards"]
+ORDER += ["inference", "scoring", "assays", "modelling", "generation", "predictor", "shards"]
 ORDER += ["space", "benchmark", "explorer", "cluster", "studies", "doctor", "terminal", "cli"]
 
 # third party → the only layers that may import it

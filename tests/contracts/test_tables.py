@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tetramer.checkpoint import Files, pack, unpack
-from tetramer.datasets.splits import SPLITS, make
+from tetramer.datasets.splits import COLUMNS, SPLITS, make
 from tetramer.encoders import ENCODERS
 from tetramer.errors import UserError
 from tetramer.members import BINARY, MEMBERS, MULTICLASS, REGRESSION, Problem
@@ -287,15 +287,20 @@ def test_a_recipe_reads_every_view_its_members_need() -> None:
     assert list(views_of(RECIPES["auto"])) == list(VIEWS)
 
 
+RINGS = [("C", b) for b in ("CC", "CO", "CN", "CS", "C=CC", "COCC", "CNCC", "CSCC", "CCC(=O)", "CC(=O)N")]
+RINGS += [("c", b) for b in ("cccc", "cccn", "ccnc", "nccc", "cco", "ccs", "cc[nH]", "coc", "csc", "c[nH]n")]
+
+
 @pytest.mark.parametrize("name", SPLITS)
 def test_splits(name: str) -> None:
-    smiles = [f"C1{'C' * size}C1{group}" for size in range(1, 21) for group in ("O", "N", "F", "Cl")]  # 20 scaffolds
+    smiles = [f"{a}1{b}{a}1{g}" for a, b in RINGS for g in ("O", "C(=O)N", "F", "S(=O)(=O)C")]
+    keys = [str(i // 2) for i in range(80)] if name in COLUMNS else None
     kept = np.ones(80, bool)
     kept[[2, 5]] = False
-    split = make(name, smiles, 1, valid_labels=kept)
+    split = make(name, smiles, 1, valid_labels=kept, keys=keys)
     rows = np.concatenate([split.train, split.valid, split.test])
     assert np.array_equal(np.sort(rows), np.flatnonzero(kept))
-    assert split.sha256 == make(name, smiles, 1, valid_labels=kept).sha256
+    assert split.sha256 == make(name, smiles, 1, valid_labels=kept, keys=keys).sha256
     assert len(split.sha256) == 64
     assert len(split.train) >= 0.5 * kept.sum()
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import pyarrow.compute as pc
 import pytest
 
 from tetramer.datasets import sources
 from tetramer.datasets.labels import check_labels, infer_task, labels
-from tetramer.datasets.sources import SOURCES, Part, fetch, load
+from tetramer.datasets.readers import READERS
+from tetramer.datasets.sources import SOURCES, STATES, Mirror, Part, fetch, load, state, targets
 from tetramer.errors import UserError
 from tetramer.metrics import METRICS
 
@@ -23,7 +25,9 @@ needs_data = pytest.mark.skipif("TETRAMER_DATA" not in os.environ, reason="TETRA
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_row_is_complete(name):
     source = SOURCES[name]
-    assert re.fullmatch(r"[a-z0-9]+", name)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+    assert source.holds in ("molecules", "reactions", "pairs", "geometries")
+    assert source.reader in READERS
     assert source.licence
     assert source.cite
     assert source.rows > 0
@@ -32,21 +36,138 @@ def test_every_row_is_complete(name):
     assert not source.targets or source.task in METRICS[source.metric].tasks
     for part in source.parts:
         assert part.url.startswith("https://")
-        assert re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", part.hash)
-        assert part.size > 0
-        assert part.bundled or re.fullmatch(r"[0-9a-f]{64}", part.mirror_sha256)
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}|", part.hash)
+        assert part.hash or not part.verified
+        assert bool(part.mirror) == bool(re.fullmatch(r"[0-9a-f]{64}", part.mirror_sha256))
+        assert part.size or (source.mirror and len(source.parts) == 1)  # a page needs a copy
+    if source.mirror:
+        assert re.fullmatch(r"[0-9a-f]{64}", source.mirror.sha256)
+        assert 0 < source.mirror.rows <= source.rows
+
+
+def test_what_has_no_hash_is_told():
+    unpinned = [name for name, source in SOURCES.items() if any(p.size and not p.hash for p in source.parts)]
+    by_hand = [name for name, source in SOURCES.items() if source.by_hand]
+    unverified = [name for name, source in SOURCES.items() if not source.verified and not source.by_hand]
+    assert unpinned == ["uspto-15k"]
+    assert by_hand == ["qm9-partial", "qm9-g4mp2", "pubchem-100k", "uspto-full", "qm7-geometry", "pdb-ligands"]
+    assert unverified == ["freesolv", "qm8", "uspto-15k", "uspto-50k"]
 
 
 @needs_data
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_set_loads_with_its_rows_and_targets(name):
-    table, source = load(name), SOURCES[name]
-    assert len(table) == source.rows
-    assert source.smiles in table.columns
-    if source.targets:
-        found = labels(table, list(source.targets))
-        assert infer_task(found).kind == source.task
-        check_labels(found, source.task)
+def test_every_set_that_is_here_loads_with_its_rows_and_targets(name):
+    source = SOURCES[name]
+    if name == "qm9":
+        assert state(name) in ("verified", "cached")
+        return
+    assert state(name) == ("bundled" if source.parts[0].bundled else "mirror")
+    if source.reader == "hdf5":
+        with pytest.raises(UserError, match=r"des_monomers.hdf5 is an HDF5 file, which tetramer does not read"):
+            load(name)
+        return
+    table = load(name)
+    assert len(table) == (source.mirror.rows if source.mirror else source.rows)
+    assert not source.smiles or source.smiles in table.columns
+    found = targets(name, table)
+    assert bool(found) == bool(source.targets)
+    if found:
+        read = labels(table, list(found)[:20])
+        assert infer_task(read).kind == source.task
+        check_labels(read, source.task)
+
+
+@needs_data
+def test_sets_with_many_targets_have_all_of_them():
+    toxcast = load("toxcast")
+    assert len(targets("toxcast", toxcast)) == 617
+    assert set(targets("toxcast", toxcast).values()) == {"1: active"}
+    assert len(targets("qm8", load("qm8"))) == 16
+    assert targets("muv", load("muv")).keys() == {name for name in load("muv").columns if name.startswith("MUV")}
+
+
+@needs_data
+def test_geometries_fit_their_molecules():
+    for name in ("qm9-xyz", "qm7-geometry", "aqsol-xyz"):
+        data = load(name).data
+        atoms, places = (pc.list_value_length(data[column]) for column in ("atomic_numbers", "coordinates"))
+        assert pc.all(pc.equal(pc.multiply(atoms, 3), places)).as_py()
+    first = load("pcqm4mv2-2k").data.slice(0, 1).to_pylist()[0]
+    assert first["smiles"].startswith("[H]C1C2=C(")
+    assert first["coordinates"][:6] == pytest.approx([6.4528, -1.5789, -1.2859, 5.789, -0.835, -0.8455])
+    free = load("freesolv-3d")
+    assert free.data["id"][0].as_py() == free.blocks[0].as_py().splitlines()[0] == "mobley_1017962"
+    assert all("M  END" in block for block in free.texts)
+
+
+def test_the_state_says_where_a_set_is(place, tmp_path, monkeypatch):
+    at, _, server = place
+    at("/table.csv")
+    assert (state("esol"), state("chembl2321810"), state("pdb-ligands")) == ("verified", "bundled", "by hand")
+    fetch("esol")
+    assert state("esol") == "cached"
+    at("/table.csv", verified=False)
+    assert state("esol") == "cached"
+    (tmp_path / "table.csv").write_bytes(BODY)
+    monkeypatch.setenv("TETRAMER_DATA", str(tmp_path))
+    assert state("esol") == "mirror"
+    (tmp_path / "table.csv").write_bytes(b"spoilt")
+    for file in (tmp_path / "cache").iterdir():
+        file.unlink()
+    assert state("esol") == "unverified"
+    assert server.asked == ["/table.csv"]
+    assert set(STATES) == {"bundled", "mirror", "cached", "verified", "unverified", "by hand"}
+
+
+def test_a_set_without_a_file_to_download_says_what_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("TETRAMER_DATA", str(tmp_path))
+    with pytest.raises(UserError, match=r"as one file; see https://www.rcsb.org. Put pdb_ligands.sdf.gz \(sha256:cf10"):
+        load("pdb-ligands")
+    (tmp_path / "3d").mkdir()
+    (tmp_path / "3d" / "pdb_ligands.sdf.gz").write_bytes(b"old")
+    with pytest.raises(UserError, match=r"pdb_ligands.sdf.gz is there, but its hash is wrong"):
+        fetch("pdb-ligands", accept_unverified=True)
+
+
+def test_a_repacked_whole_is_read_in_place_of_the_parts(tmp_path, monkeypatch):
+    (tmp_path / "whole.csv").write_bytes(BODY)
+    whole = Mirror("moleculenet/whole.csv", SHA[7:], 1)
+    parts = (Part("https://example.org/a.zip", "", 9, verified=False), Part("https://example.org/b.zip", "", 9))
+    monkeypatch.setenv("TETRAMER_DATA", str(tmp_path))
+    monkeypatch.setitem(
+        sources.SOURCES, "esol", replace(SOURCES["esol"], parts=parts, mirror=whole, reader="rexgen-zip")
+    )
+    assert fetch("esol") == [tmp_path / "whole.csv"]
+    assert load("esol").texts == ["CCO"]
+    (tmp_path / "whole.csv").write_bytes(BODY + b" ")
+    with pytest.raises(UserError, match=r"put whole.csv into a folder"):
+        fetch("esol")
+
+
+def test_bytes_without_a_known_hash_need_consent_and_are_kept_whole(place):
+    at, cache, server = place
+    at("/table.csv", verified=False)
+    row = sources.SOURCES["esol"]
+    sources.SOURCES["esol"] = replace(row, parts=(replace(row.parts[0], hash=""),))
+    with pytest.raises(UserError, match=r"unverified.*--accept-unverified"):
+        fetch("esol")
+    (first,) = fetch("esol", accept_unverified=True)
+    assert (first.read_bytes(), kept(cache)) == (BODY, [first.name])
+    assert fetch("esol") == [first]
+    assert server.asked == ["/table.csv"]
+    short = replace(row.parts[0], hash="", url=row.parts[0].url.replace("table.csv", "short"))
+    sources.SOURCES["esol"] = replace(row, parts=(short,))
+    with pytest.raises(UserError, match=r"cut short, 10 bytes are missing"):
+        fetch("esol", accept_unverified=True)
+    assert kept(cache) == [first.name]
+
+
+def test_a_file_of_the_same_name_is_not_taken_where_no_hash_is_known(tmp_path, monkeypatch):
+    (tmp_path / "data.zip").write_bytes(BODY)
+    monkeypatch.setenv("TETRAMER_DATA", str(tmp_path))
+    assert state("uspto-15k") == "unverified"
+    with pytest.raises(UserError, match=r"put uspto_15k.parquet into a folder"):
+        fetch("uspto-15k")
 
 
 def test_the_bundled_set_needs_no_network_and_no_folder(monkeypatch):

@@ -1,8 +1,8 @@
 """Fetch a public data set by name: a local copy, a bundled file or a download, its hash always checked.
 
 A download goes over https only, follows no redirect away from it, is cut off beyond the expected size, and is renamed
-into the cache by pooch only when its hash is right; nothing is ever unpacked. Every failure is one sentence that says
-what to do without a network.
+into the cache by pooch only when its hash is right; nothing is ever unpacked to the disk. Every failure is one sentence
+that says what to do without a network.
 """
 
 import hashlib
@@ -17,18 +17,28 @@ from typing import IO
 
 import platformdirs
 import pooch
-import pyarrow.compute as pc
 
-from tetramer.datasets.catalogue import SOURCES, Part, Source
+from tetramer.datasets.catalogue import EVERY, SOURCES, Mirror, Part, Source
+from tetramer.datasets.readers import READERS
 from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import DiskError, UserError, pick
 
-__all__ = ["SOURCES", "Part", "Source", "cache", "fetch", "load"]
+__all__ = ["EVERY", "SOURCES", "STATES", "Mirror", "Part", "Source", "cache", "fetch", "load", "state", "targets"]
 
 DATA = "TETRAMER_DATA"
 SLACK = 1_000_000  # bytes that a download may exceed its size by
 SECONDS = 30.0
 pooch.get_logger().setLevel(logging.WARNING)
+
+STATES = {
+    "bundled": "lies in an installed package",
+    "mirror": f"lies in the folder that {DATA} names",
+    "cached": "was downloaded before",
+    "verified": "can be downloaded; the hash is that of the public bytes",
+    "unverified": "can be downloaded; nobody could check the public bytes",
+    "by hand": "no single file to download; needs a copy under " + DATA,
+}
+"""What `state` says, and what it means; the first three are on this machine, their hashes checked."""
 
 
 def cache() -> Path:
@@ -36,55 +46,88 @@ def cache() -> Path:
     return Path(platformdirs.user_cache_dir("tetramer")) / "datasets"
 
 
+def state(name: str) -> str:
+    """A key of STATES: where the data set would come from now. Nothing is downloaded."""
+    source = pick(SOURCES, name, "data set")
+    if _mirrored(source.mirror):
+        return "mirror"
+    local = [_bundled(part) or _local(part) for part in source.parts]
+    if all(local):
+        return "bundled" if all(_bundled(part) for part in source.parts) else "mirror"
+    if source.by_hand:
+        return "by hand"
+    missing = [part for part, path in zip(source.parts, local, strict=True) if not path]
+    if all(_matches(_cached(part), part.hash) for part in missing):
+        return "cached"
+    return "verified" if source.verified else "unverified"
+
+
 def fetch(name: str, accept_unverified: bool = False) -> list[Path]:
-    """The checked files of a data set, one per part.
+    """The checked files of a data set: one per part, or the one file of its mirror.
 
     A file under TETRAMER_DATA with the right hash is taken first, then one that lies in an installed package, then the
     cache, then a download. Where nobody could check the public bytes (`verified` False), a download needs
     `accept_unverified`.
     """
     source = pick(SOURCES, name, "data set")
-    return [_local(part) or _download(name, source.note, part, accept_unverified) for part in source.parts]
+    whole = _mirrored(source.mirror)
+    if whole:
+        return [whole]
+    return [_local(part) or _bundled(part) or _download(name, source, part, accept_unverified) for part in source.parts]
 
 
 def load(name: str, accept_unverified: bool = False) -> Table:
     """A data set as a table, all columns as published; what they mean stands in SOURCES[name].
 
-    No row is removed or repaired: known defects are told in the row's `note`.
+    Reactions, pairs and geometries are rows too: reaction SMILES, or `atomic_numbers` (list<uint8>) and `coordinates`
+    (list<float32>, x y z x y z …, Å), or mol blocks. No row is removed or repaired: known defects are told in the row's
+    `note`.
     """
-    paths = fetch(name, accept_unverified)
-    return _joined(name, *paths) if len(paths) == 2 else read_table(paths[0])
+    source = pick(SOURCES, name, "data set")
+    whole = _mirrored(source.mirror)
+    return read_table(whole) if whole else READERS[source.reader](fetch(name, accept_unverified))
 
 
-def _joined(name: str, structures: Path, values: Path) -> Table:
-    """SMI with names + CSV of (name, value) → smiles, name, target, in the order of the SMI."""
-    molecules, measured = read_table(structures), read_table(values)
-    keys, numbers = measured.data.columns
-    place = pc.index_in(molecules.data["name"], value_set=keys.combine_chunks())
-    assert not place.null_count, "every molecule of the bundled set has a value"
-    (target,) = SOURCES[name].targets
-    return Table(molecules.data.append_column(target, numbers.take(place)), name, structure="smiles")
+def targets(name: str, table: Table) -> dict[str, str]:
+    """Column → unit of the labels of a loaded data set, also where SOURCES says only that every column is one."""
+    return pick(SOURCES, name, "data set").targets_in(table.columns)
 
 
 def _matches(path: Path, expected: str) -> bool:
-    """expected: "sha256:…" or "md5:…"."""
-    kind, _, digest = expected.partition(":")
+    """Whether a file is there and has the hash "sha256:…" or "md5:…"; an unknown hash ("") fits every file."""
     if not path.is_file():
         return False
+    kind, _, digest = expected.partition(":")
+    if not kind:
+        return True
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest() == digest
 
 
-def _local(part: Part) -> Path | None:
-    """A copy on this machine whose hash is right: under TETRAMER_DATA (own path or file name), or in a package."""
+def _mirrored(mirror: Mirror | None) -> Path | None:
+    """The repacked whole under TETRAMER_DATA (own path or file name), if its hash is right."""
+    return _found([(mirror.path, mirror.sha256)]) if mirror else None
+
+
+def _found(copies: list[tuple[str, str]]) -> Path | None:
+    """The first of (path, SHA-256) that is under TETRAMER_DATA by its path or by its file name."""
     folder = os.environ.get(DATA)
-    if folder:
-        public = part.url.rpartition("/")[2]
-        mirror = f"sha256:{part.mirror_sha256}"
-        places = [(part.mirror, mirror), (part.mirror.rpartition("/")[2], mirror), (public, part.hash)]
-        for name, expected in places:
-            if name and _matches(Path(folder) / name, expected):
-                return Path(folder) / name
+    for path, sha256 in copies if folder else []:
+        for name in dict.fromkeys((path, path.rpartition("/")[2])):
+            if name and _matches(Path(folder or "") / name, f"sha256:{sha256}"):
+                return Path(folder or "") / name
+    return None
+
+
+def _local(part: Part) -> Path | None:
+    """A copy of a part under TETRAMER_DATA whose hash is right: its mirror, or the public file."""
+    found = _found([(part.mirror, part.mirror_sha256)])
+    public = Path(os.environ.get(DATA) or "") / _file(part)
+    return found or (public if os.environ.get(DATA) and part.hash and _matches(public, part.hash) else None)
+
+
+def _bundled(part: Part) -> Path | None:
+    """A copy of a part in an installed package."""
     if part.bundled:
         package, _, rest = part.bundled.partition("/")
         spec = find_spec(package)
@@ -94,18 +137,31 @@ def _local(part: Part) -> Path | None:
     return None
 
 
-def _download(name: str, note: str, part: Part, accept_unverified: bool) -> Path:
-    """The file in the cache, fetched if it is not there or spoilt. `note` explains why a part is unverified."""
-    file = part.url.rpartition("/")[2]
-    here = cache() / f"{part.hash.partition(':')[2][:16]}-{file}"
+def _file(part: Part) -> str:
+    """The public file's name."""
+    return part.url.rpartition("/")[2]
+
+
+def _cached(part: Part) -> Path:
+    """Where the cache keeps a part: two files of one name, or two versions of a file, do not meet."""
+    mark = part.hash.partition(":")[2] or hashlib.sha256(part.url.encode()).hexdigest()
+    return cache() / f"{mark[:16]}-{_file(part)}"
+
+
+def _download(name: str, source: Source, part: Part, accept_unverified: bool) -> Path:
+    """The file in the cache, fetched if it is not there or spoilt."""
+    here, file = _cached(part), _file(part)
+    if not part.size:
+        raise UserError(_by_hand(name, source, part))
     if not part.verified and not accept_unverified and not _matches(here, part.hash):
         raise UserError(
-            f"The public bytes of {name!r} are unverified: {note} "
-            f"Allow the download with --accept-unverified, or put {file} into a folder and set {DATA} to it."
+            f"The public bytes of {name!r} are unverified: {source.note} "
+            f"Allow the download with --accept-unverified, or put {_wanted(source, part)} into a folder and set {DATA} "
+            "to it."
         )
     try:
         return Path(
-            pooch.retrieve(part.url, part.hash, fname=here.name, path=here.parent, downloader=Capped(part.size))
+            pooch.retrieve(part.url, part.hash or None, fname=here.name, path=here.parent, downloader=Capped(part.size))
         )
     except ValueError as error:  # pooch's word for a wrong hash
         raise UserError(
@@ -115,16 +171,32 @@ def _download(name: str, note: str, part: Part, accept_unverified: bool) -> Path
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise UserError(
             f"{name!r} cannot be downloaded from {part.url} ({_reason(error)}). Without a network, put {file} "
-            f"({part.hash}) into a folder and set {DATA} to that folder.{_wrong_copy(part)}"
+            f"({part.hash or 'its hash is unknown'}) into a folder and set {DATA} to that folder."
+            f"{_wrong_copy(source, part)}"
         ) from error
     except OSError as error:
         raise DiskError(f"{here} cannot be written: {error.strerror}.") from error
 
 
-def _wrong_copy(part: Part) -> str:
+def _wanted(source: Source, part: Part) -> str:
+    """The file that a person may put under TETRAMER_DATA: the public one, or the mirror if the former has no hash."""
+    return _file(part) if part.hash or not source.mirror else source.mirror.path.rpartition("/")[2]
+
+
+def _by_hand(name: str, source: Source, part: Part) -> str:
+    copy = source.mirror
+    what = f"{copy.path.rpartition('/')[2]} (sha256:{copy.sha256})" if copy else "a copy"
+    return (
+        f"{name!r} cannot be downloaded as one file; see {part.url}. "
+        f"Put {what} into a folder and set {DATA} to that folder.{_wrong_copy(source, part)}"
+    )
+
+
+def _wrong_copy(source: Source, part: Part) -> str:
     """A sentence about files under TETRAMER_DATA that have the right name but the wrong bytes."""
-    places = [Path(os.environ.get(DATA) or "") / name for name in (part.mirror, part.url.rpartition("/")[2]) if name]
-    wrong = [str(place) for place in places if DATA in os.environ and place.is_file()]
+    folder = os.environ.get(DATA)
+    names = [part.mirror, _file(part), source.mirror.path if source.mirror else ""]
+    wrong = [Path(folder) / name for name in names if folder and name and (Path(folder) / name).is_file()]
     return f" {wrong[0]} is there, but its hash is wrong." if wrong else ""
 
 
@@ -167,3 +239,5 @@ class Capped:
                 if got > self.size + SLACK:
                     raise urllib.error.URLError(f"longer than the expected {self.size:,} bytes")
                 out.write(block)
+            if answer.length:  # what is still to come when the connection ends
+                raise urllib.error.URLError(f"cut short, {answer.length:,} bytes are missing")

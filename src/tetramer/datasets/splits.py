@@ -1,103 +1,118 @@
-"""Which rows train, which validate, which test: every split is three index lists and their hash."""
+"""Which rows train, which validate, which test: the rules, by name."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from random import Random
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from itertools import pairwise
 
 import numpy as np
 
+from tetramer.datasets.clusters import butina as butina_clusters
+from tetramer.datasets.partitions import (
+    PARTS,
+    SIZES,
+    Sizes,
+    Split,
+    balanced_order,
+    fill,
+    from_column,
+    groups_of,
+    hashed_order,
+    kfold,
+    largest_first,
+    load_split,
+    repeated_kfold,
+    save,
+    shares,
+    split_of,
+)
 from tetramer.errors import UserError, pick
 from tetramer.molecules.scaffolds import scaffolds
+from tetramer.views.bits import environments
 
-Sizes = tuple[float, float, float]
-SIZES: Sizes = (0.8, 0.1, 0.1)
+__all__ = [
+    "COLUMNS",
+    "SIZES",
+    "SPLITS",
+    "Sizes",
+    "Split",
+    "balanced_order",
+    "fill",
+    "from_column",
+    "groups_of",
+    "kfold",
+    "largest_first",
+    "leak",
+    "load_split",
+    "make",
+    "own_groups",
+    "repeated_kfold",
+    "save",
+    "torchdrug_parts",
+]
 
-
-@dataclass(frozen=True)
-class Split:
-    """Ascending row numbers (int64) of the three parts; a row may be in none of them, never in two."""
-
-    train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
-    name: str
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the canonical JSON of the three lists: equal hashes mean the same rows in the same parts."""
-        lists = {part: getattr(self, part).tolist() for part in ("test", "train", "valid")}
-        return hashlib.sha256(json.dumps(lists, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        return len(self.train), len(self.valid), len(self.test)
-
-
-def _split(name: str, *parts: Sequence[int] | np.ndarray) -> Split:
-    train, valid, test = (np.sort(np.asarray(part, dtype=np.int64)) for part in parts)
-    return Split(train, valid, test, name)
+Keys = Sequence[object] | np.ndarray
+CLASSES = 20  # a column of numbers with more different values is stratified by quantiles
+BINS = 10  # of equal size
 
 
-def _shares(sizes: Sizes, count: int) -> tuple[float, float, float]:
-    """Rows per part, not rounded; 1e-9 keeps 0.1 × 30 = 3.0000000000000004 and its kin harmless."""
-    return tuple(size * count + 1e-9 for size in sizes)  # type: ignore[return-value]
-
-
-def random(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes) -> Split:
+def random(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
     """A permutation by Philox(seed): the first share trains, the next validates, the rest tests."""
-    train, valid, _ = (int(share) for share in _shares(sizes, len(rows)))
+    train, valid, _ = (int(share) for share in shares(sizes, len(rows)))
     order = rows[np.random.Generator(np.random.Philox(seed)).permutation(len(rows))]
-    return _split("random", order[:train], order[train : train + valid], order[train + valid :])
+    return split_of("random", order[:train], order[train : train + valid], order[train + valid :])
 
 
-def groups_of(keys: Sequence[str], rows: np.ndarray) -> list[list[int]]:
-    """Rows with equal keys together, groups in order of first appearance."""
-    groups: dict[str, list[int]] = {}
-    for key, row in zip(keys, rows.tolist(), strict=True):
-        groups.setdefault(key, []).append(row)
-    return list(groups.values())
+def stratified(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
+    """Random, with every class in every part by its share; the parts have the sizes of `random`.
 
-
-def fill(groups: Iterable[list[int]], count: int, sizes: Sizes, name: str, deepchem: bool = False) -> Split:
-    """Put group after group into the first part that has room, the test part last.
-
-    Ours has room in valid up to its own share; DeepChem's as long as train and valid together keep to theirs.
+    keys (n): a class, or a number: more than 20 different numbers are cut at the deciles. Rows without one are a class.
+    Of the permuted rows, sorted by class, rows at equal distances test, of the rest rows at equal distances validate:
+    so the number of rows of a class in a part differs from its share by less than 2.
     """
-    most_train, most_valid, _ = _shares(sizes, count)
-    train: list[int] = []
-    valid: list[int] = []
-    test: list[int] = []
-    for group in groups:
-        if len(train) + len(group) <= most_train:
-            train += group
-        elif len(valid) + len(group) + (len(train) - most_train if deepchem else 0) <= most_valid:
-            valid += group
-        else:
-            test += group
-    return _split(name, train, valid, test)
+    stream = np.random.Generator(np.random.Philox(seed))
+    order = stream.permutation(len(rows))
+    classes = _strata([_cell(keys, row) for row in rows.tolist()])
+    order = order[np.argsort(classes[order], kind="stable")]
+    train, valid, _ = (int(share) for share in shares(sizes, len(rows)))
+    tested = _evenly(len(rows), len(rows) - train - valid, stream)
+    rest = order[~tested]
+    validated = _evenly(len(rest), valid, stream)
+    return split_of("stratified", rows[rest[~validated]], rows[rest[validated]], rows[order[tested]])
 
 
-def largest_first(groups: Iterable[list[int]]) -> list[list[int]]:
-    """By (size, first row), both descending: class D's order."""
-    return sorted(groups, key=lambda group: (len(group), group[0]), reverse=True)
+def _evenly(count: int, wanted: int, stream: np.random.Generator) -> np.ndarray:
+    """(count,) bool with `wanted` places True at equal distances, from a random start."""
+    start = int(stream.integers(max(count, 1)))
+    steps = (np.arange(count + 1, dtype=np.int64) * wanted + start) // max(count, 1)
+    return np.diff(steps) > 0
 
 
-def balanced_order(groups: Sequence[list[int]], count: int, sizes: Sizes, seed: int) -> list[list[int]]:
-    """Groups larger than half the valid or test share first, then the rest, both shuffled by Python's Random(seed).
+def _strata(cells: Sequence[object]) -> np.ndarray:
+    """(n,) int64 class of each cell; None is a class."""
+    numbers = _numbers(cells)
+    if numbers is not None:
+        known = numbers[np.isfinite(numbers)]
+        edges = np.unique(known)
+        if len(edges) > CLASSES:
+            edges = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])
+        return np.where(np.isfinite(numbers), np.searchsorted(edges, numbers, side="right"), -1)
+    names = ["" if cell is None else f"={cell}" for cell in cells]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
-    The rule and the generator of chemprop v1 and GROVER, so that equal scaffolds and seeds give equal splits
-    (https://github.com/tencent-ailab/grover, `scaffold_balanced`).
-    """
-    half = min(sizes[1], sizes[2]) * count / 2
-    big = [group for group in groups if len(group) > half]
-    small = [group for group in groups if len(group) <= half]
-    shuffle = Random(seed).shuffle  # noqa: S311, a public rule, not a secret
-    shuffle(big)
-    shuffle(small)
-    return big + small
+
+def _numbers(cells: Sequence[object]) -> np.ndarray | None:
+    """(n,) float64, NaN for None; None if a cell is no number."""
+    try:
+        return np.array([np.nan if cell is None else float(str(cell)) for cell in cells])
+    except ValueError:
+        return None
+
+
+def _cell(keys: Keys | None, row: int) -> object | None:
+    """The row's key without outer white space; None where there is none: a missing, empty or NaN cell."""
+    cell = None if keys is None else keys[row]
+    cell = cell.strip() if isinstance(cell, str) else cell
+    return None if cell is None or cell == "" or cell != cell else cell
 
 
 def deterministic(
@@ -108,10 +123,60 @@ def deterministic(
     return fill(largest_first(groups), len(rows), sizes, name, deepchem)
 
 
-def scaffold_balanced(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes) -> Split:
+def scaffold_balanced(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
     """Class B: Bemis-Murcko groups without chirality in `balanced_order`; acyclic molecules are one group."""
     groups = groups_of(scaffolds([smiles[row] for row in rows], False), rows)
     return fill(balanced_order(groups, len(rows), sizes, seed), len(rows), sizes, "scaffold-balanced")
+
+
+def grover(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
+    """Class B as published: `scaffold_balanced` with the three split seeds 0, 1 and 2."""
+    if seed not in (0, 1, 2):
+        raise UserError(f"'B-grover-3' has the seeds 0, 1 and 2, not {seed}. 'scaffold-balanced' takes any seed.")
+    split = scaffold_balanced(smiles, rows, seed, sizes, None)
+    return Split(split.train, split.valid, split.test, "B-grover-3")
+
+
+def torchdrug(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
+    """TorchDrug's random scaffold split: groups with chirality in random order, cut at the group ends nearest to 8:1:1.
+
+    The order is that of `torch.randperm` after `torch.manual_seed(seed)`, so equal scaffolds and seeds give equal
+    parts (https://torchdrug.ai, `data.scaffold_split`, as 3DGCL uses it). Acyclic molecules are one group.
+    """
+    groups = groups_of(scaffolds([smiles[row] for row in rows], True), rows)
+    train, valid, _ = (int(share) for share in shares(sizes, len(rows)))
+    return split_of("torchdrug", *torchdrug_parts(groups, _randperm(len(groups), seed), (train, valid)))
+
+
+def torchdrug_parts(groups: Sequence[list[int]], places: Sequence[int], wanted: tuple[int, int]) -> list[list[int]]:
+    """Three parts of the rows, group g at place places[g]; `wanted` rows in the first two.
+
+    Each cut is moved to the nearest end of a group, the lower one if two are equally near; the second is counted from
+    the first one as moved. The search goes no further than the nearer end of the list; a cut that finds nothing there
+    goes to that end, so a part may be empty.
+    """
+    order = sorted(range(len(groups)), key=lambda group: places[group])
+    line = [row for group in order for row in groups[group]]
+    ends = set(np.cumsum([len(groups[group]) for group in order]).tolist())
+    count, cuts = len(line), [0]
+    for length in wanted:
+        cut = cuts[-1] + length
+        reach = range(min(cut, count - cut))
+        near = (place for step in reach for place in (cut - step, cut + step) if place in ends)
+        cuts.append(next(near, 0 if cut < count - cut else count))
+    cuts.append(count)
+    return [line[start:end] for start, end in pairwise(cuts)]
+
+
+def _randperm(count: int, seed: int) -> list[int]:
+    """What torch.randperm(count) gives on the CPU after torch.manual_seed(seed): Mersenne Twister, Fisher-Yates."""
+    twister = np.random.RandomState(seed & 0xFFFFFFFF)
+    draws = twister.randint(0, 1 << 32, max(count - 1, 0), dtype=np.uint32).tolist()
+    order = list(range(count))
+    for place, draw in enumerate(draws):
+        other = place + draw % (count - place)
+        order[place], order[other] = order[other], order[place]
+    return order
 
 
 def own_groups(keys: Sequence[str], scaffold: Sequence[str]) -> np.ndarray:
@@ -134,51 +199,122 @@ def own_groups(keys: Sequence[str], scaffold: Sequence[str]) -> np.ndarray:
     return np.array([root(row) for row in range(len(keys))], dtype=np.int64)
 
 
-def grouped(
-    smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Sequence[str] | None = None
-) -> Split:
+def grouped(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
     """Our own split: no molecule and no ring scaffold on two sides, each acyclic molecule a group of its own.
 
-    Groups larger than half the valid or test share first, then the rest, each in the order of a hash of the seed and
-    the group's smallest key: so the parts do not depend on the order of the rows. keys (n) as in `own_groups`; without
-    them the canonical SMILES, which tells tautomers and stereoisomers apart.
+    Groups go by `hashed_order`, so the parts do not depend on the order of the rows. keys (n) as in `own_groups`;
+    without them the canonical SMILES, which tells tautomers and stereoisomers apart.
     """
-    names = [(keys or smiles)[row] for row in rows.tolist()]
+    names = [str((smiles if keys is None else keys)[row]) for row in rows.tolist()]
     ids = own_groups(names, scaffolds([smiles[row] for row in rows.tolist()], False))
-    groups = groups_of([str(i) for i in ids.tolist()], np.arange(len(rows)))
-
-    def place(group: list[int]) -> str:
-        return hashlib.sha256(f"{seed}:{min(names[i] for i in group)}".encode()).hexdigest()
-
-    half = min(sizes[1], sizes[2]) * len(rows) / 2
-    groups.sort(key=lambda group: (len(group) <= half, place(group)))
-    return fill([rows[group].tolist() for group in groups], len(rows), sizes, "grouped")
+    return _whole(ids.tolist(), names, rows, (seed, sizes, "grouped"))
 
 
-def none(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes) -> Split:
+def _whole(ids: Sequence[object], names: Sequence[str], rows: np.ndarray, how: tuple[int, Sizes, str]) -> Split:
+    """Whole groups of equal ids in `hashed_order`."""
+    seed, sizes, title = how
+    groups = hashed_order(groups_of([str(i) for i in ids], np.arange(len(rows))), names, sizes, seed)
+    return fill([rows[group].tolist() for group in groups], len(rows), sizes, title)
+
+
+def butina(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
+    """Our own split by similarity: Butina clusters (Tanimoto ≥ 0.4 to the centre) in `hashed_order`, none cut.
+
+    Molecules are clustered in the order of their SMILES, so the parts do not depend on the order of the rows.
+    """
+    texts = np.array([smiles[row] for row in rows.tolist()], dtype=object)
+    order = np.argsort(texts, kind="stable")
+    ids = np.empty(len(rows), np.int64)
+    ids[order] = butina_clusters(environments(texts[order].tolist()))
+    return _whole(ids.tolist(), texts.tolist(), rows, (seed, sizes, "butina"))
+
+
+def group(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
+    """Rows with an equal key stay together, groups in `hashed_order`: a series, a project or a laboratory a group.
+
+    A row without a key is in no part.
+    """
+    cells = {row: _cell(keys, row) for row in rows.tolist()}
+    kept = [row for row, cell in cells.items() if cell is not None]
+    names = [str(cells[row]) for row in kept]
+    return _whole(names, names, np.array(kept, np.int64), (seed, sizes, "group"))
+
+
+def time(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
+    """The oldest rows train, the next validate, the newest test; rows of one time stay together.
+
+    A block of equal times that passes the end of a part goes wholly to the next, so no part is larger than its share
+    but the last. A row without a time is in no part.
+    """
+    cells = {row: _cell(keys, row) for row in rows.tolist()}
+    kept = np.array([row for row, cell in cells.items() if cell is not None], np.int64)
+    moments = _moments(kept.tolist(), [cells[row] for row in kept.tolist()])
+    _, block, counts = np.unique(moments, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)[block]  # rows up to the end of the block of each row
+    most_train, most_valid, _ = shares(sizes, len(kept))
+    part = (ends > most_train).astype(int) + (ends > most_train + most_valid)
+    return split_of("time", kept[part == 0], kept[part == 1], kept[part == 2])
+
+
+def _moments(rows: Sequence[int], cells: Sequence[object]) -> np.ndarray:
+    """(n,) numbers that grow with time: the numbers themselves, or seconds of ISO dates (year, month, day, time)."""
+    numbers = _numbers(cells)
+    if numbers is not None and np.isfinite(numbers).all():
+        return numbers
+    return np.array([_moment(row, cell) for row, cell in zip(rows, cells, strict=True)], np.float64)
+
+
+def _moment(row: int, cell: object) -> float:
+    """Seconds since 1970 of one date; without a zone it is UTC."""
+    text = cell.isoformat() if isinstance(cell, date) else str(cell).replace("/", "-")
+    try:
+        whole = f"{text}{'-01-01'[3 * text.count('-') :]}" if len(text) in (4, 7) else text
+        moment = datetime.fromisoformat(whole)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise UserError(
+            f"The split 'time' needs dates like 2024-03-31 or numbers, but row {row + 1} of the column holds {cell!r}."
+        ) from None
+
+
+def none(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
     """All rows train."""
-    return _split("none", rows, [], [])
+    return split_of("none", rows, [], [])
 
 
-Rule = Callable[[Sequence[str], np.ndarray, int, Sizes], Split]
+Rule = Callable[[Sequence[str], np.ndarray, int, Sizes, Keys | None], Split]
 
 
 def _class_d(name: str, chirality: bool, deepchem: bool) -> Rule:
-    return lambda smiles, rows, seed, sizes: deterministic(smiles, rows, sizes, name, chirality, deepchem)
+    return lambda smiles, rows, seed, sizes, keys: deterministic(smiles, rows, sizes, name, chirality, deepchem)
 
 
 SPLITS: dict[str, Rule] = {
     "random": random,
+    "stratified": stratified,
     "scaffold": _class_d("D-ours-nochiral", chirality=False, deepchem=False),
     "scaffold-balanced": scaffold_balanced,
     "grouped": grouped,
+    "butina": butina,
+    "group": group,
+    "time": time,
     "none": none,
     "D-ours-nochiral": _class_d("D-ours-nochiral", chirality=False, deepchem=False),
     "D-ours-chiral": _class_d("D-ours-chiral", chirality=True, deepchem=False),
     "D-deepchem-nochiral": _class_d("D-deepchem-nochiral", chirality=False, deepchem=True),
     "D-deepchem-chiral": _class_d("D-deepchem-chiral", chirality=True, deepchem=True),
+    "B-grover-3": grover,
+    "torchdrug": torchdrug,
 }
-"""Name → rule(smiles, rows, seed, sizes). All but `grouped` are parity splits: nothing is deduplicated; see `leak`."""
+"""Name → rule(smiles, rows, seed, sizes, keys). Scaffold rules but `grouped` are parity splits: nothing is
+deduplicated; see `leak`. OGB's splits are published files, no rule, so they come as a split column."""
+
+COLUMNS = {
+    "stratified": "classes or values",
+    "group": "group names",
+    "time": "dates or numbers",
+}
+"""The rules that need a column, and what stands in it: `make` takes it as `keys`."""
 
 
 def make(
@@ -187,22 +323,27 @@ def make(
     seed: int = 0,
     sizes: Sizes = SIZES,
     valid_labels: np.ndarray | None = None,
-    keys: Sequence[str] | None = None,
+    keys: Keys | None = None,
 ) -> Split:
     """A split by one of SPLITS.
 
     smiles: (n) canonical, "" where the parser refused the row; valid_labels: (n,) bool, False where a row has no
-    label. Such rows are in no part, and shares are counted without them. keys: for "grouped" only, see there.
+    label. Such rows are in no part, and shares are counted without them. keys: (n) the column that a rule of COLUMNS
+    needs; for "grouped" what makes two rows one molecule. Other rules do not look at it.
     """
     rule = pick(SPLITS, name, "split")
     if min(sizes) < 0 or abs(sum(sizes) - 1) > 1e-6:
         raise UserError(f"Split sizes {sizes} must be three shares of at least 0 that add up to 1, like 0.8, 0.1, 0.1.")
+    if name in COLUMNS and keys is None:
+        raise UserError(f"The split {name!r} needs a column of {COLUMNS[name]}; name one, or use 'random'.")
+    if keys is not None and len(keys) != len(smiles):
+        raise UserError(f"{len(keys)} keys were given for {len(smiles)} rows; give one a row.")
     usable = np.array([bool(text) for text in smiles], dtype=bool)
     if valid_labels is not None:
         usable &= valid_labels
     rows = np.flatnonzero(usable).astype(np.int64)
-    split = grouped(smiles, rows, seed, sizes, keys) if name == "grouped" else rule(smiles, rows, seed, sizes)
-    for part, size in zip(("train", "valid", "test"), sizes, strict=True):
+    split = rule(smiles, rows, seed, sizes, keys)
+    for part, size in zip(PARTS, sizes, strict=True):
         if name != "none" and size > 0 and not len(getattr(split, part)):
             raise UserError(
                 f"The split {name!r} leaves the {part} part empty: {len(rows)} usable rows are too few, or fall into "
@@ -211,77 +352,21 @@ def make(
     return split
 
 
-WORDS = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "val": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "test": "test",
-    "testing": "test",
-}
+def leak(split: Split, smiles: Sequence[str], keys: Sequence[str] | None = None) -> dict[str, int]:
+    """What the test part shares with train and valid: rows whose molecule, key and scaffold was seen.
 
-
-def from_column(values: Sequence[str | None], name: str, valid_labels: np.ndarray | None = None) -> Split:
-    """A split written in a column: train, valid (val, validation, dev) or test, in any case.
-
-    A row with an empty cell is in no part.
+    smiles: (n) canonical; keys: (n) another name of each molecule, best the first block of its InChIKey, which
+    tautomers and stereoisomers share. Empty keys and the empty scaffold of acyclic molecules are not counted as shared.
     """
-    parts: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
-    for row, value in enumerate(values):
-        word = (value or "").strip().casefold()
-        if not word or (valid_labels is not None and not valid_labels[row]):
-            continue
-        if word not in WORDS:
-            raise UserError(f"Column {name!r} holds {value!r} in row {row + 1}; a split is train, valid or test.")
-        parts[WORDS[word]].append(row)
-    if not parts["train"]:
-        raise UserError(f"Column {name!r} names no row as train.")
-    return _split(f"column {name}", parts["train"], parts["valid"], parts["test"])
-
-
-def kfold(n: int, k: int, seed: int, groups: Sequence[object] | np.ndarray | None = None) -> list[Split]:
-    """k splits (train, test; valid is empty) whose test parts are disjoint and cover the n rows.
-
-    Which rows share a fold depends on the row order only through the permutation drawn from Philox(seed). With
-    `groups` (n keys) no group is cut: groups in permuted order, larger ones first, each go to the smallest fold.
-    """
-    if not 2 <= k <= n:
-        raise UserError(f"{n} rows cannot be cut into {k} folds; use 2 to {n}.")
-    order = np.random.Generator(np.random.Philox(seed)).permutation(n)
-    if groups is None:
-        tests = np.array_split(order, k)
-    else:
-        _, ids = np.unique(np.asarray(groups), return_inverse=True)
-        tests = _grouped(ids[order], order, k)
-    everything = np.arange(n)
-    return [_split(f"fold {i + 1} of {k}", np.setdiff1d(everything, test), [], test) for i, test in enumerate(tests)]
-
-
-def _grouped(ids: np.ndarray, order: np.ndarray, k: int) -> list[np.ndarray]:
-    """ids: group of each row of `order`."""
-    members: dict[int, list[int]] = {}
-    for group, row in zip(ids.tolist(), order.tolist(), strict=True):
-        members.setdefault(group, []).append(row)
-    if len(members) < k:
-        raise UserError(f"{len(members)} groups cannot be cut into {k} folds without cutting a group.")
-    folds: list[list[int]] = [[] for _ in range(k)]
-    for group in sorted(members.values(), key=len, reverse=True):
-        min(folds, key=len).extend(group)
-    return [np.array(fold) for fold in folds]
-
-
-def leak(split: Split, smiles: Sequence[str]) -> dict[str, int]:
-    """What the test part shares with train and valid: rows whose molecule, and whose scaffold, was seen.
-
-    smiles: (n) canonical. The empty scaffold of acyclic molecules is not counted as shared.
-    """
-    seen = {smiles[row] for row in (*split.train.tolist(), *split.valid.tolist())}
-    tested = [smiles[row] for row in split.test.tolist()]
+    others, tests = [*split.train.tolist(), *split.valid.tolist()], split.test.tolist()
+    seen = {smiles[row] for row in others}
     known = set(scaffolds(sorted(seen), False)) - {""}
-    return {
-        "test": len(tested),
-        "molecules": sum(text in seen for text in tested),
-        "scaffolds": sum(found in known for found in scaffolds(tested, False)),
+    found = {
+        "test": len(tests),
+        "molecules": sum(smiles[row] in seen for row in tests),
+        "scaffolds": sum(frame in known for frame in scaffolds([smiles[row] for row in tests], False)),
     }
+    if keys is not None:
+        names = {keys[row] for row in others} - {""}
+        found["keys"] = sum(keys[row] in names for row in tests)
+    return found

@@ -1,0 +1,310 @@
+"""Columns as an audit sees them: every cell is read, what cannot be is counted, and columns are held side by side."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tetramer.datasets.delimited import is_text
+from tetramer.datasets.findings import ALARM, NOTE, WARNING, Finding, first_rows, some
+from tetramer.datasets.labels import CENSORED, INFINITE, MISSING, MOST_CLASSES, Labels, infer_task
+from tetramer.datasets.partitions import WORDS
+from tetramer.datasets.signals import ranks, roc_auc
+from tetramer.datasets.tables import Table, looks_like_smiles
+
+FEW = 10  # labels of a class below which a test part has one or none of them
+COMMON = 20  # rows that two columns must share before they are compared
+NEAR = 0.999  # correlation from which two targets are nearly equal
+TELLING = {"regression": 0.95, "binary": 0.98}  # correlation, ROC-AUC from which a column tells a target
+HINTED = {"regression": 0.7, "binary": 0.8}  # the same where its name speaks of predictions
+PREDICTED = r"\b(pred(icted|ictions?|s)?|calc(ulated)?|estimate[sd]?|comput(ed|ation)|modell?ed|fitted|y ?hat)\b"
+IDENTIFIER = r"(^|\b)(id|cid|index|idx|num|no|nr|row|number)$"
+DESCRIPTOR = (  # what programs compute of a structure, by the usual names
+    r"^(number of|num) |\b(molecular weight|mol ?wt|mw|donors?|acceptors?|hb[ad]|rotatable|t?psa|surface area|rings?"
+    r"|minimum degree|(heavy )?atom count|chiral cent(er|re)s?( count)?|[acsx]log ?p|molar refractivity|fsp3|qed)\b"
+)
+SAMPLE = 1_000  # labels from which the number of decimals is taken
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, (n,) float64 values and int8 censor signs as in `Labels`; `wrong`: LABEL code → places of cells.
+
+    kind: regression, binary or multiclass; `tolerance`: labels that differ by no more are equal but for rounding.
+    """
+
+    name: str
+    values: np.ndarray
+    censor: np.ndarray
+    classes: tuple[str, ...] | None
+    kind: str = "regression"
+    tolerance: float = 0.0
+    wrong: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def known(self) -> np.ndarray:
+        """(n,) bool: a label that can be used."""
+        known: np.ndarray = ~np.isnan(self.values)
+        return known
+
+    def shown(self, value: float) -> str:
+        """A value as the file has it."""
+        return self.classes[int(value)] if self.classes else f"{value:g}"
+
+
+def read_column(table: Table, name: str) -> Column:
+    """A column of any type. Cells that training would refuse are missing here and stand in `wrong`."""
+    cells = table.data[name]
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    if pa.types.is_boolean(cells.type):
+        cells = pc.if_else(cells, "true", "false")
+    kind = cells.type
+    if is_text(kind):
+        values, censor, classes, wrong = _texts(cells)
+    else:
+        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        there = np.asarray(cells.is_valid())
+        values = np.array(cells.cast(pa.float64(), safe=False).to_numpy()) if numeric else np.full(len(table), np.nan)
+        wrong = {"LABEL_NAN": there & np.isnan(values), "LABEL_INF": np.isinf(values)}
+        if not numeric:
+            wrong = {"LABEL_TYPE": there}
+        censor, classes = np.zeros(len(table), np.int8), None
+    values[np.isinf(values)] = np.nan
+    found = {code: np.flatnonzero(mask) for code, mask in wrong.items() if mask.any()}
+    task = infer_task(Labels((name,), values[:, None], censor[:, None], (classes,))).kind
+    tolerance = rounding(values) if task == "regression" else 0.0
+    return Column(name, values, censor, classes, task, tolerance, found)
+
+
+def _texts(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...] | None, dict[str, np.ndarray]]:
+    """Cells of text by the rules of `labels`: numbers and bounds, or classes where there is no number at all."""
+    cells = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), "")).combine_chunks()
+    lower = pc.utf8_lower(cells)
+    missing = np.asarray(pc.is_in(lower, pa.array(MISSING)))
+    infinite = np.asarray(pc.match_substring_regex(lower, INFINITE))
+    parts = pc.extract_regex(cells, CENSORED)
+    number = np.asarray(parts.is_valid())
+    values, censor = np.full(len(cells), np.nan), np.zeros(len(cells), np.int8)
+    wrong = {"LABEL_NAN": np.asarray(pc.equal(lower, "nan")), "LABEL_INF": infinite}
+    texts = sorted(pc.unique(cells.filter(pa.array(~missing))).to_pylist())
+    count = int((~missing).sum())
+    if count and not number.any() and not infinite.any():
+        if len(texts) > MOST_CLASSES or (count >= COMMON and len(texts) > count / 2):
+            return values, censor, None, {**wrong, "LABEL_TYPE": ~missing}
+        values[~missing] = np.asarray(pc.index_in(cells, pa.array(texts)).filter(pa.array(~missing)))
+        return values, censor, tuple(texts), wrong
+    found = parts.filter(pa.array(number))
+    values[number] = pc.struct_field(found, "number").cast(pa.float64())
+    sign = pc.struct_field(found, "sign")
+    censor[number] = np.asarray(pc.is_in(sign, pa.array([">", ">=", "≥"]))).astype(np.int8)
+    censor[number] -= np.asarray(pc.is_in(sign, pa.array(["<", "<=", "≤"]))).astype(np.int8)
+    wrong["LABEL_INF"] = infinite | np.isinf(values)  # 1e999 is written as a number
+    return values, censor, None, {**wrong, "LABEL_TYPE": ~(number | missing | infinite)}
+
+
+def rounding(values: np.ndarray) -> float:
+    """Half a unit of the last decimal that the column's numbers usually have, or 1e-9 of the largest if that is more.
+
+    (n,), NaN is missing; "usually": the median over about SAMPLE different numbers. Whole numbers have 0 decimals.
+    """
+    different = np.unique(values[~np.isnan(values)])
+    if not len(different):
+        return 0.0
+    sample = different[:: max(1, len(different) // SAMPLE)]
+    decimals = [max(0, -int(Decimal(repr(value)).normalize().as_tuple().exponent)) for value in sample.tolist()]
+    unit = float(0.5 * 10.0 ** -np.median(decimals))
+    return max(unit * (1 + 1e-6), 1e-9 * float(np.abs(different).max()))
+
+
+def find_targets(table: Table, structure: str | None) -> list[str]:
+    """Columns that may be targets: numbers or few classes.
+
+    Not the structures, identifiers (all different whole numbers in order, or named so), parts of a split, columns
+    whose name speaks of predictions or of a usual descriptor, and columns that hold more text than numbers.
+    """
+    return [name for name in table.columns if name != structure and _may_be_target(table, name)]
+
+
+def _may_be_target(table: Table, name: str) -> bool:
+    if hinted(name) or re.search(DESCRIPTOR, _words(name)):
+        return False
+    if looks_like_smiles(table.data[name]) and pc.count_distinct(table.data[name]).as_py() > FEW:  # "pos" is a SMILES
+        return False
+    column = read_column(table, name)
+    values = column.values[column.known]
+    if not len(values) or len(values) < len(column.wrong.get("LABEL_TYPE", ())):
+        return False
+    if column.classes and all(text.casefold() in WORDS for text in column.classes):
+        return False
+    whole = column.classes is None and bool((values == np.round(values)).all())
+    rising = len(values) > 2 and bool((np.diff(values) > 0).all())
+    named = re.search(IDENTIFIER, _words(name)) is not None and len(np.unique(values)) > len(values) / 2
+    return not (whole and (rising or named))
+
+
+def _words(name: str) -> str:
+    """A column's name in small letters, its words apart."""
+    return re.sub(r"[\s_.\-()\[\]/]+", " ", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)).strip().casefold()
+
+
+def hinted(name: str) -> bool:
+    """Whether a column's name says that it holds predictions."""
+    return re.search(PREDICTED, _words(name)) is not None
+
+
+WRONG = {
+    "LABEL_NAN": (NOTE, "say NaN and are read as missing", "Empty them, if nothing was measured."),
+    "LABEL_INF": (ALARM, "are infinite", "Correct or empty them; training refuses them."),
+    "LABEL_TYPE": (ALARM, "hold no number", "Correct or empty them; a bound is written >10 or <5."),
+}
+
+
+def check_cells(column: Column, start: int) -> list[Finding]:
+    """Cells that are no labels, and targets of which nothing or too little can be learned."""
+    found = []
+    for code, rows in column.wrong.items():
+        severity, what, advice = WRONG[code]
+        sentence = f"{some(len(rows), 'cell')} of {column.name!r} {what}. {advice}"
+        found.append(Finding(code, severity, column.name, len(rows), first_rows(rows, start), sentence))
+    known = column.values[column.known]
+    if not len(known):
+        sentence = f"No row has a label in {column.name!r}."
+        return [*found, Finding("ALL_MISSING", ALARM, column.name, len(column.values), (), sentence)]
+    different, counts = np.unique(known, return_counts=True)
+    if len(different) == 1:
+        code = "ONE_CLASS" if column.classes or different[0] in (0.0, 1.0) else "CONSTANT"
+        sentence = f"All {len(known):,} labels of {column.name!r} are {column.shown(different[0])}; nothing is learned."
+        return [*found, Finding(code, ALARM, column.name, len(known), (), sentence)]
+    few = different[counts < FEW]
+    if column.kind != "regression" and len(few):
+        rows = np.flatnonzero(np.isin(column.values, few))
+        listed = ", ".join(
+            f"{column.shown(value)} ({count})" for value, count in zip(few, counts[counts < FEW], strict=True)
+        )
+        sentence = (
+            f"Classes of {column.name!r} with fewer than {FEW} labels: {listed}. A held-out part has few or none of "
+            "them, and its metrics mean little."
+        )
+        found.append(Finding("FEW_OF_CLASS", WARNING, column.name, len(few), first_rows(rows, start), sentence))
+    return found
+
+
+def check_copies(columns: Sequence[Column], names: Sequence[str]) -> list[Finding]:
+    """Targets that are equal to an earlier one or nearly so, and headers that were repeated.
+
+    names: all columns of the table; a reader makes `x.1` of a second `x`.
+    """
+    renamed = [name for name in names if re.search(r"\.\d+$", name) and name.rpartition(".")[0] in names]
+    found = []
+    if renamed:
+        sentence = f"The header repeats names: {', '.join(map(repr, renamed[:10]))} had the name without its number."
+        found.append(Finding("REPEATED_HEADER", WARNING, None, len(renamed), (), sentence))
+    numeric = [column for column in columns if column.kind != "multiclass"]
+    if len(numeric) < 2:
+        return found
+    values = np.stack([column.values for column in numeric], axis=1)
+    related, common = correlations(values)
+    told = set[int]()
+    for first, second in zip(*np.nonzero(np.triu(np.abs(related) >= NEAR, 1)), strict=True):
+        enough = max(COMMON, common[second, second] / 2)
+        if common[first, second] < enough or second in told:
+            continue
+        told.add(int(second))
+        one, other = numeric[second].name, numeric[first].name
+        numbers = {"correlation": float(related[first, second]), "rows": float(common[first, second])}
+        if np.array_equal(values[:, first], values[:, second], equal_nan=True):
+            sentence = f"{one!r} is the same as {other!r} in every row. Leave it out, or it counts twice."
+            found.append(Finding("REPEATED_COLUMN", ALARM, one, int(common[first, second]), (), sentence, numbers))
+        else:
+            sentence = f"{one!r} is nearly {other!r}, or a multiple of it: correlation {related[first, second]:.5f}."
+            found.append(Finding("NEAR_COPY", WARNING, one, int(common[first, second]), (), sentence, numbers))
+    return found
+
+
+def correlations(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pearson correlations of all pairs of columns (n, T) over the rows both have, and how many these are: (T, T) both.
+
+    0 where a column does not vary over the common rows.
+    """
+    known = ~np.isnan(values)
+    mask = known.astype(np.float64)
+    count = np.maximum(mask.sum(0), 1)
+    centred = np.where(known, values, 0) - mask * (np.where(known, values, 0).sum(0) / count)
+    centred /= np.maximum(np.sqrt((centred**2).sum(0) / count), 1e-300)
+    common = mask.T @ mask
+    safe = np.maximum(common, 1)
+    sums, squares = centred.T @ mask, (centred**2).T @ mask  # [i, j]: of column i over the rows that j has
+    variance = squares - sums**2 / safe
+    product = np.maximum(variance, 0) * np.maximum(variance.T, 0)
+    varies = np.minimum(variance, variance.T) > 1e-9 * safe
+    return np.where(
+        varies, (centred.T @ centred - sums * sums.T / safe) / np.sqrt(np.maximum(product, 1e-300)), 0
+    ), common
+
+
+def check_leaks(targets: Sequence[Column], others: Sequence[Column]) -> list[Finding]:
+    """Columns beside the targets that tell one: predictions by their name, or anything that follows it too closely.
+
+    Predictions are laid to the one target that they follow most closely.
+    """
+    found = []
+    for other in others:
+        told = [(*telling(target, other), target) for target in targets if target.kind != "multiclass"]
+        if hinted(other.name):
+            best = max(told, key=lambda one: one[0], default=None)
+            if best is not None and best[0] >= HINTED[best[2].kind]:
+                found.append(_prediction(*best, other.name))
+        else:
+            found += [_leak(*one, other.name) for one in told if one[0] >= TELLING[one[2].kind]]
+    return found
+
+
+def _prediction(strength: float, rows: int, target: Column, name: str) -> Finding:
+    what, numbers = _measure(strength, rows, target)
+    sentence = (
+        f"{name!r} holds predictions of {target.name!r}, as its name says and {what} shows. It is no target and must "
+        "not be learned from."
+    )
+    return Finding("PREDICTIONS", ALARM, target.name, 1, (), sentence, numbers)
+
+
+def _leak(strength: float, rows: int, target: Column, name: str) -> Finding:
+    what, numbers = _measure(strength, rows, target)
+    sentence = (
+        f"{name!r} tells {target.name!r}: {what}. Is it a prediction, the same measurement, or known only after it? "
+        "Then it must not be learned from."
+    )
+    return Finding("LEAK_COLUMN", WARNING, target.name, 1, (), sentence, numbers)
+
+
+def _measure(strength: float, rows: int, target: Column) -> tuple[str, dict[str, float]]:
+    """How closely a column follows the target, for a sentence and as numbers."""
+    what = "ROC-AUC" if target.kind == "binary" else "correlation"
+    return f"{what} {strength:.3f}", {what.casefold().replace("-", "_"): strength, "rows": float(rows)}
+
+
+def telling(target: Column, other: Column) -> tuple[float, int]:
+    """How closely one column follows a target, and over how many rows; 0 with fewer than COMMON rows.
+
+    The larger of |Pearson| and |Spearman| for numbers, ROC-AUC or 1 minus it for a target of two classes. A class of
+    a column of classes stands for the mean of the target in it; then COMMON rows a class are needed.
+    """
+    both = target.known & other.known
+    y, x = target.values[both], other.values[both]
+    if other.kind == "multiclass":
+        found, place, counts = np.unique(x, return_inverse=True, return_counts=True)
+        if len(y) < COMMON * len(found):
+            return 0.0, len(y)
+        x = (np.bincount(place, y) / counts)[place]
+    if len(y) < COMMON or (y == y[0]).all() or (x == x[0]).all():
+        return 0.0, len(y)
+    if target.kind == "binary":
+        area = roc_auc(y == y.max(), x)
+        return max(area, 1 - area), len(y)
+    pairs = ((y, x), (ranks(y), ranks(x)))
+    return max(abs(float(np.corrcoef(*pair)[0, 1])) for pair in pairs), len(y)
