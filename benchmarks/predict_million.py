@@ -70,7 +70,7 @@ def main() -> None:
         slope = float(np.polyfit(np.arange(len(half)), half, 1)[0]) if len(half) > 2 else 0.0
         moments, kills = random.Random(0), 0
         while True:
-            late = moments.uniform(2, seconds / 3) if kills < asked.kills else None
+            late = moments.uniform(2, seconds / asked.kills) if kills < asked.kills else None
             code, _, _ = run([*command, str(broken)], late)
             if code == 0:
                 break

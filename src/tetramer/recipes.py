@@ -20,8 +20,8 @@ TREES: dict[str, Spec] = {
     "extra-trees": {"kind": "trees", "config": {"mode": "extra", "trees": 120, "trend": True}},
 }
 KERNELS: dict[str, Spec] = {
-    "svm": {"kind": "kernels", "config": {"machine": "svm", "cost": 5.0, "largest": 6000}},
-    "gp": {"kind": "kernels", "config": {"machine": "gp", "largest": 6000}},
+    "svm": {"kind": "kernels", "config": {"machine": "svm", "cost": 5.0, "largest": 4000}},
+    "gp": {"kind": "kernels", "config": {"machine": "gp", "largest": 4000}},
 }
 # chemprop's size: 300 wide, three steps of directed messages, a head of one hidden layer.
 GRAPH: Spec = {
