@@ -25,9 +25,9 @@ from tetramer.views.fingerprint import BITS
 
 POINTS = 101  # quantiles kept of each descriptor
 SCALES = (0.7, 1.4, 2.8)  # kernel lengths tried, in units of the square root of the number of descriptors
-SHARED, STRAIGHT = (0.3, 1.0), (0.0, 1.0, 3.0)  # weights tried of the other two kernels
+SHARED, STRAIGHT = (0.3, 1.0), (0.0, 2.0)  # weights tried of the other two kernels
 NOISES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # noise variances tried, in units of the label variance
-SUBSAMPLE = 500  # rows on which all of these are chosen
+SUBSAMPLE = 400  # rows on which all of these are chosen
 MOST = 15  # a substructure that occurs more often counts as often as this
 
 
