@@ -373,3 +373,30 @@ def test_a_reader_that_goes_away_is_no_error(model: Path, table: Path) -> None:
     told = subprocess.run(words, env=environment(), stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_audit_names_what_it_finds(run: Any, tmp_path: Path) -> None:
+    rows = [f"{'C' * (k + 1)}O,{0.1 * k:.1f}" for k in range(30)]
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    one.write_text("\n".join(["smiles,y", *rows, "OC,9.0", "C1CC,1.0"]) + "\n")
+    two.write_text("smiles,y\nOCC,1.0\nc1ccccc1,2.0\n")
+    told = run("audit", one, "--target", "y", "--test", two, "--workers", "0")
+    assert told.code == 0
+    assert told.out.startswith("one.csv: 32 rows, 30 molecules; targets: y\n")
+    assert re.search(r"alarm +Different labels of 'y'.*Rows 1, 31\.", told.out)
+    assert re.search(r"alarm +.*Rows 1\.$", told.out.partition("two.csv")[2].splitlines()[1])
+    codes = {finding["code"] for part in json.loads(run("audit", one, "--json").out) for finding in part["findings"]}
+    assert {"CONFLICT", "DUPLICATE", "SANITIZE"} & codes >= {"CONFLICT", "DUPLICATE"}
+
+
+def test_datasets(run: Any) -> None:
+    told = run("datasets")
+    assert (told.code, len(told.out.splitlines())) == (0, 35)
+    assert re.search(r"^chembl2321810 +1017 +1 +regression +bundled +CC BY-SA", told.out, re.MULTILINE)
+    told = run("datasets", "chembl2321810")
+    assert "labels     pIC50 (−log10 mol/L)" in told.out
+    assert len(run("datasets", "chembl2321810", "--fetch").out.splitlines()) == 2
+    assert json.loads(run("datasets", "esol", "--json").out)[0]["rows"] == 1128
+    told = run("datasets", "esoll")
+    assert (told.code, "Did you mean 'esol'" in told.err) == (2, True)
+    assert run("datasets", "--fetch").code == 2

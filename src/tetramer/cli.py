@@ -259,6 +259,73 @@ def demo(
     run_training((assay, None), options, output / "model", output / "report.html", title, True, as_json)
 
 
+def audit(
+    data: Annotated[str, Argument(help="file with structures and, best, measured values")],
+    target: Annotated[
+        list[str] | None, Option("--target", "--target-columns", help="column to look at [default: all that can be]")
+    ] = None,
+    test: Annotated[Path | None, Option(help="second file: what of it stands in DATA already?")] = None,
+    smiles_column: Smiles = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Look for what makes numbers from a table misleading: duplicates, conflicts, leaks, contradictions."""
+    import json
+
+    from tetramer.datasets import audit as auditing
+    from tetramer.datasets.tables import read_table
+    from tetramer.molecules import Limits
+
+    table = read_table(data)
+    with Bar() as bar:
+        options = auditing.Options(limits=Limits(workers), progress=lambda done, rows: bar.rows(done))
+        told = [auditing.audit(table, target, smiles_column, options)]
+        if test is not None:
+            told.append(auditing.overlap(table, read_table(test), smiles_column, options))
+    if as_json:
+        print(json.dumps([one.to_json() for one in told]))
+        return
+    for one in told:
+        print(
+            f"{one.name}: {one.rows:,} rows, {one.molecules:,} molecules; targets: {', '.join(one.targets) or 'none'}"
+        )
+        for finding in one.findings:
+            where = f" Rows {', '.join(map(str, finding.rows))}." if finding.rows else ""
+            print(f"  {finding.severity:<8} {finding.sentence}{where}")
+        if not one.findings:
+            print("  nothing found")
+
+
+def datasets(
+    data: Annotated[str | None, Argument(help="a data set, to see all that is known of it")] = None,
+    fetch: Annotated[bool, Option("--fetch", help="bring its files onto this machine")] = False,
+    accept_unverified: Annotated[
+        bool, Option("--accept-unverified", help="download even where nobody could check the public bytes")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the public data sets, or tell all about one; --fetch brings its files."""
+    import json
+
+    from tetramer.datasets import sources
+
+    if fetch and data is None:
+        raise UserError(f"Name the data set to fetch: {', '.join(sources.SOURCES)}.")
+    if fetch:
+        for path in sources.fetch(str(data), accept_unverified):
+            print(path)
+        return
+    rows = [sources.describe(name) for name in ([data] if data else sources.SOURCES)]
+    if as_json:
+        print(json.dumps(rows))
+    elif data:
+        print("\n".join(f"{key:<10} {value}" for key, value in rows[0].items()))
+    else:
+        keys = ("name", "rows", "targets", "task", "state", "licence")
+        for name, count, targets, *rest in [keys, *([str(row[key]) for key in keys] for row in rows)]:
+            print(f"{name:<22} {count:>8} {targets:>7}  {rest[0]:<11} {rest[1]:<11} {rest[2]}")
+
+
 def doctor(as_json: Json = False) -> None:
     """Say what this machine can do."""
     import json
@@ -274,6 +341,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "predict": predict,
     "embed": embed,
+    "audit": audit,
+    "datasets": datasets,
     "doctor": doctor,
 }
 

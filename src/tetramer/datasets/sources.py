@@ -23,7 +23,20 @@ from tetramer.datasets.readers import READERS
 from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import DiskError, UserError, pick
 
-__all__ = ["EVERY", "SOURCES", "STATES", "Mirror", "Part", "Source", "cache", "fetch", "load", "state", "targets"]
+__all__ = [
+    "EVERY",
+    "SOURCES",
+    "STATES",
+    "Mirror",
+    "Part",
+    "Source",
+    "cache",
+    "describe",
+    "fetch",
+    "load",
+    "state",
+    "targets",
+]
 
 DATA = "TETRAMER_DATA"
 SLACK = 1_000_000  # bytes that a download may exceed its size by
@@ -60,6 +73,28 @@ def state(name: str) -> str:
     if all(_matches(_cached(part), part.hash) for part in missing):
         return "cached"
     return "verified" if source.verified else "unverified"
+
+
+def describe(name: str) -> dict[str, str | int]:
+    """All that is known of a data set, for a person: one word or number a key, long texts last."""
+    source = pick(SOURCES, name, "data set")
+    every = EVERY in source.targets
+    shown = ", ".join(f"{column} ({unit})" if unit else column for column, unit in source.targets.items())
+    return {
+        "name": name,
+        "rows": source.rows,
+        "holds": source.holds,
+        "targets": "many" if every else len(source.targets),
+        "task": source.task,
+        "metric": source.metric or "none",
+        "state": state(name),
+        "means": STATES[state(name)],
+        "licence": source.licence,
+        "cite": source.cite,
+        "labels": "every column but the SMILES" if every else shown,
+        "note": source.note,
+        "from": ", ".join(part.url for part in source.parts),
+    }
 
 
 def fetch(name: str, accept_unverified: bool = False) -> list[Path]:
