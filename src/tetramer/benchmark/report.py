@@ -4,8 +4,6 @@ All text is escaped by the template, pictures are `data:` images (an image runs 
 security policy forbids everything else. The same report gives the same bytes.
 """
 
-import os
-import secrets
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +15,7 @@ from numpy.typing import NDArray
 
 from tetramer.benchmark import plots
 from tetramer.benchmark.cells import Cell, column, figures, parts, show
-from tetramer.datasets.writing import disk_errors
-from tetramer.errors import UserError
+from tetramer.datasets.writing import write_whole
 from tetramer.molecules.draw import draw
 
 Floats = NDArray[np.float64]
@@ -122,20 +119,7 @@ def write_report(path: Path, report: Report) -> None:
 
     DiskError if the disk refuses; what stood at `path` is then intact.
     """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file for the report.")
-    page = render(report).encode()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with disk_errors(path, len(page)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    write_whole(path, render(report).encode())
 
 
 def render(report: Report) -> str:

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +11,7 @@ from random import Random
 import numpy as np
 
 from tetramer.datasets.opening import existing
-from tetramer.datasets.writing import disk_errors, sync_folder
+from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
 
 Sizes = tuple[float, float, float]
@@ -197,23 +195,8 @@ def _grouped(ids: np.ndarray, order: np.ndarray, k: int) -> list[np.ndarray]:
 
 def save(split: Split, path: str | Path) -> None:
     """Write an index file: canonical JSON with `name`, `sha256`, `test`, `train` and `valid`, whole or not at all."""
-    path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file to write.")
     lists = {part: getattr(split, part).tolist() for part in PARTS}
-    data = _canonical({"name": split.name, "sha256": split.sha256, **lists}) + b"\n"
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with disk_errors(path, len(data)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+    write_whole(Path(path), _canonical({"name": split.name, "sha256": split.sha256, **lists}) + b"\n")
 
 
 def load_split(path: str | Path, count: int | None = None) -> Split:

@@ -190,6 +190,24 @@ class TableWriter:
             self.discard()
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, whole or not at all; folders above are made. DiskError leaves what stood there."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file to write.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with disk_errors(path, len(data)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename survive a power cut; Windows has no such call and does it by itself."""
     if sys.platform != "win32":
