@@ -14,8 +14,6 @@ from tetramer.datasets.tables import Table, find_column, read_table, structures
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
 
-LEAST = 20  # labelled rows
-
 
 @dataclass(frozen=True)
 class Assay:
@@ -40,7 +38,7 @@ def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, ta
     if kind == REGRESSION and any(labels.classes):
         named = [name for name, classes in zip(labels.names, labels.classes, strict=True) if classes]
         raise UserError(f"{named[0]!r} holds text, so it is not a regression target. Leave out --task regression.")
-    check_labels(labels, kind, LEAST)
+    check_labels(labels, kind)
     check_weight(weight, len(texts))
     if kind != REGRESSION:
         labels = as_classes(labels)

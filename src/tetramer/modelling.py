@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from tetramer import __version__
-from tetramer.assays import LEAST, Assay
+from tetramer.assays import Assay
 from tetramer.checkpoint import config_hash
 from tetramer.datasets import splits, writing
+from tetramer.datasets.labels import LEAST
 from tetramer.datasets.splits import Split
 from tetramer.encoders import ENCODERS
 from tetramer.errors import UserError, pick

@@ -15,7 +15,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # The order in which a molecule passes through. A module imports only from modules above it.
-ORDER = ["errors", "molecules", "views", "datasets", "metrics"]
+ORDER = ["errors", "metrics", "molecules", "views", "datasets"]
 ORDER += ["layers", "encoders", "objectives", "training", "checkpoint", "recipes", "members"]
 ORDER += ["inference", "scoring", "assays", "modelling", "generation", "predictor", "shards"]
 ORDER += ["space", "benchmark", "explorer", "cluster", "studies", "doctor", "terminal", "cli"]

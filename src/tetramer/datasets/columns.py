@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 
 from tetramer.datasets.delimited import is_text
 from tetramer.datasets.findings import ALARM, NOTE, WARNING, Finding, first_rows, some
-from tetramer.datasets.labels import CENSORED, INFINITE, MISSING, MOST_CLASSES, Labels, infer_task
+from tetramer.datasets.labels import Cells, Labels, infer_task, names_not_classes
 from tetramer.datasets.partitions import WORDS
-from tetramer.datasets.signals import ranks, roc_auc
+from tetramer.datasets.signals import ordered
 from tetramer.datasets.tables import Table, looks_like_smiles
+from tetramer.metrics import ranks
 
 FEW = 10  # labels of a class below which a test part has one or none of them
 COMMON = 20  # rows that two columns must share before they are compared
@@ -83,28 +84,17 @@ def read_column(table: Table, name: str) -> Column:
 
 def _texts(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...] | None, dict[str, np.ndarray]]:
     """Cells of text by the rules of `labels`: numbers and bounds, or classes where there is no number at all."""
-    cells = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), "")).combine_chunks()
-    lower = pc.utf8_lower(cells)
-    missing = np.asarray(pc.is_in(lower, pa.array(MISSING)))
-    infinite = np.asarray(pc.match_substring_regex(lower, INFINITE))
-    parts = pc.extract_regex(cells, CENSORED)
-    number = np.asarray(parts.is_valid())
-    values, censor = np.full(len(cells), np.nan), np.zeros(len(cells), np.int8)
-    wrong = {"LABEL_NAN": np.asarray(pc.equal(lower, "nan")), "LABEL_INF": infinite}
-    texts = sorted(pc.unique(cells.filter(pa.array(~missing))).to_pylist())
-    count = int((~missing).sum())
-    if count and not number.any() and not infinite.any():
-        if len(texts) > MOST_CLASSES or (count >= COMMON and len(texts) > count / 2):
-            return values, censor, None, {**wrong, "LABEL_TYPE": ~missing}
-        values[~missing] = np.asarray(pc.index_in(cells, pa.array(texts)).filter(pa.array(~missing)))
-        return values, censor, tuple(texts), wrong
-    found = parts.filter(pa.array(number))
-    values[number] = pc.struct_field(found, "number").cast(pa.float64())
-    sign = pc.struct_field(found, "sign")
-    censor[number] = np.asarray(pc.is_in(sign, pa.array([">", ">=", "≥"]))).astype(np.int8)
-    censor[number] -= np.asarray(pc.is_in(sign, pa.array(["<", "<=", "≤"]))).astype(np.int8)
-    wrong["LABEL_INF"] = infinite | np.isinf(values)  # 1e999 is written as a number
-    return values, censor, None, {**wrong, "LABEL_TYPE": ~(number | missing | infinite)}
+    cells = Cells.of(column)
+    values, censor = np.full(len(cells.texts), np.nan), np.zeros(len(cells.texts), np.int8)
+    wrong = {"LABEL_NAN": np.asarray(pc.equal(pc.utf8_lower(cells.texts), "nan")), "LABEL_INF": cells.infinite}
+    if cells.are_classes:
+        texts = cells.different()
+        if names_not_classes(texts, int((~cells.missing).sum())):
+            return values, censor, None, {**wrong, "LABEL_TYPE": ~cells.missing}
+        return cells.places(texts), censor, tuple(texts), wrong
+    values, censor = cells.numbers()
+    wrong["LABEL_INF"] = cells.infinite | np.isinf(values)  # 1e999 is written as a number
+    return values, censor, None, {**wrong, "LABEL_TYPE": cells.neither}
 
 
 def rounding(values: np.ndarray) -> float:
@@ -304,7 +294,7 @@ def telling(target: Column, other: Column) -> tuple[float, int]:
     if len(y) < COMMON or (y == y[0]).all() or (x == x[0]).all():
         return 0.0, len(y)
     if target.kind == "binary":
-        area = roc_auc(y == y.max(), x)
+        area = ordered(y == y.max(), x)
         return max(area, 1 - area), len(y)
     pairs = ((y, x), (ranks(y), ranks(x)))
     return max(abs(float(np.corrcoef(*pair)[0, 1])) for pair in pairs), len(y)

@@ -7,6 +7,7 @@ Rows in messages are data rows, counted from 1 without the header.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ CENSORED = rf"^(?P<sign>>=|<=|[<>≤≥=]?)\s*(?P<number>{NUMBER})$"
 INFINITE = r"^[+-]?inf(inity)?$"
 SHOWN = 5  # rows that a message names
 MOST_CLASSES = 100
+LEAST = 20  # labelled rows from which a model can be trained
 FEW = 10  # as many different whole numbers, each seen FEW times on average, are classes
 OPPOSITES = (
     ("negative", "positive"),
@@ -109,26 +111,65 @@ def _read(table: Table, name: str) -> Column:
     return _read_text(table, name, column)
 
 
+class Cells(NamedTuple):
+    """A column of text, cell by cell: what it can be read as. A million cells take about half a second."""
+
+    texts: pa.Array  # (n,) trimmed, "" where empty
+    missing: np.ndarray  # (n,) bool
+    infinite: np.ndarray  # (n,) bool: "inf", "-Infinity"
+    number: np.ndarray  # (n,) bool: a number or a bound
+    parts: pa.Array  # (n,) sign and number, null elsewhere
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> Self:
+        """Read the column; no cell is refused here."""
+        texts = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), "")).combine_chunks()
+        lower, parts = pc.utf8_lower(texts), pc.extract_regex(texts, CENSORED)
+        missing = np.asarray(pc.is_in(lower, pa.array(MISSING)))
+        infinite = np.asarray(pc.match_substring_regex(lower, INFINITE))
+        return cls(texts, missing, infinite, np.asarray(parts.is_valid()), parts)
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether the column holds texts and no number at all."""
+        return not self.number.any() and not self.infinite.any() and not self.missing.all()
+
+    @property
+    def neither(self) -> np.ndarray:
+        """(n,) bool: text, in a column of numbers."""
+        return np.asarray(~(self.number | self.missing | self.infinite))
+
+    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values (n,) float64, correctly rounded, NaN where there is no number; signs (n,) int8 as in `Labels`."""
+        values, signs = np.full(len(self.texts), np.nan), np.zeros(len(self.texts), np.int8)
+        found = self.parts.filter(pa.array(self.number))
+        values[self.number] = pc.struct_field(found, "number").cast(pa.float64())
+        sign = pc.struct_field(found, "sign")
+        signs[self.number] = np.asarray(pc.is_in(sign, pa.array([">", ">=", "≥"]))).astype(np.int8)
+        signs[self.number] -= np.asarray(pc.is_in(sign, pa.array(["<", "<=", "≤"]))).astype(np.int8)
+        return values, signs
+
+    def different(self) -> list[str]:
+        """The texts that occur, in alphabetical order."""
+        return sorted(pc.unique(self.texts.filter(pa.array(~self.missing))).to_pylist())
+
+    def places(self, ordered: list[str]) -> np.ndarray:
+        """(n,) float64 place of each cell in `ordered`, NaN where missing."""
+        values = np.full(len(self.texts), np.nan)
+        values[~self.missing] = np.asarray(pc.index_in(self.texts, pa.array(ordered)).filter(pa.array(~self.missing)))
+        return values
+
+
 def _read_text(table: Table, name: str, column: pa.ChunkedArray) -> Column:
-    """Vectorised: a million cells take about half a second. Numbers are parsed exactly (correctly rounded)."""
-    cells = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), "")).combine_chunks()
-    lower = pc.utf8_lower(cells)
-    missing = np.asarray(pc.is_in(lower, pa.array(MISSING)))
-    infinite = np.asarray(pc.match_substring_regex(lower, INFINITE))
-    parts = pc.extract_regex(cells, CENSORED)
-    number = np.asarray(parts.is_valid())
-    if not number.any() and not infinite.any() and not missing.all():
-        return _read_classes(table, name, cells, missing)
-    _refuse(table, name, infinite, cells, "an infinite label", "Correct or empty these cells.")
-    _refuse(table, name, ~(number | missing), cells, "text in a numeric target", _advice(cells, ~(number | missing)))
-    values = np.full(len(cells), np.nan)
-    signs = np.zeros(len(cells), np.int8)
-    found = parts.filter(pa.array(number))
-    values[number] = pc.struct_field(found, "number").cast(pa.float64())
-    sign = pc.struct_field(found, "sign")
-    signs[number] = np.asarray(pc.is_in(sign, pa.array([">", ">=", "≥"]))).astype(np.int8)
-    signs[number] -= np.asarray(pc.is_in(sign, pa.array(["<", "<=", "≤"]))).astype(np.int8)
-    _refuse(table, name, np.isinf(values), cells, "an infinite label", "Correct or empty these cells.")
+    """One target of text."""
+    cells = Cells.of(column)
+    if cells.are_classes:
+        return _read_classes(table, name, cells)
+    infinite, wrong, correct = "an infinite label", cells.neither, "Correct or empty these cells."
+    _refuse(table, name, cells.infinite, cells.texts, infinite, correct)
+    _refuse(table, name, wrong, cells.texts, "text in a numeric target", _advice(cells.texts, wrong))
+    values, signs = cells.numbers()
+    _refuse(table, name, np.isinf(values), cells.texts, infinite, correct)
     return values, signs, None
 
 
@@ -142,19 +183,21 @@ def _advice(cells: pa.Array, bad: np.ndarray) -> str:
     return "Empty these cells or correct them; a bound is written >10 or <5."
 
 
-def _read_classes(table: Table, name: str, cells: pa.Array, missing: np.ndarray) -> Column:
-    """Texts → 0, 1, … in the order of `_order`. As many texts as there are rows are names, not classes: UserError."""
-    texts = sorted(pc.unique(cells.filter(pa.array(~missing))).to_pylist())
-    count = int((~missing).sum())
-    if len(texts) > MOST_CLASSES or (count >= 20 and len(texts) > count / 2):
+def _read_classes(table: Table, name: str, cells: Cells) -> Column:
+    """Texts → 0, 1, … in the order of `_order`."""
+    texts = cells.different()
+    if names_not_classes(texts, int((~cells.missing).sum())):
         raise UserError(
             f"Column {name!r} of {table.name} holds {len(texts):,} different texts, such as {texts[0]!r}. "
             "A target is a number or one of a few classes."
         )
     ordered = _order(texts)
-    values = np.full(len(cells), np.nan)
-    values[~missing] = np.asarray(pc.index_in(cells, pa.array(ordered)).filter(pa.array(~missing)))
-    return values, np.zeros(len(cells), np.int8), tuple(ordered)
+    return cells.places(ordered), np.zeros(len(cells.texts), np.int8), tuple(ordered)
+
+
+def names_not_classes(texts: Sequence[str], count: int) -> bool:
+    """Whether so many different texts in `count` cells are names, of which nothing can be learned."""
+    return len(texts) > MOST_CLASSES or (count >= LEAST and len(texts) > count / 2)
 
 
 def _order(texts: list[str]) -> list[str]:
@@ -228,7 +271,7 @@ def as_classes(labels: Labels) -> Labels:
     return replace(labels, values=values, classes=tuple(classes))
 
 
-def check_labels(labels: Labels, task: str, least: int = 20) -> None:
+def check_labels(labels: Labels, task: str, least: int = LEAST) -> None:
     """UserError where nothing can be learned: a target without labels, of one class or one value, too few rows.
 
     task: a kind of Task; least: rows that must have at least one label.

@@ -9,6 +9,8 @@ from math import erfc, sqrt
 
 import numpy as np
 
+from tetramer.metrics import roc_auc
+
 FEWEST = 50  # labels; below this neither question is asked
 EXPLAINED = 0.95  # R² by medians from which atom counts are said to explain a target
 FALSE = 0.01  # share of false ones among the rows that are told to contradict
@@ -172,7 +174,7 @@ def _score(x: np.ndarray, y: np.ndarray, learn: np.ndarray, classes: bool) -> fl
     x = (x - x[learn].mean(0)) / np.where(deviation > 0, deviation, 1)
     x = np.column_stack([x, np.ones(len(x))])
     if classes:
-        return roc_auc(y[~learn] == 1, x[~learn] @ logistic(x[learn], y[learn]))
+        return ordered(y[~learn] == 1, x[~learn] @ logistic(x[learn], y[learn]))
     mean = y[learn].mean()
     penalty = PENALTY["number"] * np.eye(x.shape[1])
     answer = mean + x @ np.linalg.solve(x[learn].T @ x[learn] + penalty, x[learn].T @ (y[learn] - mean))
@@ -209,20 +211,6 @@ def logistic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return weights
 
 
-def roc_auc(positive: np.ndarray, answer: np.ndarray) -> float:
-    """The chance that a positive row scores above a negative one, a tie counting half; 0.5 with one class only.
-
-    positive (n,) bool; answer (n,). `metrics` has it for results; it stands below this layer.
-    """
-    count = int(positive.sum())
-    if count in (0, len(positive)):
-        return 0.5
-    above = ranks(answer)[positive].sum() - count * (count + 1) / 2
-    return float(above / (count * (len(positive) - count)))
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """(n,) ranks from 1; equal values share the mean of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return ((last - counts + 1 + last) / 2)[place]
+def ordered(positive: np.ndarray, answer: np.ndarray) -> float:
+    """ROC-AUC of `answer` (n,) for the rows `positive` (n,) bool; 0.5 where there is one class only."""
+    return roc_auc(positive.astype(np.float64), answer) if positive.any() and not positive.all() else 0.5
