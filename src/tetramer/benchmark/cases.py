@@ -1,0 +1,117 @@
+"""Data sets as a benchmark sees them: structures read once, labels beside them, all of it named by one hash."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tetramer.assays import Assay, assay_of
+from tetramer.datasets import sources
+from tetramer.datasets.labels import Labels, labels
+from tetramer.datasets.tables import Table, read_table, structures
+from tetramer.errors import UserError, nearest
+from tetramer.modelling import read_into
+from tetramer.views import VIEWS, Reader, Reading
+
+FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "log-loss"}  # the metric that a table shows first
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Given conformers of n molecules, flat: atoms of row i are `starts[i]` to `starts[i + 1]`."""
+
+    starts: np.ndarray  # (n + 1,) int64
+    elements: np.ndarray  # (N,) uint8 atomic numbers
+    positions: np.ndarray  # (N, 3) float64, Å
+
+
+@dataclass(frozen=True)
+class Case:
+    """One data set, read; row i of everything is row i of the table."""
+
+    name: str
+    assay: Assay
+    reading: Reading
+    metric: str  # of METRICS, shown first
+    sha256: str  # of structures, targets and labels
+    geometry: Geometry | None = None
+
+    @property
+    def known(self) -> np.ndarray:
+        """(n,) bool: a readable structure with at least one label."""
+        return np.asarray(np.isfinite(self.assay.labels.values).any(axis=1) & self.reading.ok)
+
+    @property
+    def outputs(self) -> int:
+        """K of a prediction (n, T, K), as `members.Problem` has it."""
+        classes = self.assay.labels.classes
+        return max(len(texts or ()) for texts in classes) if self.assay.task == "multiclass" else 1
+
+    def without(self, rows: np.ndarray) -> "Case":
+        """The same with no label in `rows` (m,): what a method is given to learn from."""
+        values, censor = self.assay.labels.values.copy(), self.assay.labels.censor.copy()
+        values[rows], censor[rows] = np.nan, 0
+        return replace(self, assay=replace(self.assay, labels=replace(self.assay.labels, values=values, censor=censor)))
+
+
+def case_of(data: str, cache: Path, targets: Sequence[str] = (), smiles: str | None = None) -> Case:
+    """A data set of SOURCES ("esol"; "hiv:10000" is 10,000 rows drawn once and for all) or a user's table.
+
+    What is read of the structures is kept in a folder of `cache` and taken from there the next time.
+    """
+    known, _, wanted = data.rpartition(":") if data.rpartition(":")[2].isdigit() else (data, "", "")
+    if known in sources.SOURCES:
+        source, table, name = sources.SOURCES[known], sources.load(known), known
+        if not source.metric:
+            raise UserError(f"{known!r} has no labels to predict. `tetramer datasets` lists those that have.")
+        targets, metric = list(targets) or list(sources.targets(known, table)), source.metric
+        texts = list(table.texts) if not source.smiles else table.data[source.smiles].to_pylist()
+    elif Path(known).is_file():
+        table, name, metric = read_table(Path(known)), Path(known).name.partition(".")[0], ""
+        if not targets:
+            raise UserError(f"Name the column to predict in {known} with --target.")
+        texts = structures(table, smiles)
+    else:
+        near = nearest(known, sources.SOURCES)
+        hint = f" Did you mean {near!r}?" if near else " `tetramer datasets` lists the public sets."
+        raise UserError(f"{data!r} is neither a data set nor a file.{hint}")
+    if wanted:
+        if not 0 < int(wanted) <= len(texts):
+            raise UserError(f"{known} has {len(texts):,} rows, so {int(wanted):,} cannot be drawn.")
+        rows = np.sort(np.random.Generator(np.random.Philox(0)).permutation(len(texts))[: int(wanted)])
+        texts, name = [texts[row] for row in rows.tolist()], f"{name}-{wanted}"
+        table = replace(table, data=table.data.take(rows), blocks=None)
+    assay = assay_of([text or "" for text in texts], once(labels(table, list(targets))), None)
+    with Reader() as reader:
+        reading = read_into(cache / name, reader, assay.texts, tuple(VIEWS), reader.standard, lambda *_: None)
+    return Case(name, assay, reading, metric or FIRST[assay.task], hash_of(assay), geometry_of(table))
+
+
+def once(told: Labels) -> Labels:
+    """Without targets that repeat an earlier one value by value, which would count twice in every mean."""
+    keys = [column.tobytes() for column in np.nan_to_num(told.values, nan=1e300).T]
+    kept = [place for place, key in enumerate(keys) if keys.index(key) == place]
+    names, classes = tuple(told.names[place] for place in kept), tuple(told.classes[place] for place in kept)
+    return Labels(names, told.values[:, kept], told.censor[:, kept], classes)
+
+
+def hash_of(assay: Assay) -> str:
+    """SHA-256 of structures as given, names of the targets, labels and bounds."""
+    found = hashlib.sha256("\n".join([*assay.texts, *assay.labels.names]).encode())
+    found.update(np.nan_to_num(assay.labels.values, nan=1e300).tobytes())
+    found.update(assay.labels.censor.tobytes())
+    return found.hexdigest()
+
+
+def geometry_of(table: Table) -> Geometry | None:
+    """The columns `atomic_numbers` and `coordinates` of a table, where it has them."""
+    if not {"atomic_numbers", "coordinates"} <= set(table.columns):
+        return None
+    lists = [table.data[name].combine_chunks() for name in ("atomic_numbers", "coordinates")]
+    elements, flat = (column.flatten().to_numpy(zero_copy_only=False) for column in lists)
+    sizes = np.asarray(pa.compute.list_value_length(lists[0]).fill_null(0))
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return Geometry(starts, elements.astype(np.uint8), flat.reshape(-1, 3).astype(np.float64))
