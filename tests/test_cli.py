@@ -395,8 +395,9 @@ def test_datasets(run: Any) -> None:
     assert re.search(r"^chembl2321810 +1017 +1 +regression +bundled +CC BY-SA", told.out, re.MULTILINE)
     told = run("datasets", "chembl2321810")
     assert "labels     pIC50 (−log10 mol/L)" in told.out
-    assert len(run("datasets", "chembl2321810", "--fetch").out.splitlines()) == 2
+    assert len(run("datasets", "fetch", "chembl2321810").out.splitlines()) == 2
     assert json.loads(run("datasets", "esol", "--json").out)[0]["rows"] == 1128
     told = run("datasets", "esoll")
     assert (told.code, "Did you mean 'esol'" in told.err) == (2, True)
-    assert run("datasets", "--fetch").code == 2
+    assert run("datasets", "fetch").code == 2
+    assert run("datasets", "esol", "bace").code == 2

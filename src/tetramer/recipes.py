@@ -105,10 +105,7 @@ def resolve(name: str, overrides: dict[str, str]) -> Recipe:
         if key == "folds":
             recipe = replace(recipe, folds=folds_of(text))
             continue
-        owner, _, rest = key.partition(".")
-        chosen = {owner: members[owner]} if owner in members else members
-        path = tuple((rest if owner in members else key).split("."))
-        hit = [spec for spec in chosen.values() if path in paths(spec)]
+        path, hit = having(members, key)
         if not hit:
             raise UserError(unknown_key(key, members))
         for spec in hit:
@@ -117,6 +114,19 @@ def resolve(name: str, overrides: dict[str, str]) -> Recipe:
     for spec in members.values():
         check(spec)
     return replace(recipe, members=members)
+
+
+def having(members: dict[str, Spec], key: str) -> tuple[tuple[str, ...], list[Spec]]:
+    """The path that a key of `--set` means, and the members that have it."""
+    owner, _, rest = key.partition(".")
+    chosen = {owner: members[owner]} if owner in members else members
+    path = tuple((rest if owner in members else key).split("."))
+    return path, [spec for spec in chosen.values() if path in paths(spec)]
+
+
+def takes(name: str, key: str) -> bool:
+    """Whether `--set KEY=…` means something to the recipe `name`."""
+    return key == "folds" or bool(having(pick(RECIPES, name, "recipe").members, key)[1])
 
 
 def folds_of(text: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tetramer.assays import Assay, assay_of
+from tetramer.assays import Assay, assay_of, texts_of
 from tetramer.datasets import sources
 from tetramer.datasets.labels import Labels, labels
 from tetramer.datasets.tables import Table, read_table, structures
@@ -37,6 +37,7 @@ class Case:
     reading: Reading
     metric: str  # of METRICS, shown first
     sha256: str  # of structures, targets and labels
+    folder: Path  # where the features lie
     geometry: Geometry | None = None
 
     @property
@@ -57,10 +58,13 @@ class Case:
         return replace(self, assay=replace(self.assay, labels=replace(self.assay.labels, values=values, censor=censor)))
 
 
-def case_of(data: str, cache: Path, targets: Sequence[str] = (), smiles: str | None = None) -> Case:
+def case_of(
+    data: str, cache: Path, targets: Sequence[str] = (), smiles: str | None = None, split_column: str | None = None
+) -> Case:
     """A data set of SOURCES ("esol"; "hiv:10000" is 10,000 rows drawn once and for all) or a user's table.
 
-    What is read of the structures is kept in a folder of `cache` and taken from there the next time.
+    What is read of the structures is kept in a folder of `cache` and taken from there the next time. split_column: what
+    a rule of `splits.COLUMNS` looks at.
     """
     known, _, wanted = data.rpartition(":") if data.rpartition(":")[2].isdigit() else (data, "", "")
     if known in sources.SOURCES:
@@ -85,9 +89,11 @@ def case_of(data: str, cache: Path, targets: Sequence[str] = (), smiles: str | N
         texts, name = [texts[row] for row in rows.tolist()], f"{name}-{wanted}"
         table = replace(table, data=table.data.take(rows), blocks=None)
     assay = assay_of([text or "" for text in texts], once(labels(table, list(targets))), None)
+    if split_column:
+        assay = replace(assay, keys=texts_of(table, split_column))
     with Reader() as reader:
         reading = read_into(cache / name, reader, assay.texts, tuple(VIEWS), reader.standard, lambda *_: None)
-    return Case(name, assay, reading, metric or FIRST[assay.task], hash_of(assay), geometry_of(table))
+    return Case(name, assay, reading, metric or FIRST[assay.task], hash_of(assay), cache / name, geometry_of(table))
 
 
 def once(told: Labels) -> Labels:

@@ -33,6 +33,7 @@ STYLE: Any = {
 }
 VECTOR = 2_000  # points; beyond, they are drawn as one bitmap inside the picture
 LONGEST = 48  # characters of a label
+ROW_NAME = 28  # characters of the name of a row
 
 
 def parity(truth: Floats, prediction: Floats, low: Floats | None, high: Floats | None, unit: str) -> str:
@@ -141,6 +142,92 @@ def confusion(truth: NDArray[np.int64], prediction: NDArray[np.int64], classes: 
         for row, column in np.ndindex(size, size):
             colour = "white" if share[row, column] > 0.6 else INK
             axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour)
+    return _svg(figure)
+
+
+def differences(
+    methods: Sequence[str],
+    gaps: Sequence[Sequence[float]],
+    ends: Sequence[tuple[float, float] | None],
+    bounds: tuple[float, float],
+    label: str,
+    higher: bool,
+) -> str:
+    """Candidate minus reference, one row a method: a dot a split, the mean, and its interval where there is one.
+
+    Blue where the whole interval is on the better side of 0, red where it is on the worse. bounds: half width of the
+    band in which methods count as the same, and how far from 0 the picture reaches at most; a mean beyond it is an
+    arrow at the edge with its number.
+    """
+    figure, axes = _figure(5.8, 0.95 + 0.34 * len(methods))
+    same, reach = bounds
+    seen = np.array([*(gap for row in gaps for gap in row), *(end for pair in ends if pair for end in pair)])
+    seen = np.append(seen[np.isfinite(seen)], [-same, same])
+    least, most = _range(np.clip(seen, -reach, reach) if reach > 0 else seen)
+    axes.axvspan(-same, same, color=LINE, alpha=0.6, linewidth=0)
+    axes.axvline(0, color=INK, linewidth=0.9)
+    for row, (values, pair) in enumerate(zip(gaps, ends, strict=True)):
+        low, high = np.clip(pair, least, most) if pair else (0.0, 0.0)
+        better, worse = (low > 0, high < 0) if higher else (high < 0, low > 0)
+        colour = BLUE if better else RED if worse else SOFT
+        places = row + np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [row]
+        axes.scatter(values, places, s=11, color=colour, alpha=0.35, linewidths=0)
+        if pair:
+            axes.hlines(row, low, high, color=colour, linewidth=2)
+        _mean_mark(axes, float(np.mean(values)), row, (least, most), colour)
+    axes.set(xlim=(least, most), ylim=(len(methods) - 0.5, -0.5))
+    _named_rows(axes, methods)
+    axes.set_xlabel(_plain(label))
+    return _svg(figure)
+
+
+def _mean_mark(axes: "Axes", mean: float, row: int, edges: tuple[float, float], colour: str) -> None:
+    """A diamond, or at the edge an arrow with the number."""
+    least, most = edges
+    place, marker = (least, "<") if mean < least else (most, ">") if mean > most else (mean, "D")
+    axes.plot(place, row, marker=marker, markersize=5, color=colour, linestyle="none", zorder=3, clip_on=False)
+    if marker != "D":
+        side, shift = ("left", 8) if mean < least else ("right", -8)
+        shown: Any = {"xytext": (shift, 3), "textcoords": "offset points", "ha": side, "fontsize": 8, "color": colour}
+        shown["in_layout"] = False
+        axes.annotate(f"{mean:.3g}".replace("-", "−"), (place, row), **shown)
+
+
+def _named_rows(axes: "Axes", names: Sequence[str]) -> None:
+    """Names at the rows, the middle of long ones left out, so that space for the picture remains."""
+    short = [name if len(name) <= ROW_NAME else f"{name[:12]}…{name[13 - ROW_NAME :]}" for name in names]
+    axes.set_yticks(range(len(names)), [_plain(name) for name in short])
+    axes.tick_params(axis="y", length=0, pad=7, labelcolor=INK)
+    axes.spines["left"].set_visible(False)
+
+
+def critical_difference(
+    methods: Sequence[str], mean_ranks: Sequence[float], critical: float, cliques: Sequence[Sequence[str]]
+) -> str:
+    """Mean ranks, best on top. A bar at the right joins methods that do not differ; the bar on top is as long as two
+    ranks must lie apart to differ."""
+    count = len(methods)
+    figure, axes = _figure(5.8, 1.4 + 0.3 * count)
+    lane = 0.035 * (count - 1)
+    most = count + lane * (len(cliques) + 1.5)
+    longest = min(1 + critical, count)
+    axes.hlines(-1.0, 1, longest, color=INK, linewidth=2)
+    axes.vlines([1, longest], -1.18, -0.82, color=INK, linewidth=1)
+    beyond = "" if longest == 1 + critical else ", longer than the axis"
+    texts = [axes.text(1, -1.28, f"CD {critical:.2f}{beyond}", va="bottom", color=INK, fontsize=9)]
+    axes.hlines(range(count), 1, mean_ranks, color=LINE, linewidth=1)
+    axes.scatter(mean_ranks, range(count), s=34, color=BLUE, linewidths=0, zorder=3)
+    for row, rank in enumerate(mean_ranks):
+        texts.append(axes.text(rank, row - 0.16, f"{rank:.2f}", ha="center", va="bottom", color=SOFT, fontsize=8))
+    for text in texts:
+        text.set_in_layout(False)  # they lie inside, and must not narrow the axes
+    for number, clique in enumerate(cliques, 1):
+        first, last = methods.index(clique[0]), methods.index(clique[-1])
+        axes.vlines(count + lane * (number + 0.8), first - 0.2, last + 0.2, color=RED, linewidth=3.5)
+    axes.set(xlim=(1 - 0.01 * count, most), ylim=(count - 0.4, -2.1))
+    axes.set_xticks(range(1, count + 1))
+    _named_rows(axes, methods)
+    axes.set_xlabel("mean rank over the data sets, 1 is best")
     return _svg(figure)
 
 

@@ -5,7 +5,7 @@ security policy forbids everything else. The same report gives the same bytes.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,19 +124,24 @@ def write_report(path: Path, report: Report) -> None:
 
 def render(report: Report) -> str:
     """The page as text."""
+    sections = [_section(target, report) for target in report.targets[:MOST]]
+    fields = {"report": report, "tables": [laid_out(table) for table in report.tables], "sections": sections}
+    return page("report.html", "tetramer report", report.title, report.summary, fields)
+
+
+def page(template: str, kind: str, title: str, summary: str, fields: Mapping[str, object]) -> str:
+    """A template that extends page.html, filled in: all text is escaped."""
     loader = FileSystemLoader(Path(__file__).parent)
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters.update(show=show, parts=parts)
-    sections = [_section(target, report) for target in report.targets[:MOST]]
-    return pages.get_template("report.html").render(
-        report=report, tables=[_laid_out(table) for table in report.tables], sections=sections, mark=_uri(MARK)
-    )
+    return pages.get_template(template).render(kind=kind, title=title, summary=summary, mark=uri(MARK), **fields)
 
 
-def _laid_out(table: Table) -> dict[str, object]:
-    """The table by columns, so that the digits of a column agree; a column without text is set to the right."""
+def laid_out(table: Table, right: Sequence[str] = ()) -> dict[str, object]:
+    """The table by columns, so that digits agree in a column; those without text and those of `right` stand right."""
     columns = [[row[place] for row in table.rows] for place in range(len(table.header))]
     numeric = [bool(cells) and not any(isinstance(cell, str) for cell in cells) for cells in columns]
+    numeric = [known or name in right for known, name in zip(numeric, table.header, strict=True)]
     rows = list(zip(*(column(cells) for cells in columns), strict=True))
     return {"caption": table.caption, "header": list(zip(table.header, numeric, strict=True)), "rows": rows}
 
@@ -162,20 +167,20 @@ def _regression(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     caption = f"{count:,} molecules. On the line, prediction and measurement agree."
     pair = (target.truth, target.prediction, target.low, target.high)
     if target.low is None or target.high is None:
-        return [Picture("Predicted and measured", _uri(plots.parity(*pair, target.unit)), caption)], ""
+        return [Picture("Predicted and measured", uri(plots.parity(*pair, target.unit)), caption)], ""
     outside = int(((target.truth < target.low) | (target.truth > target.high)).sum())
     caption += (
         f" Bars are {_percent(level)} intervals; red where the measurement lies outside, {outside:,} of {count:,}"
         f" ({_percent(outside / count)}; {_percent(1 - level)} expected)."
     )
-    pictures = [Picture("Predicted and measured", _uri(plots.parity(*pair, target.unit)), caption)]
+    pictures = [Picture("Predicted and measured", uri(plots.parity(*pair, target.unit)), caption)]
     if np.isfinite(target.high - target.low).any():
         spread = plots.width_error(target.truth, target.prediction, target.low, target.high, target.unit)
         caption = (
             "Points above the line lie outside their interval. Where a model knows when it is unsure, wide intervals"
             " stand with large errors."
         )
-        pictures.append(Picture("Error and width of the interval", _uri(spread), caption))
+        pictures.append(Picture("Error and width of the interval", uri(spread), caption))
     return pictures, ""
 
 
@@ -186,7 +191,7 @@ def _binary(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     if positive in (0, count):
         only = target.classes[int(positive > 0)]
         return [steady], f"There is no ROC curve: all {count:,} molecules are {only}."
-    return [Picture("ROC curve", _uri(plots.roc(target.truth, target.prediction)), caption), steady], ""
+    return [Picture("ROC curve", uri(plots.roc(target.truth, target.prediction)), caption), steady], ""
 
 
 def _multiclass(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
@@ -194,7 +199,7 @@ def _multiclass(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     truth = target.truth.astype(np.int64)
     right = int((chosen == truth).sum())
     caption = f"{len(truth):,} molecules, {right:,} on the diagonal. The colour is the share of a row."
-    matrix = Picture("Confusion matrix", _uri(plots.confusion(truth, chosen, target.classes)), caption)
+    matrix = Picture("Confusion matrix", uri(plots.confusion(truth, chosen, target.classes)), caption)
     correct = (chosen == truth).astype(np.float64)
     return [matrix, _calibration(correct, target.prediction.max(axis=1), "right answers")], ""
 
@@ -204,7 +209,7 @@ def _calibration(truth: Floats, probability: Floats, share_of: str) -> Picture:
         "Each point is a group of molecules; bars are 95 % intervals. On the diagonal, a predicted"
         " probability means what it says. Below: how often each probability was predicted."
     )
-    return Picture("Calibration", _uri(plots.reliability(truth, probability, share_of)), caption)
+    return Picture("Calibration", uri(plots.reliability(truth, probability, share_of)), caption)
 
 
 PICTURES = {"regression": _regression, "binary": _binary, "multiclass": _multiclass}
@@ -220,7 +225,7 @@ def _error(target: TargetPlot) -> Floats:
 def _mistake(target: TargetPlot, row: int) -> Mistake:
     label, smiles = target.labels[row], target.smiles[row] if target.smiles else ""
     drawing = draw(smiles) if smiles else None
-    return Mistake(label, label == smiles, drawing and _uri(drawing), ANSWERS[target.task](target, row))
+    return Mistake(label, label == smiles, drawing and uri(drawing), ANSWERS[target.task](target, row))
 
 
 def _number(target: TargetPlot, row: int) -> list[tuple[str, str]]:
@@ -256,7 +261,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _uri(svg: str) -> str:
+def uri(svg: str) -> str:
+    """A picture as a page holds it."""
     return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
 
 

@@ -1,0 +1,87 @@
+"""A comparison from end to end: measure what is missing, then tables, statistics, JSON and one page."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tetramer.benchmark import protocol, summary
+from tetramer.benchmark.comparison import write_comparison
+from tetramer.benchmark.protocol import Protocol
+from tetramer.benchmark.row import Settings
+from tetramer.datasets.writing import locked, write_whole
+from tetramer.errors import UserError
+
+REFERENCE = "baseline"  # the honest one: what a network has to beat
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came out. `failed` names rows whose process ended; the same call tries them again."""
+
+    summary: summary.Summary
+    output: Path
+    failed: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        notes = [f"Not finished: {sentence}" for sentence in self.failed]
+        return [*summary.lines(self.summary), "", *notes, f"Report: {self.output / 'report.html'}"]
+
+    @property
+    def json(self) -> str:
+        """For a program; the same stands in report.json."""
+        return summary.as_json(self.summary)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def measure(
+    plan: Protocol,
+    settings: Settings,
+    against: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str, float], None] = lambda name, share: None,
+) -> Comparison:
+    """Run what is missing of the protocol and draw the report of all rows in the folder."""
+    output = Path(settings.output)
+    with locked(output):
+        failed = protocol.run(plan, settings, say, progress)
+    return draw(output, against, tuple(failed))
+
+
+def draw(output: Path, against: str | None = None, failed: tuple[str, ...] = ()) -> Comparison:
+    """The report of the rows that lie in a folder; nothing is measured."""
+    if failed and not list(output.glob(protocol.ROWS)):
+        raise UserError(f"No row could be finished. The first: {failed[0]}")
+    rows, overlaps = protocol.load(output)
+    methods = sorted({row["method"] for row in rows})
+    reference = against or (REFERENCE if REFERENCE in methods else methods[0])
+    told = summary.summarise(rows, overlaps, reference)
+    write_whole(output / "report.json", summary.as_json(told).encode())
+    write_comparison(output / "report.html", told, output.name)
+    return Comparison(told, output, failed)
+
+
+def compare(
+    data: str | Path | Sequence[str],
+    target: str | Sequence[str] = (),
+    methods: Sequence[str] = ("mean", "ecfp-linear", "random-forest", "baseline", "auto"),
+    splits: str | Sequence[str] = "scaffold-balanced",
+    repeats: int = 10,
+    output: str | Path = "tetramer-benchmark",
+    against: str | None = None,
+    smiles_column: str | None = None,
+) -> Comparison:
+    """Compare methods on your own table, or on public sets, split by split.
+
+    data: a file (CSV, SMI, SDF, Parquet) with its `target` columns, or names of public sets. Rows are kept in `output`;
+    the same call goes on where it was stopped. `print` the answer, or open its report.
+
+    UserError: a file or column that is not there, an unknown method or split.
+    """
+    sets = [str(data)] if isinstance(data, str | Path) else list(data)
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    plan = Protocol(list(methods), sets, [splits] if isinstance(splits, str) else list(splits), repeats)
+    return measure(plan, Settings(str(output), targets, smiles_column), against)

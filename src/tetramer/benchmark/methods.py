@@ -1,0 +1,191 @@
+"""What a benchmark compares, by name: free baselines, single members, recipes, a linear head on given vectors, peers.
+
+A method is given a case whose test labels are blank, and answers the test rows.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tetramer.benchmark import external, plain
+from tetramer.benchmark.cases import Case
+from tetramer.checkpoint import config_hash
+from tetramer.datasets.splits import Split
+from tetramer.errors import UserError, nearest
+from tetramer.inference import Model, vectors
+from tetramer.members import REGRESSION, Problem
+from tetramer.members.work import Piece, Plan, fit_piece, load_piece, one_thread
+from tetramer.modelling import Options, extensive_targets, train
+from tetramer.molecules import Limits
+from tetramer.recipes import RECIPES, TREES, resolve, takes
+from tetramer.training import Data
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a method says of m test rows, and of itself."""
+
+    values: np.ndarray  # (m, T, K); NaN where it has no answer
+    fitted_on: int  # rows whose labels it learned from
+    low: np.ndarray | None = None  # (m, T) ends of its 90 % intervals
+    high: np.ndarray | None = None
+    members: dict[str, np.ndarray] = field(default_factory=dict)  # of a blend: name → (m, T, K)
+    weights: dict[str, float] = field(default_factory=dict)  # their mean weights over the targets
+
+
+@dataclass(frozen=True)
+class Given:
+    """One task for a method: learn from `fitted`, stop or choose on the rows of split.valid if need be."""
+
+    case: Case  # the labels of the test rows are blank
+    split: Split
+    seed: int
+    fit_rows: str  # train, or train+valid
+    folder: Path  # for unfinished work; a killed run goes on from it
+    workers: int | None = None
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """(n,) rows to learn from."""
+        if self.fit_rows == "train":
+            return self.split.train
+        return np.sort(np.concatenate([self.split.train, self.split.valid]))
+
+
+@dataclass(frozen=True)
+class Method:
+    """`config` is all that decides its answers, beside data, split, seed and fitted rows."""
+
+    run: Callable[[Given], Told]
+    config: Any
+    about: str
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the settings: rows of different settings are never mixed."""
+        return config_hash(self.config)
+
+
+def by_plain(name: str) -> Method:
+    """A free baseline of `plain.PLAIN`."""
+    about = plain.PLAIN[name].about
+    return Method(lambda given: _plain(given, name), {"plain": name, "version": plain.VERSION}, about)
+
+
+def _plain(given: Given, name: str) -> Told:
+    with one_thread():
+        told = plain.answer(name, given.case, given.fitted, given.split.test)
+    return Told(told, len(given.fitted))
+
+
+def by_probe(path: Path) -> Method:
+    """The linear head on the frozen vectors of a model folder."""
+    model = Model.load(path)
+    config = {"probe": model.card["sha256"], "version": plain.VERSION}
+    return Method(lambda given: _probe(given, model), config, f"linear head on the frozen vectors of {path.name}")
+
+
+def _probe(given: Given, model: Model) -> Told:
+    with one_thread():
+        x = vectors(model, given.case.reading)
+        told = plain.probe(x, given.case, given.fitted, given.split.test)
+    return Told(told, len(given.fitted))
+
+
+def by_member(name: str) -> Method:
+    """One classical member of TREES, as anybody would run it: all rows, no folds, no trend taken off first."""
+    spec = TREES[name]
+    config = spec["config"] | {"trend": False}
+    about = {"lightgbm": "boosted trees", "random-forest": "random forest", "extra-trees": "extra trees"}[name]
+    return Method(
+        lambda given: _member(given, name, spec["kind"], config),
+        {"member": name, "kind": spec["kind"], **config},
+        f"{about} on substructure counts and descriptors",
+    )
+
+
+def _member(given: Given, name: str, kind: str, config: dict[str, Any]) -> Told:
+    assay, rows = given.case.assay, given.fitted
+    classes = tuple(tuple(texts or ()) for texts in assay.labels.classes) if assay.task != REGRESSION else ()
+    problem = Problem(assay.task, assay.labels.names, classes, extensive_targets(assay, given.case.reading, rows))
+    fold = np.full(len(assay.texts), -1)
+    fold[rows] = 0
+    piece = Piece(f"{name}.all-{given.seed}", name, kind, config, None, 100 * given.seed)
+    data = Data(given.case.reading.features, assay.labels.values, assay.labels.censor, assay.weight)
+    plan = Plan(problem, (piece,), data, fold, np.zeros(len(fold), bool))
+    with one_thread():
+        fit_piece(given.folder, plan, piece)
+        fitted, _, _ = load_piece(given.folder, plan, piece)
+        return Told(fitted.predict(data.features, given.split.test), len(rows))
+
+
+def by_recipe(name: str, overrides: dict[str, str] | None = None) -> Method:
+    """A recipe, as `tetramer train` fits it, with those of the overrides that it takes."""
+    told = {key: value for key, value in (overrides or {}).items() if takes(name, key)}
+    config = {"recipe": asdict(resolve(name, told)), "level": 0.9}
+    return Method(lambda given: _recipe(given, name, told), config, RECIPES[name].about)
+
+
+def _recipe(given: Given, name: str, overrides: dict[str, str]) -> Told:
+    case, rows = given.case, given.split.test
+    if not (given.folder / "features").exists():
+        shutil.copytree(case.folder / "features", given.folder / "features")
+    options = Options(name, overrides, "none", given.seed, fit_rows=given.fit_rows, limits=Limits(given.workers))
+    learned = replace(given.split, test=np.zeros(0, np.int64))
+    with one_thread():
+        result = train(case.assay, options, given.folder, learned)
+        told = result.model.told(result.reading.features, rows)
+        answer = result.model.blended(told)
+    groups = list(result.model.groups)
+    several = len(groups) > 1
+    return Told(
+        answer.values,
+        int((result.plan.fold >= 0).sum()),
+        answer.low,
+        answer.high,
+        dict(zip(groups, told, strict=True)) if several else {},
+        dict(zip(groups, result.model.weights.mean(axis=0).round(6).tolist(), strict=True)) if several else {},
+    )
+
+
+def by_chemprop(program: str) -> Method:
+    """chemprop by its own command line, in its own environment."""
+    config = external.chemprop_config(program)
+    return Method(lambda given: _chemprop(given, program), config, f"chemprop {config['version']}, its defaults")
+
+
+def _chemprop(given: Given, program: str) -> Told:
+    # It learns from train and chooses the epoch on the validation part: rows that were given are rows that were used.
+    return Told(external.chemprop(program, given.case, given.split, given.seed, given.folder), len(given.fitted))
+
+
+PEERS = {"chemprop": by_chemprop}  # method → what makes it of the path of its program
+PROBE = "probe:"  # followed by a model folder
+
+
+def names() -> list[str]:
+    """All methods that can be named without a path."""
+    return [*plain.PLAIN, *TREES, *RECIPES, *PEERS]
+
+
+def method_of(name: str, programs: dict[str, str], overrides: dict[str, str] | None = None) -> Method:
+    """The method `name`; programs: peer → path of its command line. UserError if there is none."""
+    if name in plain.PLAIN:
+        return by_plain(name)
+    if name in TREES:
+        return by_member(name)
+    if name in RECIPES:
+        return by_recipe(name, overrides)
+    if name in PEERS:
+        if name not in programs:
+            raise UserError(f"{name} runs by its own command line: say where it is with --{name} PATH.")
+        return PEERS[name](programs[name])
+    if name.startswith(PROBE):
+        return by_probe(Path(name.removeprefix(PROBE)))
+    near = nearest(name, names())
+    hint = f" Did you mean {near!r}?" if near else ""
+    raise UserError(f"There is no method {name!r}.{hint} Choose from: {', '.join(names())}, {PROBE}MODEL_FOLDER.")

@@ -1,0 +1,176 @@
+"""Methods × data sets × splits × seeds → finished rows, one file each; what is there is not run again.
+
+    OUTPUT/DATA/SPLIT-SEED-FITROWS/METHOD.json   a row
+    OUTPUT/DATA/splits.json                      sizes, hashes and leaks of its splits
+    OUTPUT/features, OUTPUT/running              what was read of the structures, unfinished work
+
+A run that is killed goes on when the same command is given again, and ends with the same rows, but for `cost`.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tetramer.benchmark import external, plain, rules
+from tetramer.benchmark.cases import Case
+from tetramer.benchmark.row import Row, Settings, as_job
+from tetramer.errors import UserError
+from tetramer.molecules.pool import environment
+from tetramer.recipes import RECIPES, TREES, resolve, takes
+
+FIT_ROWS = ("train", "train+valid")
+ROWS = "*/*-*-*/*.json"  # the rows in an output folder
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is compared with what. Everything is fixed before a test part is opened."""
+
+    methods: Sequence[str]
+    data: Sequence[str]
+    splits: Sequence[str] = ("scaffold-balanced",)
+    repeats: int = 10
+    fit_rows: Sequence[str] = ("train+valid",)
+
+    def __post_init__(self) -> None:
+        for what, names in (("method", self.methods), ("data set", self.data), ("split", self.splits)):
+            if not names:
+                raise UserError(f"Name at least one {what}.")
+        if not 1 <= self.repeats <= 1000:
+            raise UserError(f"--repeats {self.repeats} is out of range. Choose 1 to 1000; 10 is usual.")
+        wrong = [rows for rows in self.fit_rows if rows not in FIT_ROWS]
+        if wrong or not self.fit_rows:
+            raise UserError(
+                f"--fit-rows {', '.join(wrong) or 'nothing'} is not known. Choose from: {', '.join(FIT_ROWS)}."
+            )
+
+    def rows(self, data: str) -> list[Row]:
+        """All rows of one data set, cheap methods first."""
+        return [
+            Row(method, data, split, seed, fit_rows)
+            for split in rules.resolve(self.splits)
+            for fit_rows in self.fit_rows
+            for method in sorted(dict.fromkeys(self.methods), key=lambda name: not cheap(name))
+            for seed in rules.seeds_of(split, self.repeats)
+        ]
+
+
+def cheap(method: str) -> bool:
+    """Whether many rows of a method are done by one process."""
+    return method in plain.PLAIN or method in TREES
+
+
+def run(
+    protocol: Protocol,
+    settings: Settings,
+    say: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str, float], None] = lambda name, share: None,
+) -> list[str]:
+    """Measure what is missing. → sentences on rows that could not be finished; the others are not held up by them."""
+    for method in protocol.methods:
+        settings.method(method)  # a wrong name is told before the work
+    recipes = [name for name in protocol.methods if name in RECIPES] or ["auto"]
+    for key, value in settings.overrides:
+        if not any(takes(name, key) for name in recipes):
+            resolve(recipes[0], {key: value})  # raises
+    failed: list[str] = []
+    for data in dict.fromkeys(protocol.data):
+        case = settings.case(data)
+        for rule in rules.resolve(protocol.splits):
+            rules.note(case, rule, protocol.repeats, Path(settings.output) / case.name / "splits.json")
+        rows = protocol.rows(data)
+        missing = [row for row in rows if not done(row, case, settings)]
+        if len(missing) < len(rows):
+            say(f"{case.name}: {len(rows) - len(missing)} of {len(rows)} rows are there already.")
+        progress(case.name, 1 - len(missing) / len(rows))
+        left = len(missing)
+        for batch in batches(missing):
+            for _ in finished(batch, settings, failed):
+                left -= 1
+                progress(case.name, 1 - left / len(rows))
+    return failed
+
+
+def done(row: Row, case: Case, settings: Settings) -> bool:
+    """Whether the row is there. UserError if it was made of other data or other settings. A refusal is tried again."""
+    place = settings.place(row, case.name)
+    if not place.is_file():
+        return False
+    told = read(place)
+    wanted = {"data_sha256": case.sha256, "config_sha256": settings.method(row.method).sha256}
+    other = [name.removesuffix("_sha256") for name, value in wanted.items() if told[name] != value]
+    if other:
+        what = {"data": "other data", "config": f"other settings of {row.method}"}[other[0]]
+        raise UserError(
+            f"{place} was made with {what}. Choose another --output, or remove that file to measure it again."
+        )
+    return told["refused"] is None
+
+
+def batches(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows of cheap methods in one process, of others one a process: none inherits another's memory."""
+    light = [row for row in rows if cheap(row.method)]
+    return [*([light] if light else []), *([row] for row in rows if not cheap(row.method))]
+
+
+def finished(batch: list[Row], settings: Settings, failed: list[str]) -> Iterator[str]:
+    """Run a worker on the rows; yields the place of each that is done, and notes the end of a worker that was not."""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        subprocess.Popen(
+            [sys.executable, "-m", "tetramer.benchmark.row"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            encoding="utf-8",
+            env=environment(),
+        ) as worker,
+    ):
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        count = 0
+        try:
+            worker.stdin.write(as_job(settings, batch))
+            worker.stdin.flush()
+            for line in worker.stdout:
+                count += 1
+                yield json.loads(line)
+            code = worker.wait()
+        finally:
+            worker.kill()
+        if code:
+            row = batch[min(count, len(batch) - 1)]
+            said.seek(0)
+            failed.append(f"{row.method} on {row.data}, {row.split} {row.seed}: {external.last_line(said.read())}")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """One row. UserError if the file is none."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a row of a benchmark ({error}). Remove it to measure it again.") from error
+    if (
+        not isinstance(told, dict)
+        or not {"method", "data", "split", "scores", "refused", "config_sha256"} <= told.keys()
+    ):
+        raise UserError(f"{path} is not a row of a benchmark. Remove it to measure it again.")
+    return told
+
+
+def load(output: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+    """All rows of a folder, and data set → rule → overlap of its test parts."""
+    rows = [read(path) for path in sorted(output.glob(ROWS))]
+    if not rows:
+        raise UserError(f"{output} holds no rows of a benchmark.")
+    shared = {}
+    for path in sorted(output.glob("*/splits.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        shared[path.parent.name] = {rule: float(one["overlap"]) for rule, one in told.items()}
+    return rows, shared

@@ -1,0 +1,99 @@
+"""The splits of a benchmark: which rule, which class of protocol, and what the parts of one data set have in common."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tetramer.benchmark.cases import Case
+from tetramer.benchmark.significance import overlap
+from tetramer.datasets import splits
+from tetramer.datasets.splits import SPLITS, Split
+from tetramer.datasets.writing import write_whole
+from tetramer.errors import UserError, nearest
+
+ALIASES = {"B": "scaffold-balanced", "B-grover": "scaffold-balanced", "D": "scaffold", "R": "random"}
+CLASSES = {
+    "scaffold": "D",
+    "D-ours-nochiral": "D",
+    "D-ours-chiral": "D",
+    "D-deepchem-nochiral": "D",
+    "D-deepchem-chiral": "D",
+    "scaffold-balanced": "B",
+    "B-grover-3": "B",
+    "random": "R",
+    "stratified": "R",
+}
+"""Rule → letter of its class of protocol; numbers of two classes are never compared. Other rules have a class each."""
+
+DEM = "dem"  # data efficiency: learn from a share of the rows, answer all others
+DEM_SHARES = tuple(2.0**k / 80 for k in range(7))  # 1.25 % to 80 %
+DEM_RULES = [f"{DEM}-{share:g}" for share in DEM_SHARES]
+
+
+def resolve(names: Sequence[str]) -> list[str]:
+    """Rules as a person names them → names that `make` knows; "dem" stands for one rule a share."""
+    found: list[str] = []
+    for name in names:
+        if name == DEM:
+            found += DEM_RULES
+        elif name in DEM_RULES or (ALIASES.get(name, name) in SPLITS and name != "none"):
+            found.append(ALIASES.get(name, name))
+        else:
+            known = [*ALIASES, *(rule for rule in SPLITS if rule != "none"), DEM]
+            near = nearest(name, known)
+            hint = f" Did you mean {near!r}?" if near else ""
+            raise UserError(f"There is no split {name!r} to compare on.{hint} Choose from: {', '.join(known)}.")
+    return list(dict.fromkeys(found))
+
+
+def class_of(rule: str) -> str:
+    """The letter of the rule's class, or the rule itself."""
+    return CLASSES.get(rule, DEM if rule.startswith(f"{DEM}-") else rule)
+
+
+def seeds_of(rule: str, repeats: int) -> range:
+    """A deterministic rule has one split, however many are asked for."""
+    most = {"D": 1, "time": 1}.get(class_of(rule), repeats)
+    return range(min(most, 3) if rule == "B-grover-3" else most)
+
+
+def make(case: Case, rule: str, seed: int) -> Split:
+    """One split of the labelled rows; the same everywhere and always."""
+    smiles, known, keys = case.reading.smiles, case.known, case.assay.keys
+    first = case.assay.labels.values[:, 0]
+    if rule.startswith(f"{DEM}-"):
+        share = float(rule.removeprefix(f"{DEM}-"))
+        kind = "random" if case.assay.task == "regression" else "stratified"
+        return splits.make(kind, smiles, seed, (share, 0.0, 1 - share), known, list(first))
+    if rule in splits.COLUMNS and keys is None and rule != "stratified":
+        raise UserError(f"--splits {rule} needs a column of {splits.COLUMNS[rule]}: add --split-column.")
+    return splits.make(rule, smiles, seed, valid_labels=known, keys=list(first) if keys is None else keys)
+
+
+def note(case: Case, rule: str, repeats: int, path: Path) -> None:
+    """Write down sizes, hashes and leaks of the splits, and how much their test parts have in common.
+
+    Splits that were noted before stay, so fewer `repeats` than before lose nothing.
+    """
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    count = max(repeats, len(told.get(rule, {"splits": []})["splits"]))
+    made = {seed: make(case, rule, seed) for seed in seeds_of(rule, count)}
+    told[rule] = {
+        "class": class_of(rule),
+        "data_sha256": case.sha256,
+        "overlap": round(overlap([split.test for split in made.values()]), 6),
+        "splits": [
+            {"seed": seed, "sha256": split.sha256, "sizes": split.sizes, "leak": leaks(case, split)}
+            for seed, split in made.items()
+        ],
+    }
+    write_whole(path, json.dumps(dict(sorted(told.items())), indent=1).encode() + b"\n")
+
+
+def leaks(case: Case, split: Split) -> dict[str, int]:
+    """Test rows whose molecule or scaffold stands in train or valid."""
+    found = splits.leak(split, case.reading.smiles)
+    return {name: int(np.int64(count)) for name, count in found.items() if name != "test"}

@@ -1,0 +1,353 @@
+"""Finished rows of one data set → one table: means, and paired differences from a reference method.
+
+Only like stands beside like: a table has one class, one rule of splits, one set of fitted rows and one data set. Two
+methods are compared on the splits that both have, by SHA-256, and only where both were judged on the same labels.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from tetramer.benchmark.significance import MARGIN, Difference, Row, compare, error_of, holm, paired
+from tetramer.errors import UserError, pick
+from tetramer.metrics import METRICS
+
+Finished = Mapping[str, Any]  # a row as `row.measure` returns it
+Overlaps = Mapping[str, Mapping[str, float]]  # data set → rule → `significance.overlap` of its test parts
+Splits = Mapping[str, Sequence[Finished]]  # SHA-256 → rows of one method there: one, or several training seeds
+
+VERDICTS = ("better", "practically the same", "not settled", "worse")
+UNTESTED = "one split, no test"
+
+# what must agree, between rows that have these fields in common, what to call it, what to do
+AGREE = (
+    ("data_sha256", ("data",), "data", "the data set has changed; measure its older rows again"),
+    ("metric", ("data",), "first metric", "measure all rows of a data set by one"),
+    ("class", ("split",), "protocol class", "measure the older row again"),
+    ("split_sha256", ("data", "split", "seed"), "split", "measure one of them again, on the split of the other"),
+    ("config_sha256", ("data", "method"), "settings", "measure one of them again, or give it a name of its own"),
+)
+
+
+@dataclass(frozen=True, order=True)
+class Setting:
+    """What the tables that may be seen together have in common."""
+
+    letter: str
+    rule: str
+    fit_rows: str
+
+    @property
+    def name(self) -> str:
+        """As a sentence part."""
+        kind = f"class {self.letter}, " if self.letter != self.rule else ""
+        return f"{kind}{self.rule}, fitted on {self.fit_rows.replace('+', ' + ')}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A method minus the reference over the `splits` that both have; `gaps` are the differences, split by split.
+
+    difference, low, high, gaps: in the metric's own direction. percent, percent_low, percent_high: of the reference's
+    error, below 0 is better. low, high and p are None for one split. p is corrected for the overlap of the splits,
+    holm also for the number of methods in the table. wins: share of the splits with less error, a tie half.
+    """
+
+    splits: int
+    difference: float
+    low: float | None
+    high: float | None
+    percent: float
+    percent_low: float | None
+    percent_high: float | None
+    p: float | None
+    holm: float | None
+    verdict: str
+    wins: float
+    gaps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method on one data set: mean of the first metric over its splits, None if it has none, and its sd.
+
+    rows, splits: how many have a value. fitted, tested: least and most rows. seconds: mean. pair: None for the
+    reference, and where nothing can be compared.
+    """
+
+    method: str
+    mean: float | None
+    sd: float | None
+    rows: int
+    splits: int
+    fitted: tuple[int, int] | None
+    tested: tuple[int, int] | None
+    seconds: float | None
+    pair: Pair | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One data set under one setting, best method first. splits: seed → SHA-256; spread: what ± means."""
+
+    setting: Setting
+    data: str
+    data_sha256: str
+    metric: str
+    higher: bool
+    reference: str
+    spread: str
+    overlap: float | None
+    splits: Mapping[int, str]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+
+
+def check(rows: Iterable[Finished]) -> None:
+    """UserError where rows cannot stand in one comparison: other data, splits, settings or metrics under one name."""
+    known: dict[tuple[object, ...], Finished] = {}
+    for row in ordered(rows):
+        twin = known.setdefault(("row", *_order(row)), row)
+        if twin is not row:
+            raise UserError(f"There are two results of {_named(row)}. Keep one of the two files.")
+        for field, among, what, advice in AGREE:
+            first = known.setdefault((field, *(row[name] for name in among)), row)
+            if first[field] != row[field]:
+                raise UserError(
+                    f"{_named(first)} and {_named(row)} differ in their {what} ({str(first[field])[:12]} and "
+                    f"{str(row[field])[:12]}). Numbers are never compared across that: {advice}."
+                )
+    if not known:
+        raise UserError("There are no finished rows to compare. Measure at least two methods on one split first.")
+
+
+def tables(rows: Iterable[Finished], overlaps: Overlaps, against: str) -> list[Standing]:
+    """One table for each (class, rule of splits, fitted rows, data set), every method against `against`."""
+    return [_table(*key, methods, overlaps, against) for key, methods in by_table(rows).items()]
+
+
+def by_table(rows: Iterable[Finished]) -> dict[tuple[Setting, str], dict[str, Splits]]:
+    """(setting, data set) → method → split → rows, all in sorted order."""
+    found: dict[tuple[Setting, str], dict[str, dict[str, list[Finished]]]] = {}
+    for row in ordered(rows):
+        table = found.setdefault((Setting(row["class"], row["split"], row["fit_rows"]), row["data"]), {})
+        table.setdefault(row["method"], {}).setdefault(row["split_sha256"], []).append(row)
+    return {key: dict(methods) for key, methods in found.items()}
+
+
+def ordered(rows: Iterable[Finished]) -> list[Finished]:
+    """The rows by setting, data set, method and seed."""
+    return sorted(rows, key=_order)
+
+
+def _order(row: Finished) -> tuple[Any, ...]:
+    return row["class"], row["split"], row["fit_rows"], row["data"], row["method"], row["seed"]
+
+
+def _named(row: Finished) -> str:
+    return f"{row['method']!r} on {row['data']!r} ({row['split']}, seed {row['seed']}, {row['fit_rows']})"
+
+
+def value_of(row: Finished, member: str = "") -> float | None:
+    """The first metric of a row, or of a member of its blend; None where it is undefined."""
+    told = (members_of(row).get(member, {}) if member else row["scores"]).get(row["metric"])
+    return float(told) if told is not None and math.isfinite(told) and not row["refused"] else None
+
+
+def members_of(row: Finished) -> Mapping[str, Mapping[str, float | None]]:
+    """Member → its scores; none where the method blends nothing."""
+    return row.get("members") or {}
+
+
+def values(rows: Iterable[Finished], member: str = "") -> list[float]:
+    """Those of the rows that have one."""
+    return [value for row in rows if (value := value_of(row, member)) is not None]
+
+
+def defined(splits: Splits, member: str = "") -> dict[str, list[Finished]]:
+    """The splits and rows with a value, splits in sorted order."""
+    kept = {sha: [row for row in rows if value_of(row, member) is not None] for sha, rows in sorted(splits.items())}
+    return {sha: rows for sha, rows in kept.items() if rows}
+
+
+def common(ours: Splits, theirs: Splits) -> list[str]:
+    """The splits on which both have a value for the same labels: as many rows, answers and averaged targets."""
+    left, right = defined(ours), defined(theirs)
+    return [sha for sha in left if sha in right and _judged(left[sha]) == _judged(right[sha])]
+
+
+def _judged(rows: Sequence[Finished]) -> set[tuple[int, int, int]]:
+    return {
+        (row["tested_on"], row.get("unanswered", 0), (row.get("skipped") or {}).get(row["metric"], 0)) for row in rows
+    }
+
+
+def as_rows(splits: Splits, shas: Iterable[str], member: str = "") -> list[Row]:
+    """The values on some splits as `significance` takes them."""
+    return [
+        Row(
+            member or row["method"],
+            row["data"],
+            sha,
+            error_of(row["metric"], value),
+            row["fitted_on"],
+            row["tested_on"],
+        )
+        for sha in shas
+        for row in splits[sha]
+        if (value := value_of(row, member)) is not None
+    ]
+
+
+def overlap_of(overlaps: Overlaps, data: str, rule: str) -> float:
+    """What the test parts have in common; UserError if nobody noted it, as intervals without it are too narrow."""
+    if rule not in overlaps.get(data, {}):
+        raise UserError(
+            f"Nobody noted how much the test parts of {data!r} by {rule!r} overlap, and intervals need it. "
+            "Run the benchmark again: finished rows are kept, and it notes what is missing."
+        )
+    return overlaps[data][rule]
+
+
+def pair_of(candidate: Sequence[Row], baseline: Sequence[Row], higher: bool, shared: float) -> Pair:
+    """`compare` in the metric's own direction; one split has a difference and no test."""
+    told = paired(candidate, baseline).values()
+    gaps = [ours - theirs for ours, theirs, _ in told]
+    wins = float(np.mean([(gap < 0) + (gap == 0) / 2 for gap in gaps]))
+    own = tuple(_signed(gap, higher) for gap in gaps)
+    if len(gaps) < 2:
+        level = next(theirs for _, theirs, _ in told)
+        percent = Difference(gaps[0], gaps[0], gaps[0], level, 0.0, MARGIN).percent[0]
+        return Pair(1, own[0], None, None, percent, None, None, None, None, UNTESTED, wins, own)
+    found = compare(candidate, baseline, shared)
+    low, high = sorted((_signed(found.low, higher), _signed(found.high, higher)))
+    difference = _signed(found.difference, higher)
+    return Pair(found.n, difference, low, high, *found.percent, found.p, None, found.verdict, wins, own)
+
+
+def _signed(gap: float, higher: bool) -> float:
+    return -gap + 0.0 if higher else gap  # + 0.0: no negative zero
+
+
+def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Overlaps, against: str) -> Standing:
+    first = next(row for splits in methods.values() for rows in splits.values() for row in rows)
+    metric = first["metric"]
+    higher = pick(METRICS, metric, "metric").higher
+    seeds = {row["seed"]: sha for splits in methods.values() for sha, rows in splits.items() for row in rows}
+    several = len(set(seeds.values())) > 1
+    shared = overlap_of(overlaps, data, setting.rule) if several else None
+    pairs = {}
+    for method, splits in methods.items():
+        shas = common(splits, methods.get(against, {}))
+        if shas and method != against:
+            pairs[method] = pair_of(as_rows(splits, shas), as_rows(methods[against], shas), higher, shared or 0.0)
+    pairs = _corrected(pairs)
+    lines = [_line(method, splits, pairs.get(method)) for method, splits in methods.items()]
+    lines.sort(key=lambda line: (math.inf if line.mean is None else error_of(metric, line.mean), line.method))
+    return Standing(
+        setting=setting,
+        data=data,
+        data_sha256=first["data_sha256"],
+        metric=metric,
+        higher=higher,
+        reference=against,
+        spread=_spread(lines),
+        overlap=shared,
+        splits={seed: seeds[seed] for seed in sorted(seeds)},
+        lines=tuple(lines),
+        notes=tuple(_notes(methods, metric, against, seeds)),
+    )
+
+
+def _corrected(pairs: dict[str, Pair]) -> dict[str, Pair]:
+    """With Holm's p over the methods that have a p."""
+    tested = {method: pair.p for method, pair in pairs.items() if pair.p is not None}
+    corrected = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
+    return {method: replace(pair, holm=corrected.get(method)) for method, pair in pairs.items()}
+
+
+def _line(method: str, splits: Splits, pair: Pair | None) -> Line:
+    kept = defined(splits)
+    rows = [row for rows in kept.values() for row in rows]
+    if not rows:
+        return Line(method, None, None, 0, 0, None, None, None, pair)
+    means = [float(np.mean(values(rows))) for rows in kept.values()]
+    over = means if len(means) > 1 else values(rows)
+    fitted, tested = ([row[name] for row in rows] for name in ("fitted_on", "tested_on"))
+    return Line(
+        method=method,
+        mean=float(np.mean(means)),
+        sd=spread(over),
+        rows=len(rows),
+        splits=len(kept),
+        fitted=(min(fitted), max(fitted)),
+        tested=(min(tested), max(tested)),
+        seconds=float(np.mean([row["cost"]["seconds"] for row in rows])),
+        pair=pair,
+    )
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """Standard deviation of a sample; None for one value, exactly 0 for equal ones."""
+    return (float(np.std(values, ddof=1)) if np.ptp(values) else 0.0) if len(values) > 1 else None
+
+
+def _spread(lines: Sequence[Line]) -> str:
+    """What ± means in a table."""
+    splits = sorted({line.splits for line in lines if line.splits > 1})
+    if splits:
+        return f"± is the sd over {splits[0]} split seeds" if len(splits) == 1 else "± is the sd over split seeds"
+    seeds = sorted({line.rows for line in lines if line.rows > 1})
+    if seeds:
+        number = f"{seeds[0]} " if len(seeds) == 1 else ""
+        return f"± is the sd over {number}training seeds on one split: training noise only"
+    return "one split and one seed, so no ±"
+
+
+def _notes(methods: dict[str, Splits], metric: str, against: str, seeds: Mapping[int, str]) -> list[str]:
+    """What a reader must know of gaps in a table; methods that share a sentence share a note."""
+    said: dict[str, list[str]] = {}
+    count = len(set(seeds.values()))
+    for method, splits in methods.items():
+        for text in _remarks([row for rows in splits.values() for row in rows], metric):
+            said.setdefault(text, []).append(method)
+        shared = len(common(splits, methods.get(against, {})))
+        if against in methods and shared < count and defined(splits):
+            text = f"compared on {shared} of {count} splits, where both were judged on the same labels"
+            if method == against:
+                text = f"the reference has a value on {shared} of {count} splits"
+            said.setdefault(text, []).append(method)
+    able = [method for method, splits in methods.items() if defined(splits)]
+    notes = [f"{'All methods' if named == able else ', '.join(named)}: {text}." for text, named in said.items()]
+    if against not in methods:
+        notes.append(f"{against} was not measured here, so nothing is compared.")
+    return notes
+
+
+def _remarks(rows: Sequence[Finished], metric: str) -> list[str]:
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        skipped, unanswered = (row.get("skipped") or {}).get(metric, 0), row.get("unanswered", 0)
+        if row["refused"]:
+            found.setdefault(f"could not be fitted: {row['refused'].rstrip('.')}", []).append(row["seed"])
+            continue
+        if value_of(row) is None:
+            reason = (row.get("undefined") or {}).get(metric, "it is no number").rstrip(".")
+            found.setdefault(f"{metric} is undefined: {reason}", []).append(row["seed"])
+        elif skipped:
+            plural = "target" if skipped == 1 else "targets"
+            found.setdefault(f"{skipped} {plural} without {metric}, left out of the mean", []).append(row["seed"])
+        if unanswered:
+            found.setdefault(f"{unanswered} labelled rows without an answer, left out", []).append(row["seed"])
+    return [f"{text} ({'seed' if len(seeds) == 1 else 'seeds'} {spans(seeds)})" for text, seeds in found.items()]
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """0, 1, 2, 5 → "0–2, 5"."""
+    runs = groupby(enumerate(sorted(set(numbers))), key=lambda pair: pair[1] - pair[0])
+    ends = [[number for _, number in run] for _, run in runs]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in ends)

@@ -1,0 +1,374 @@
+"""All finished rows → one comparison: tables, ratios and ranks over data sets, blends, intervals; as JSON and as text.
+
+Values and differences are in the metric's own direction; ratios and percents are of errors, where less is better. The
+order of the rows does not matter.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from tetramer.benchmark.cells import Cell, Spread, column
+from tetramer.benchmark.significance import Ranking, Row, error_of, holm, paired, rank_methods, ratio
+from tetramer.benchmark.standing import (
+    UNTESTED,
+    VERDICTS,
+    Finished,
+    Overlaps,
+    Setting,
+    Splits,
+    Standing,
+    as_rows,
+    by_table,
+    check,
+    common,
+    defined,
+    members_of,
+    overlap_of,
+    pair_of,
+    spread,
+    tables,
+    value_of,
+    values,
+)
+from tetramer.errors import pick
+from tetramer.metrics import METRICS
+
+__all__ = ["Blend", "Interval", "Overall", "Summary", "as_json", "check", "lines", "summarise", "tables"]
+
+DIGITS = 6  # significant ones of a number in JSON
+
+
+@dataclass(frozen=True)
+class Over:
+    """A method over the data sets of one setting; `verdicts` counts sets by their verdict.
+
+    ratio: geometric mean over `sets` data sets of error / reference's error, with interval and p; None below 2 sets.
+    holm: p corrected for the number of methods. lacks: sets, each with what is missing of it.
+    """
+
+    method: str
+    sets: int
+    ratio: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    holm: float | None
+    verdict: str
+    verdicts: Mapping[str, int]
+    mean_rank: float | None
+    lacks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Overall:
+    """All data sets of one setting that the reference has. ranking: of the methods that lack nothing."""
+
+    setting: Setting
+    reference: str
+    sets: tuple[str, ...]
+    lines: tuple[Over, ...]
+    ranking: Ranking | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A blend against its best member, which is chosen by its mean error on the same splits: that favours the member.
+
+    ratio: of the mean errors. difference, low, high: blend minus member, in the metric's own direction. weights: means.
+    """
+
+    setting: Setting
+    data: str
+    method: str
+    metric: str
+    splits: int
+    mean: float
+    best: str
+    best_mean: float
+    ratio: float | None
+    difference: float
+    low: float | None
+    high: float | None
+    verdict: str
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The intervals of a method on one data set: means over `rows` rows, and the sd of the coverage."""
+
+    setting: Setting
+    data: str
+    method: str
+    rows: int
+    level: float
+    coverage: float
+    coverage_sd: float | None
+    width: float
+    rank_correlation: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that a comparison says."""
+
+    reference: str
+    tables: tuple[Standing, ...]
+    overall: tuple[Overall, ...]
+    blends: tuple[Blend, ...]
+    intervals: tuple[Interval, ...]
+    versions: tuple[str, ...]
+    machines: tuple[str, ...]
+
+
+def summarise(rows: Iterable[Finished], overlaps: Overlaps, against: str) -> Summary:
+    """All statistics of the rows, every method against the method `against`.
+
+    Errors: as `check` and `standing.tables`; a reference that no row is of.
+    """
+    rows = list(rows)
+    check(rows)
+    pick({row["method"]: row for row in rows}, against, "method")
+    standings = tables(rows, overlaps, against)
+    return Summary(
+        reference=against,
+        tables=tuple(standings),
+        overall=tuple(overall(rows, standings, against)),
+        blends=tuple(members(rows, overlaps)),
+        intervals=tuple(intervals(rows)),
+        versions=tuple(sorted({_versions(row) for row in rows})),
+        machines=tuple(sorted({str(row["cost"]["machine"]) for row in rows})),
+    )
+
+
+def _versions(row: Finished) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(row["cost"]["versions"].items()))
+
+
+def overall(rows: Iterable[Finished], standings: Sequence[Standing], against: str) -> list[Overall]:
+    """Every setting with at least two data sets that the reference has."""
+    grouped = by_table(rows)
+    found = []
+    for setting in sorted({standing.setting for standing in standings}):
+        here = [standing for standing in standings if standing.setting == setting]
+        sets = {standing.data: grouped[setting, standing.data] for standing in here}
+        has = {data: methods for data, methods in sets.items() if defined(methods.get(against, {}))}
+        if len(has) > 1:
+            missing = [data for data in sets if data not in has]
+            verdicts = [standing for standing in here if standing.data in has]
+            found.append(_overall(setting, has, verdicts, against, missing))
+    return found
+
+
+def _overall(
+    setting: Setting,
+    sets: Mapping[str, Mapping[str, Splits]],
+    standings: Sequence[Standing],
+    against: str,
+    missing: Sequence[str],
+) -> Overall:
+    names = sorted({method for methods in sets.values() for method in methods})
+    complete = [method for method in names if not any(_lack(methods, method, against) for methods in sets.values())]
+    ranking, place = None, {}
+    if len(complete) > 1:
+        ranking = rank_methods(complete, np.array([_errors(methods, complete, against) for methods in sets.values()]))
+        place = dict(zip(ranking.methods, ranking.mean_ranks, strict=True))
+    over = [
+        replace(_over(method, sets, against), verdicts=_verdicts(method, standings), mean_rank=place.get(method))
+        for method in names
+    ]
+    tested = {line.method: line.p for line in over if line.p is not None}
+    corrected = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
+    over = [replace(line, holm=corrected.get(line.method)) for line in over]
+    over.sort(key=lambda line: (line.method not in place, math.inf if line.ratio is None else line.ratio, line.method))
+    notes = [
+        f"{line.method} lacks {', '.join(line.lacks)}; its ratio is over {line.sets} of {len(sets)} data sets."
+        for line in over
+        if line.lacks
+    ]
+    if missing:
+        notes.append(f"{against} has no value on {', '.join(missing)}, so nothing is compared there.")
+    return Overall(setting, against, tuple(sets), tuple(over), ranking, tuple(notes))
+
+
+def _lack(methods: Mapping[str, Splits], method: str, against: str) -> str:
+    """What is missing of a method beside the reference: nothing, everything or some splits."""
+    here, wanted = len(common(methods.get(method, {}), methods[against])), len(defined(methods[against]))
+    return "" if here == wanted else f"{here} of {wanted} splits" if here else "no value to compare"
+
+
+def _errors(methods: Mapping[str, Splits], names: Sequence[str], against: str) -> list[float]:
+    """Mean error of each method over the splits of the reference."""
+    shas = list(defined(methods[against]))
+    return [float(np.mean([_mean_error(methods[name][sha]) for sha in shas])) for name in names]
+
+
+def _mean_error(rows: Sequence[Finished], member: str = "") -> float:
+    return float(np.mean([error_of(rows[0]["metric"], value) for value in values(rows, member)]))
+
+
+def _over(method: str, sets: Mapping[str, Mapping[str, Splits]], against: str) -> Over:
+    """The ratio of a method over the data sets where it has one; verdicts and rank are still to be filled in."""
+    empty = Over(method, len(sets), None, None, None, None, None, "", {}, None, ())
+    if method == against:
+        return replace(empty, ratio=1.0, verdict="reference")
+    ours: list[Row] = []
+    theirs: list[Row] = []
+    lacks: list[str] = []
+    used = 0
+    for data, methods in sets.items():
+        shas = common(methods.get(method, {}), methods[against])
+        lack = _lack(methods, method, against)
+        if shas:
+            pair = as_rows(methods[method], shas), as_rows(methods[against], shas)
+            if min(min(each[:2]) for each in paired(*pair).values()) > 0:
+                ours, theirs, used = ours + pair[0], theirs + pair[1], used + 1
+            else:
+                lack = ", ".join(part for part in (lack, "an error of 0, which has no ratio") if part)
+        if lack:
+            lacks.append(f"{data} ({lack})")
+    if used < 2:
+        return replace(empty, sets=used, verdict="too few data sets", lacks=tuple(lacks))
+    told = ratio(ours, theirs)
+    return Over(
+        method, used, told.value, 1 + told.low, 1 + told.high, told.p, None, told.verdict, {}, None, tuple(lacks)
+    )
+
+
+def _verdicts(method: str, standings: Sequence[Standing]) -> dict[str, int]:
+    lines = [line for standing in standings for line in standing.lines if line.method == method]
+    found = Counter(line.pair.verdict for line in lines if line.pair)
+    return {verdict: found[verdict] for verdict in (*VERDICTS, UNTESTED)}
+
+
+def members(rows: Iterable[Finished], overlaps: Overlaps) -> list[Blend]:
+    """Every blend on every data set beside its best member."""
+    found = []
+    for (setting, data), methods in by_table(rows).items():
+        for method, splits in methods.items():
+            kept = {sha: [row for row in rows if members_of(row)] for sha, rows in defined(splits).items()}
+            kept = {sha: rows for sha, rows in kept.items() if rows}
+            if kept:
+                shared = overlap_of(overlaps, data, setting.rule) if len(kept) > 1 else 0.0
+                found += _blend(setting, data, method, kept, shared)
+    return found
+
+
+def _blend(setting: Setting, data: str, method: str, splits: dict[str, list[Finished]], shared: float) -> list[Blend]:
+    every = [row for rows in splits.values() for row in rows]
+    names = [name for name in sorted(members_of(every[0])) if all(value_of(row, name) is not None for row in every)]
+    if not names:
+        return []
+    metric = every[0]["metric"]
+    higher = pick(METRICS, metric, "metric").higher
+    errors = {
+        name: float(np.mean([_mean_error(rows, name) for rows in splits.values()])) for name in ("", *names)
+    }  # "" is the blend
+    best = min(names, key=lambda name: (errors[name], name))
+    pair = pair_of(as_rows(splits, splits), as_rows(splits, splits, best), higher, shared)
+    weights = sorted({name for row in every for name in row.get("weights") or {}})
+    return [
+        Blend(
+            setting=setting,
+            data=data,
+            method=method,
+            metric=metric,
+            splits=len(splits),
+            mean=error_of(metric, errors[""]),  # 1 − (1 − value)
+            best=best,
+            best_mean=error_of(metric, errors[best]),
+            ratio=errors[""] / errors[best] if errors[best] > 0 else None,
+            difference=pair.difference,
+            low=pair.low,
+            high=pair.high,
+            verdict=pair.verdict,
+            weights={name: float(np.mean([row["weights"].get(name, 0.0) for row in every])) for name in weights},
+        )
+    ]
+
+
+def intervals(rows: Iterable[Finished]) -> list[Interval]:
+    """Every method with intervals on every data set. A split has few rows, so only means over splits say much."""
+    found = []
+    for (setting, data), methods in by_table(rows).items():
+        for method, splits in methods.items():
+            told = [row["interval"] for rows in splits.values() for row in rows if row.get("interval")]
+            if told:
+                covered = [float(one["coverage"]) for one in told]
+                order = [one["rank_correlation"] for one in told if math.isfinite(one["rank_correlation"] or 0)]
+                order = [float(one) for one in order if one is not None]
+                width, middle = float(np.mean([one["width"] for one in told])), float(np.mean(covered))
+                knows = float(np.mean(order)) if order else None
+                found.append(
+                    Interval(setting, data, method, len(told), told[0]["level"], middle, spread(covered), width, knows)
+                )
+    return found
+
+
+def as_json(summary: Summary) -> str:
+    """The summary for a program: numbers to six significant digits, null for what is undefined."""
+    return json.dumps(_plain(asdict(summary)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value
+
+
+def interval(value: float | None, low: float | None, high: float | None) -> Cell:
+    """A cell: the number with its interval, if it has one."""
+    return Spread(value, low=low, high=high) if value is not None else None
+
+
+def chance(p: float | None) -> str:
+    """A p-value as text."""
+    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def lines(summary: Summary) -> list[str]:
+    """The summary for a terminal: over all data sets, then each of them."""
+    out: list[str] = []
+    for whole in summary.overall:
+        out += ["", f"{len(whole.sets)} data sets, {whole.setting.name}: error as a share of {whole.reference}'s"]
+        rows = [
+            [line.method, interval(line.ratio, line.low, line.high), line.mean_rank, line.verdict]
+            for line in whole.lines
+        ]
+        out += _aligned(["method", "ratio (95 %)", "mean rank", "verdict"], rows)
+        out += [f"  {note}" for note in whole.notes]
+    for table in summary.tables:
+        better = "higher" if table.higher else "lower"
+        out += ["", f"{table.data}, {table.setting.name}: {table.metric}, {better} is better; {table.spread}"]
+        rows = []
+        for line in table.lines:
+            value = Spread(line.mean, error=line.sd) if line.mean is not None else None
+            pair = line.pair
+            gap = interval(pair.difference, pair.low, pair.high) if pair else None
+            verdict = "reference" if line.method == table.reference else pair.verdict if pair else "not compared"
+            rows.append([line.method, value, line.splits, gap, chance(pair.holm) if pair else "–", verdict])
+        out += _aligned(["method", table.metric, "splits", "difference (95 %)", "p (Holm)", "verdict"], rows)
+        out += [f"  {note}" for note in table.notes]
+    return out[1:]
+
+
+def _aligned(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    columns = [
+        [name, *(" ".join(part for part in pair if part) for pair in column([row[place] for row in rows]))]
+        for place, name in enumerate(header)
+    ]
+    widths = [max(len(text) for text in texts) for texts in columns]
+    return [
+        "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in zip(*columns, strict=True)
+    ]

@@ -1,0 +1,121 @@
+"""Verbs that answer row for row: `predict` and `embed`."""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from tetramer.errors import UserError
+from tetramer.terminal import Bar, one_smiles, say
+from tetramer.verbs.options import Json, OnError, Smiles, Workers
+
+if TYPE_CHECKING:
+    from tetramer.inference import Model
+    from tetramer.shards import Columns
+    from tetramer.views import Reader, Reading
+
+
+def predict(
+    model: Annotated[Path, Argument(help="folder that `tetramer train` wrote")],
+    data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
+    output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
+    smiles_column: Smiles = None,
+    level: Annotated[float, Option(help="share of truths that an interval holds")] = 0.9,
+    on_error: OnError = "keep",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Predict new molecules with a trained model, row for row."""
+    if not 0 < level < 1:
+        raise UserError(f"--level {level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
+    from tetramer.checkpoint import read_folder
+    from tetramer.molecules import Limits, Standard
+    from tetramer.views.read import Reader
+
+    card, files = read_folder(model)
+    try:
+        standard, views = Standard(**card["standard"]), card["views"]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{model} is not a model folder: its card says not how structures are read.") from error
+
+    with Reader(standard, Limits(workers)) as reader, ExitStack() as stack:
+
+        @cache
+        def loaded() -> "Model":  # when the workers are at the first rows: the imports take as long
+            from tetramer.inference import Model
+            from tetramer.members.work import one_thread
+
+            stack.enter_context(one_thread())  # the workers have the other cores
+            return Model.from_folder(model, card, files)
+
+        def columns(reading: "Reading") -> dict[str, Any]:
+            from tetramer.inference import prediction_columns
+
+            return prediction_columns(loaded(), reading, level)
+
+        run_rows(reader, data, output, smiles_column, on_error, as_json, views, columns, [card["sha256"], level])
+
+
+def embed(
+    data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
+    output: Annotated[str, Option("--output", "-o", help="Parquet or CSV file; - is standard output")] = "-",
+    model: Annotated[Path | None, Option(help="model folder with a network; without one, --view")] = None,
+    view: Annotated[str, Option(help="what the vector is without --model: fingerprint")] = "fingerprint",
+    smiles_column: Smiles = None,
+    on_error: OnError = "keep",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Turn molecules into vectors."""
+    from tetramer.inference import Model, embedding_columns, embedding_views
+    from tetramer.members.work import one_thread
+    from tetramer.molecules import Limits
+    from tetramer.views.read import Reader
+
+    loaded = None if model is None else Model.load(model)
+    if loaded is None:
+        say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
+    with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader, one_thread():
+        flat = Path(output).suffix.casefold() not in (".parquet", ".pq")
+        run_rows(
+            reader, data, output, smiles_column, on_error, as_json,
+            embedding_views(loaded), lambda reading: embedding_columns(loaded, reading, flat, view),
+            ["embed", flat, view, None if loaded is None else loaded.card["sha256"]],
+        )  # fmt: skip
+
+
+def run_rows(
+    reader: "Reader",
+    data: str,
+    output: str,
+    smiles: str | None,
+    on_error: str,
+    as_json: bool,
+    views: Sequence[str],
+    columns: "Columns",
+    key: list[object],
+) -> None:
+    """Apply `columns` to every row of a file, or to one SMILES, and say how many rows had what status."""
+    import json
+    from dataclasses import asdict
+
+    from tetramer import shards
+    from tetramer.checkpoint import config_hash
+
+    with one_smiles(data) as source, Bar() as bar:
+        told = config_hash([key, asdict(reader.standard), list(views)])
+        job = shards.Job(source, output, views, columns, told, None if source != data else smiles, on_error)
+        try:
+            counts = shards.apply(job, reader, bar.rows)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
+            return
+    refused = {code: count for code, count in counts.by_status.items() if not code.startswith("ok")}
+    listed = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
+    say(f"{counts.rows} rows" + (f", {sum(refused.values())} without a number ({listed})" if refused else "") + ".")
+    if as_json and output != "-":
+        print(json.dumps({"rows": counts.rows, "status": counts.by_status, "output": output}))

@@ -1,0 +1,117 @@
+"""Verbs that train: `train` on a user's table, `demo` on an assay that comes with RDKit."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from tetramer.terminal import Bar, say
+from tetramer.verbs.options import Charges, Json, Salts, Smiles, Structures, Tautomers, Workers, overrides_of
+
+if TYPE_CHECKING:
+    from tetramer.assays import Assay
+    from tetramer.datasets.splits import Split
+    from tetramer.modelling import Options
+
+
+def train(
+    data: Annotated[str, Argument(help="CSV, TSV, SMI, SDF or Parquet file (.gz may follow), or - for standard input")],
+    output: Annotated[Path, Option("--output", "-o", "--output-dir", help="folder for the model")],
+    target: Annotated[
+        list[str] | None, Option("--target", "--target-columns", help="column to learn; may be given again")
+    ] = None,
+    smiles_column: Smiles = None,
+    task: Annotated[str, Option(help="auto, regression, binary or multiclass")] = "auto",
+    recipe: Annotated[str, Option(help="auto, baseline, fingerprint or graph")] = "auto",
+    split: Annotated[str, Option(help="rule that keeps a test part aside, such as scaffold or random")] = "none",
+    split_column: Annotated[
+        str | None,
+        Option(help="column that says train, valid or test; or the groups or dates of --split group or time"),
+    ] = None,
+    validation: Annotated[Path | None, Option(help="file with the validation part")] = None,
+    test: Annotated[Path | None, Option(help="file with the test part")] = None,
+    weight_column: Annotated[str | None, Option(help="column of row weights")] = None,
+    log10: Annotated[bool, Option("--log10", help="learn the decimal logarithm of the targets")] = False,
+    to_pic50: Annotated[
+        str | None, Option("--to-pic50", help="targets are concentrations in this unit, such as nM")
+    ] = None,
+    fit_rows: Annotated[str, Option(help="train, or train+valid: fit on the validation part as well")] = "train",
+    seed: Annotated[int, Option(help="seed of splits and weights")] = 0,
+    seeds: Annotated[int, Option(help="networks per fit, answered by their mean")] = 1,
+    level: Annotated[float, Option(help="share of truths that an interval holds")] = 0.9,
+    settings: Annotated[list[str] | None, Option("--set", help="a setting, as in training.epochs=20")] = None,
+    salts: Salts = "keep",
+    charges: Charges = "keep",
+    tautomers: Tautomers = "keep",
+    structures: Structures = True,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Learn measured values from a table of molecules."""
+    from tetramer.assays import Files, read_files
+    from tetramer.benchmark import trained
+    from tetramer.modelling import Options
+    from tetramer.molecules import Limits, Standard
+
+    trained.check_output(output)
+    files = Files(
+        data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task
+    )
+    options = Options(
+        recipe, overrides_of(settings or []), split, seed, seeds, fit_rows, level,
+        Standard(salts, charges, tautomers), Limits(workers),
+    )  # fmt: skip
+    run_training(read_files(files), options, output, output / "report.html", Path(str(data)).name, structures, as_json)
+
+
+def run_training(
+    read: "tuple[Assay, Split | None]",
+    options: "Options",
+    output: Path,
+    report: Path,
+    title: str,
+    structures: bool,
+    as_json: bool,
+) -> None:
+    """Train, write model and report, and tell the outcome."""
+    import shutil
+    from time import monotonic
+
+    from tetramer.benchmark import trained
+    from tetramer.datasets.writing import locked
+    from tetramer.modelling import train as fit
+
+    start, parts = monotonic(), output.parent / f"{output.name}.parts"
+    with locked(parts), Bar() as bar:
+        result = fit(read[0], options, parts, read[1], bar.show, say)
+    trained.write(result, output, report, monotonic() - start, title, structures)
+    shutil.rmtree(parts, ignore_errors=True)  # unfinished work that is finished
+    for line in trained.sentences(result):
+        say(line)
+    say(f"Model: {output}   Report: {report}")
+    if as_json:
+        print(trained.as_json(result))
+
+
+def demo(
+    output: Annotated[Path, Option("--output", "-o", help="folder for report and model")] = Path("tetramer-demo"),
+    recipe: Annotated[str, Option(help="auto, baseline, fingerprint or graph")] = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Train and predict on a real assay that comes with RDKit, offline."""
+    from tetramer.assays import assay_of
+    from tetramer.benchmark import trained
+    from tetramer.datasets import sources
+    from tetramer.datasets.labels import labels
+    from tetramer.modelling import Options
+    from tetramer.molecules import Limits
+
+    name = "chembl2321810"
+    source, table = sources.SOURCES[name], sources.load(name)
+    say(f"{len(table)} sulfonamides with measured pIC50 ({name.upper()}), from the RDKit package.")
+    assay = assay_of(table.texts, labels(table, list(source.targets)), None)
+    trained.check_output(output / "model")
+    options = Options(recipe, split="scaffold-balanced", fit_rows="train+valid", limits=Limits(workers))
+    title = "1,017 sulfonamides: pIC50"
+    run_training((assay, None), options, output / "model", output / "report.html", title, True, as_json)

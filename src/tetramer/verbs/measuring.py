@@ -1,0 +1,151 @@
+"""Verbs that look closely: at data (`audit`, `datasets`), at methods (`benchmark`), at this machine (`doctor`)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from tetramer.errors import UserError
+from tetramer.terminal import Bar, say
+from tetramer.verbs.options import Json, Smiles, Workers, overrides_of
+
+
+def audit(
+    data: Annotated[str, Argument(help="file with structures and, best, measured values")],
+    target: Annotated[
+        list[str] | None, Option("--target", "--target-columns", help="column to look at [default: all that can be]")
+    ] = None,
+    test: Annotated[Path | None, Option(help="second file: what of it stands in DATA already?")] = None,
+    smiles_column: Smiles = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Look for what makes numbers from a table misleading: duplicates, conflicts, leaks, contradictions."""
+    import json
+
+    from tetramer.datasets import audit as auditing
+    from tetramer.datasets.tables import read_table
+    from tetramer.molecules import Limits
+
+    table = read_table(data)
+    with Bar() as bar:
+        options = auditing.Options(limits=Limits(workers), progress=lambda done, rows: bar.rows(done))
+        told = [auditing.audit(table, target, smiles_column, options)]
+        if test is not None:
+            told.append(auditing.overlap(table, read_table(test), smiles_column, options))
+    if as_json:
+        print(json.dumps([one.to_json() for one in told]))
+        return
+    for one in told:
+        print(
+            f"{one.name}: {one.rows:,} rows, {one.molecules:,} molecules; targets: {', '.join(one.targets) or 'none'}"
+        )
+        for finding in one.findings:
+            where = f" Rows {', '.join(map(str, finding.rows))}." if finding.rows else ""
+            print(f"  {finding.severity:<8} {finding.sentence}{where}")
+        if not one.findings:
+            print("  nothing found")
+
+
+def datasets(
+    words: Annotated[
+        list[str] | None, Argument(metavar="[fetch] [NAME]", help="a data set, or fetch and a data set")
+    ] = None,
+    accept_unverified: Annotated[
+        bool, Option("--accept-unverified", help="download even where nobody could check the public bytes")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the public data sets, tell all about one, or fetch the files of one."""
+    import json
+
+    from tetramer.datasets import sources
+
+    named = [word for word in words or [] if word != "fetch"]
+    data = named[0] if named else None
+    if len(named) > 1:
+        raise UserError(f"One data set at a time, please; got {', '.join(named)}.")
+    if "fetch" in (words or []):
+        if data is None:
+            raise UserError(f"Name the data set to fetch: {', '.join(sources.SOURCES)}.")
+        for path in sources.fetch(data, accept_unverified):
+            print(path)
+        return
+    rows = [sources.describe(name) for name in ([data] if data else sources.SOURCES)]
+    if as_json:
+        print(json.dumps(rows))
+    elif data:
+        print("\n".join(f"{key:<10} {value}" for key, value in rows[0].items()))
+    else:
+        keys = ("name", "rows", "targets", "task", "state", "licence")
+        for name, count, targets, *rest in [keys, *([str(row[key]) for key in keys] for row in rows)]:
+            print(f"{name:<22} {count:>8} {targets:>7}  {rest[0]:<11} {rest[1]:<11} {rest[2]}")
+
+
+def benchmark(
+    methods: Annotated[str, Option(help="what is compared, by commas, such as baseline,graph,auto")] = "",
+    data: Annotated[
+        str, Option(help="public data sets (`tetramer datasets`) or files, by commas; hiv:10000 draws rows")
+    ] = "",
+    splits: Annotated[
+        str, Option(help="rules, by commas: B (class B, scaffolds shuffled), D, R, dem, or names of --split")
+    ] = "B",
+    repeats: Annotated[int, Option(help="splits of each rule, by seed")] = 10,
+    fit_rows: Annotated[
+        str, Option(help="train, train+valid, or both by a comma: the rows a method is given")
+    ] = "train+valid",
+    against: Annotated[
+        str | None, Option(help="the method that others are compared with [default: baseline, else the first]")
+    ] = None,
+    target: Annotated[
+        list[str] | None, Option("--target", "--target-columns", help="column to predict of a file; may be given again")
+    ] = None,
+    smiles_column: Smiles = None,
+    split_column: Annotated[str | None, Option(help="column that --splits group, time or stratified looks at")] = None,
+    settings: Annotated[
+        list[str] | None, Option("--set", help="a setting of the recipes, as in training.epochs=20")
+    ] = None,
+    chemprop: Annotated[str | None, Option(help="path of chemprop's command line, for the method chemprop")] = None,
+    output: Annotated[Path, Option("--output", "-o", help="folder of the rows; what is there is not run again")] = Path(
+        "tetramer-benchmark"
+    ),
+    report: Annotated[Path | None, Option(help="only draw the report of a folder of rows again")] = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Compare methods on data sets and splits, with paired statistics and a report."""
+    from tetramer.benchmark import comparing
+    from tetramer.benchmark.protocol import Protocol
+    from tetramer.benchmark.row import Settings
+
+    if report is not None:
+        told = comparing.draw(report, against)
+    else:
+        listed = [
+            [name.strip() for name in text.split(",") if name.strip()] for text in (methods, data, splits, fit_rows)
+        ]
+        protocol = Protocol(listed[0], listed[1], listed[2], repeats, listed[3])
+        programs = (("chemprop", chemprop),) if chemprop else ()
+        shared = Settings(
+            str(output), tuple(target or ()), smiles_column, split_column,
+            tuple(overrides_of(settings or []).items()), programs, workers,
+        )  # fmt: skip
+        with Bar() as bar:
+            told = comparing.measure(protocol, shared, against, say, bar.show)
+    for line in told.lines:
+        say(line)
+    if as_json:
+        print(told.json)
+    if told.failed:
+        raise typer.Exit(1)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine can do."""
+    import json
+
+    from tetramer.doctor import examine
+
+    told = examine()
+    print(json.dumps(told) if as_json else "\n".join(f"{name:<22} {value}" for name, value in told.items()))

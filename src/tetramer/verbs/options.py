@@ -1,0 +1,28 @@
+"""Flags that several verbs share."""
+
+from typing import Annotated
+
+from typer import Option
+
+from tetramer.errors import UserError
+
+Smiles = Annotated[
+    str | None, Option("--smiles-column", "--smiles-columns", help="column of SMILES; found by name if absent")
+]
+Workers = Annotated[int | None, Option(help="worker processes; 0: none, all in this process [default: one a core]")]
+Json = Annotated[bool, Option("--json", help="print the outcome as JSON")]
+Output = Annotated[str, Option("--output", "-o", help="where to write")]
+OnError = Annotated[str, Option(help="rows that cannot be read: keep, skip or fail")]
+Salts = Annotated[str, Option(help="keep, or largest: the largest organic fragment")]
+Charges = Annotated[str, Option(help="keep, or neutral: remove charges that protons can remove")]
+Tautomers = Annotated[str, Option(help="keep, or canonical: RDKit's canonical tautomer")]
+Structures = Annotated[bool, Option("--structures/--no-structures", help="draw molecules in the report")]
+
+
+def overrides_of(settings: list[str]) -> dict[str, str]:
+    """["a=b"] → {"a": "b"}."""
+    pairs = [setting.partition("=") for setting in settings]
+    wrong = next((setting for setting, pair in zip(settings, pairs, strict=True) if not pair[1]), None)
+    if wrong is not None:
+        raise UserError(f"--set {wrong}: write it as key=value, such as training.epochs=20.")
+    return {key.strip(): value.strip() for key, _, value in pairs}

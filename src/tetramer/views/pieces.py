@@ -1,0 +1,96 @@
+"""What molecules are made of, counted: bonds by kind, atoms with their neighbours, rings by size."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rdkit import Chem, rdBase
+from scipy import sparse
+
+from tetramer.views.graph import ATOM, BOND, GraphFeatures
+
+LARGEST = 12  # rings of this size and more are counted together
+INVARIANTS = ("element", "degree", "charge", "hydrogens", "aromatic", "isotope")  # what tells two atoms apart
+
+
+def bonds(features: GraphFeatures) -> sparse.csr_array:
+    """(n, B) float64 counts of bonds by both elements and type, those to hydrogens included; B kinds that occur."""
+    owner, first, second = ends(features)
+    elements = features.atoms[:, 0].astype(np.int64)
+    low, high = np.minimum(elements[first], elements[second]), np.maximum(elements[first], elements[second])
+    kind = (low * ATOM["element"] + high) * BOND["type"] + features.bonds[:, 0]
+    atoms, to_hydrogen = owners(features.atom_starts), (ATOM["element"] + elements) * BOND["type"]
+    one_way = slice(None, None, 2)
+    return counted(
+        np.concatenate([owner[one_way], atoms]),
+        np.concatenate([kind[one_way], to_hydrogen]),
+        np.concatenate([np.ones(len(kind) // 2), features.atoms[:, 3]]),
+        len(features),
+    )
+
+
+def neighbourhoods(features: GraphFeatures) -> sparse.csr_array:
+    """(n, E) float64 counts of atoms (Morgan radius 0) and of atoms with their bonds and neighbours (radius 1).
+
+    An atom alone is told by INVARIANTS and the size of its smallest ring, in a neighbourhood by INVARIANTS. What
+    occurs in a single molecule is left out. A neighbourhood is a sum of 64-bit hashes, so the order of its bonds does
+    not matter; two of them share a column by chance once in 10^19 pairs.
+    """
+    _, first, second = ends(features)
+    alone, atom = (invariant(features, names) for names in ((*INVARIANTS, "ring"), INVARIANTS))
+    around = scattered(atom)
+    np.add.at(around, first, scattered(atom[second] * np.uint64(BOND["type"]) + features.bonds[:, 0]))
+    atoms = owners(features.atom_starts)
+    both = np.concatenate([atoms, atoms]), np.concatenate([scattered(alone), around])
+    told = counted(*both, np.ones(2 * len(atom)), len(features))
+    return told[:, np.flatnonzero(np.bincount(told.indices, minlength=told.shape[1]) > 1)]
+
+
+def invariant(features: GraphFeatures, names: Sequence[str]) -> np.ndarray:
+    """(N,) uint64, one number for atoms that are alike in the columns `names` of ATOM."""
+    told = np.full(len(features.atoms), len(names), np.uint64)
+    for name in names:
+        told = told * np.uint64(ATOM[name]) + features.atoms[:, list(ATOM).index(name)]
+    return told
+
+
+def rings(smiles: Sequence[str]) -> sparse.csr_array:
+    """(n, R) float64 counts of rings of the smallest set by size; R sizes that occur.
+
+    smiles: (n) of molecules that were accepted before; a text that cannot be read has no ring.
+    """
+    rows, sizes = [], []
+    with rdBase.BlockLogs():
+        for row, text in enumerate(smiles):
+            molecule = Chem.MolFromSmiles(text) if any(sign in text for sign in "123456789") else None
+            if molecule is not None:
+                found = [min(len(ring), LARGEST) for ring in molecule.GetRingInfo().AtomRings()]
+                sizes += found
+                rows += [row] * len(found)
+    return counted(np.array(rows, np.int64), np.array(sizes, np.int64), np.ones(len(rows)), len(smiles))
+
+
+def owners(starts: np.ndarray) -> np.ndarray:
+    """Offsets (n + 1,) → the row that each cell belongs to."""
+    return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+
+
+def ends(features: GraphFeatures) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Molecule and both flat atoms of each directed edge, (E,) each."""
+    owner = owners(features.edge_starts)
+    start = features.atom_starts[owner]
+    return owner, start + features.source, start + features.target
+
+
+def scattered(codes: np.ndarray) -> np.ndarray:
+    """uint64 → uint64 that look random (the finaliser of splitmix64)."""
+    z = (codes + np.uint64(0x9E3779B97F4A7C15)).astype(np.uint64)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def counted(rows: np.ndarray, kinds: np.ndarray, weight: np.ndarray, count: int) -> sparse.csr_array:
+    """Sums of `weight` by row and kind, a column for each kind that occurs, in their order: (count, K) float64."""
+    names, columns = np.unique(kinds[weight != 0], return_inverse=True)
+    told = (weight[weight != 0], (rows[weight != 0], columns))
+    return sparse.csr_array(sparse.coo_array(told, shape=(count, len(names))))

@@ -1,0 +1,300 @@
+"""A benchmark measures what it says: no test label is seen, a killed run ends with the same rows, other rows are refused."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tetramer.benchmark import external, plain, rules
+from tetramer.benchmark.cases import Case, case_of
+from tetramer.benchmark.methods import Given, Told, method_of
+from tetramer.benchmark.protocol import Protocol, load, run
+from tetramer.benchmark.row import Row, Settings, measure, plain_name
+from tetramer.errors import UserError
+
+TREES = (("folds", "2"), ("trees", "10"))
+NETWORK = (("training.epochs", "2"), ("encoder.widths", "16"))
+ALL = (*TREES, *NETWORK, ("encoder.width", "16"))
+CHEAP = ("ecfp-linear", "random-forest")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory, smiles: list[str]) -> Path:
+    """80 molecules with a number, a number with gaps and bounds, a class, and a class of three."""
+    path = tmp_path_factory.mktemp("table") / "small.csv"
+    lines = ["smiles,y,gaps,active,kind"]
+    for place, text in enumerate(smiles):
+        y = text.count("O") + 0.5 * text.count("c") + 0.01 * place
+        gap = "" if place % 5 == 0 else f">{y}" if place % 7 == 0 else f"{y}"
+        lines.append(f"{text},{y},{gap},{int(y > 3)},{'abc'[place % 3]}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def case(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return case_of(str(table), tmp_path_factory.mktemp("features"), ["y"])
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """400 sulfonamides of the assay in the RDKit package."""
+    return case_of("chembl2321810:400", tmp_path_factory.mktemp("features"))
+
+
+def settings(output: Path, *targets: str, **more: Any) -> Settings:
+    return Settings(str(output), targets or ("y",), workers=1, **({"overrides": TREES} | more))
+
+
+def rows_of(output: Path) -> dict[str, dict[str, Any]]:
+    """Every finished row, but for its cost."""
+    told = {str(path.relative_to(output)): json.loads(path.read_text()) for path in output.glob("*/*-*-*/*.json")}
+    return {name: {key: value for key, value in row.items() if key != "cost"} for name, row in told.items()}
+
+
+def answer(case: Case, method: str, folder: Path, seed: int = 0, rule: str = "random") -> tuple[Told, np.ndarray]:
+    """What a method says of the test rows of a split, and which rows these are."""
+    split = rules.make(case, rule, seed)
+    given = Given(case.without(split.test), split, seed, "train+valid", folder / f"{method}-{rule}-{seed}", 1)
+    return method_of(method, {}, dict(ALL)).run(given), split.test
+
+
+def test_rows_are_measured_once_and_say_all(table: Path, case: Case, tmp_path: Path) -> None:
+    plan = Protocol(["mean", "random-forest", "baseline"], [str(table)], ["random"], 2)
+    said: list[str] = []
+    assert run(plan, settings(tmp_path), said.append) == []
+    rows, shared = load(tmp_path)
+    assert len(rows) == 6
+    first, second = (set(rules.make(case, "random", seed).test.tolist()) for seed in (0, 1))
+    assert shared == {"small": {"random": pytest.approx(len(first & second) / 8)}}
+    by = {(row["method"], row["seed"]): row for row in rows}
+    assert by["mean", 0]["split_sha256"] == by["baseline", 0]["split_sha256"] != by["mean", 1]["split_sha256"]
+    assert by["baseline", 0]["fitted_on"] == 72
+    assert set(by["baseline", 0]["members"]) == {"lightgbm", "random-forest", "extra-trees", "svm", "gp"}
+    assert sum(by["baseline", 0]["weights"].values()) == pytest.approx(1, abs=1e-4)
+    assert 0 <= by["baseline", 0]["interval"]["coverage"] <= 1
+    assert by["random-forest", 1]["scores"]["rmse"] < by["mean", 1]["scores"]["rmse"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*-*-*/*.json")}
+    assert run(plan, settings(tmp_path), said.append) == []
+    assert said[-1] == "small: 6 of 6 rows are there already."
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*-*-*/*.json")} == before
+    assert not list((tmp_path / "running").glob("*"))
+
+
+@pytest.mark.parametrize("target", ["y", "gaps", "active", "kind"])
+@pytest.mark.parametrize("method", ["mean", "atom-counts", "characters-given", "ecfp-linear", "random-forest", "graph"])
+def test_every_method_does_every_task(table: Path, target: str, method: str, tmp_path: Path) -> None:
+    row = Row(method, str(table), "random", 0, "train+valid")
+    how = settings(tmp_path, target, overrides=ALL)
+    told = measure(row, how.case(str(table)), how)
+    assert told["refused"] is None
+    assert all(value is None or np.isfinite(value) for value in told["scores"].values())
+    assert told["scores"][told["metric"]] is not None
+    assert told["unanswered"] == 0
+
+
+@pytest.mark.parametrize("method", [*CHEAP, "characters-given", "baseline", "graph"])
+def test_what_stands_in_the_test_part_changes_nothing(demo: Case, method: str, tmp_path: Path) -> None:
+    told, test = answer(demo, method, tmp_path)
+    values = demo.assay.labels.values.copy()
+    values[test] = 1e6
+    poisoned = replace(demo, assay=replace(demo.assay, labels=replace(demo.assay.labels, values=values)))
+    again, _ = answer(poisoned, method, tmp_path / "poisoned")
+    np.testing.assert_array_equal(told.values, again.values)
+    train = rules.make(demo, "random", 0).train
+    values[train[:5]] = 100.0  # a label that is learned from does
+    spoilt = replace(demo, assay=replace(demo.assay, labels=replace(demo.assay.labels, values=values)))
+    assert not np.array_equal(answer(spoilt, method, tmp_path / "spoilt")[0].values, told.values)
+
+
+@pytest.mark.parametrize("method", CHEAP)
+def test_shuffled_labels_cannot_be_learned_and_planted_ones_are(demo: Case, method: str, tmp_path: Path) -> None:
+    bits = demo.reading.features["fingerprint"]
+    fluorine = bits.elements[:, 9] > 0  # type: ignore[attr-defined]
+    classes = replace(demo.assay.labels, classes=(("0", "1"),))
+
+    def area(active: np.ndarray, seed: int) -> float:
+        labels = replace(classes, values=active.astype(float)[:, None])
+        made = replace(demo, assay=replace(demo.assay, labels=labels, task="binary"), metric="roc-auc")
+        row = Row(method, "chembl2321810:400", f"{rules.DEM}-0.4", seed, "train")
+        return float(measure(row, made, settings(tmp_path))["scores"]["roc-auc"])
+
+    shuffles = [np.random.default_rng(seed).permutation(fluorine) for seed in range(8)]
+    assert np.mean([area(active, seed) for seed, active in enumerate(shuffles)]) == pytest.approx(0.5, abs=0.03)
+    assert area(fluorine, 0) >= 0.95
+
+
+def test_a_killed_benchmark_ends_with_the_same_rows(table: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    plan = Protocol(["mean", "random-forest", "fingerprint"], [str(table)], ["random"], 2)
+    assert run(plan, settings(whole, overrides=NETWORK)) == []
+    command = [sys.executable, "-m", "tetramer.cli", "benchmark", "--methods", "mean,random-forest,fingerprint"]
+    command += ["--data", str(table), "--target", "y", "--splits", "random", "--repeats", "2", "--workers", "1"]
+    command += ["-o", str(broken), *(part for key, value in NETWORK for part in ("--set", f"{key}={value}"))]
+    for wait in (3.0, 6.0):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert rows_of(broken) == rows_of(whole)
+    assert (broken / "small" / "splits.json").read_bytes() == (whole / "small" / "splits.json").read_bytes()
+
+
+def test_rows_of_other_data_or_settings_are_refused(table: Path, smiles: list[str], tmp_path: Path) -> None:
+    plan = Protocol(["mean", "fingerprint"], [str(table)], ["random"], 1)
+    how = settings(tmp_path, overrides=NETWORK)
+    run(plan, how)
+    with pytest.raises(UserError, match="other settings of fingerprint"):
+        run(plan, replace(how, overrides=(*NETWORK, ("training.epochs", "3"))))
+    with pytest.raises(UserError, match="other data"):
+        run(plan, replace(how, targets=("gaps",)))
+    place = next(tmp_path.glob("*/*-*-*/mean.json"))
+    place.write_text("{")
+    with pytest.raises(UserError, match="not a row of a benchmark"):
+        run(plan, how)
+
+
+def test_a_method_that_refuses_is_a_row_with_its_reason(table: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(table.read_text().splitlines()[:25]) + "\n")
+    how = settings(tmp_path / "out")
+    run(Protocol(["mean", "baseline"], [str(short)], ["dem-0.2"], 1, ["train"]), how)
+    rows, _ = load(tmp_path / "out")
+    refused = [row for row in rows if row["refused"]]
+    assert {row["method"] for row in refused} == {"baseline"}
+    assert "training part has" in refused[0]["refused"]
+    assert all(value is None for value in refused[0]["scores"].values())
+    assert refused[0]["fitted_on"] == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"methods": ["basline"]}, "Did you mean 'baseline'"),
+        ({"methods": ["chemprop"]}, "--chemprop PATH"),
+        ({"methods": []}, "at least one method"),
+        ({"data": ["eslo"]}, "neither a data set nor a file"),
+        ({"data": ["zinc250k"]}, "no labels"),
+        ({"data": ["chembl2321810:5000"]}, "cannot be drawn"),
+        ({"splits": ["scafold"]}, "Did you mean"),
+        ({"splits": ["none"]}, "There is no split"),
+        ({"splits": ["time"]}, "--split-column"),
+        ({"repeats": 0}, "--repeats 0"),
+        ({"methods": ["baseline"], "overrides": (("training.epoch", "3"),)}, "no member has such a setting"),
+        ({"fit_rows": ["valid"]}, "--fit-rows valid"),
+    ],
+)
+def test_wrong_plans_are_told_before_the_work(plan: dict[str, Any], message: str, table: Path, tmp_path: Path) -> None:
+    how = settings(tmp_path, overrides=plan.pop("overrides", ()))
+    with pytest.raises(UserError, match=message):
+        run(Protocol(**({"methods": ["mean"], "data": [str(table)]} | plan)), how)
+    assert not list(tmp_path.glob("*/*-*-*"))
+
+
+def test_a_file_needs_its_target(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--target"):
+        case_of(str(table), tmp_path)
+
+
+def test_names_of_splits_and_their_seeds() -> None:
+    assert rules.resolve(["B", "B-grover", "D", "random"]) == ["scaffold-balanced", "scaffold", "random"]
+    assert rules.resolve(["dem"]) == [
+        f"dem-{share}" for share in ("0.0125", "0.025", "0.05", "0.1", "0.2", "0.4", "0.8")
+    ]
+    assert [rules.class_of(rule) for rule in ("scaffold", "B-grover-3", "random", "dem-0.1", "time")] == list("DBR") + [
+        "dem",
+        "time",
+    ]
+    assert len(rules.seeds_of("scaffold", 10)) == 1
+    assert len(rules.seeds_of("B-grover-3", 10)) == 3
+    assert len(rules.seeds_of("random", 10)) == 10
+
+
+def test_data_efficiency_learns_from_a_share_and_asks_all_others(demo: Case) -> None:
+    for share in rules.DEM_SHARES:
+        split = rules.make(demo, f"dem-{share:g}", 3)
+        assert split.sizes == (int(share * 400 + 1e-9), 0, 400 - int(share * 400 + 1e-9))
+        assert sorted([*split.train.tolist(), *split.test.tolist()]) == list(range(400))
+
+
+def test_repeated_targets_count_once(tmp_path: Path, table: Path) -> None:
+    lines = table.read_text().splitlines()
+    twice = tmp_path / "twice.csv"
+    twice.write_text(
+        "\n".join(f"{line},{line.split(',')[1] if place else 'again'}" for place, line in enumerate(lines))
+    )
+    assert case_of(str(twice), tmp_path, ["y", "gaps", "again"]).assay.labels.names == ("y", "gaps")
+
+
+def test_names_as_files() -> None:
+    assert plain_name("probe:models/first/") == "first"
+    assert plain_name("probe:first") == "probe-first"
+    assert plain_name("random-forest") == "random-forest"
+
+
+PEER = '''"""Stands in for a peer's command line: learns the mean of each target, and keeps what it was called with."""
+import csv, sys
+from pathlib import Path
+place = lambda flag: Path(sys.argv[sys.argv.index(flag) + 1])
+with (Path(__file__).parent / "calls.txt").open("a") as calls:
+    print(*sys.argv[1:], file=calls)
+rows = list(csv.DictReader(place("-i").open()))
+if sys.argv[1] == "train":
+    names = [name for name in rows[0] if name != "smiles"]
+    known = [[float(row[name]) for row in rows if row[name]] for name in names]
+    means = [sum(values) / len(values) for values in known]
+    place("-o").mkdir()
+    (place("-o") / "means.csv").write_text(",".join(names) + "\\n" + ",".join(map(repr, means)))
+else:
+    names, means = (place("--model-paths") / "means.csv").read_text().splitlines()
+    place("-o").write_text(f"smiles,{names}\\n" + "".join(f"{row['smiles']},{means}\\n" for row in rows))
+'''
+
+
+def test_a_peer_is_given_our_parts_and_no_test_label(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "peer.py"
+    script.write_text(PEER)
+    called = external.call
+
+    def through_python(command: list[str], folder: Path) -> None:
+        called([sys.executable, *command], folder)
+
+    monkeypatch.setattr(external, "call", through_python)
+    case = case_of(str(table), tmp_path, ["y", "gaps"])
+    split = rules.make(case, "random", 0)
+    told = external.chemprop(str(script), case.without(split.test), split, 7, tmp_path / "work")
+    assert told.shape == (8, 2, 1)
+    means = np.nanmean(case.assay.labels.values[split.train], axis=0)
+    np.testing.assert_allclose(told[:, :, 0], np.tile(means, (8, 1)), rtol=1e-12)
+    assert (tmp_path / "work" / "test.csv").read_text().splitlines()[0] == "smiles"
+    assert len((tmp_path / "work" / "valid.csv").read_text().splitlines()) == 9
+    train, predict = (tmp_path / "calls.txt").read_text().splitlines()
+    assert "--pytorch-seed 7" in train
+    assert f"--epochs {external.EPOCHS}" in train
+    assert "test.csv" not in train
+    assert "test.csv" in predict
+
+
+def test_a_peer_that_fails_says_why(case: Case, tmp_path: Path) -> None:
+    split = rules.make(case, "random", 0)
+    with pytest.raises(UserError, match="failed with exit code"):
+        external.chemprop(sys.executable, case, split, 0, tmp_path / "work")
+    with pytest.raises(UserError, match="is not a program"):
+        external.chemprop_config(str(tmp_path / "nothing"))
+
+
+def test_methods_have_hashes_of_their_settings() -> None:
+    assert method_of("graph", {}).sha256 != method_of("graph", {}, {"encoder.width": "16"}).sha256
+    assert method_of("mean", {}).sha256 != method_of("atom-counts", {}).sha256
+    assert set(plain.PLAIN) >= {"mean", "atom-counts", "energy-2d", "energy-3d", "characters-given", "ecfp-linear"}
