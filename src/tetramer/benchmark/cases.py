@@ -72,7 +72,7 @@ def case_of(
         if not source.metric:
             raise UserError(f"{known!r} has no labels to predict. `tetramer datasets` lists those that have.")
         targets, metric = list(targets) or list(sources.targets(known, table)), source.metric
-        texts = list(table.texts) if not source.smiles else table.data[source.smiles].to_pylist()
+        texts = structures(table, source.smiles or None)
     elif Path(known).is_file():
         table, name, metric = read_table(Path(known)), Path(known).name.partition(".")[0], ""
         if not targets:
@@ -88,7 +88,7 @@ def case_of(
         rows = np.sort(np.random.Generator(np.random.Philox(0)).permutation(len(texts))[: int(wanted)])
         texts, name = [texts[row] for row in rows.tolist()], f"{name}-{wanted}"
         table = replace(table, data=table.data.take(rows), blocks=None)
-    assay = assay_of([text or "" for text in texts], once(labels(table, list(targets))), None)
+    assay = assay_of(texts, once(labels(table, list(targets))), None)
     if split_column:
         assay = replace(assay, keys=texts_of(table, split_column))
     with Reader() as reader:
