@@ -13,6 +13,7 @@ class Score:
     """`value` is None where the metric is undefined; `reason` says why, or what was left out.
 
     `targets` were averaged, `skipped` were undefined; `rows` went in; `unanswered` had a label but no prediction.
+    `each` (T) has the score of every target that a mean was taken over.
     """
 
     value: float | None
@@ -21,6 +22,7 @@ class Score:
     skipped: int = 0
     rows: int = 0
     unanswered: int = 0
+    each: tuple["Score", ...] = ()
 
 
 class Undefined(Exception):
@@ -228,4 +230,4 @@ def evaluate_all(
     skipped = [f"{names[t]}: {score.reason}" for t, score in enumerate(scores) if score.value is None]
     mean = float(np.mean(defined)) if defined else None
     rows, unanswered = sum(score.rows for score in scores), sum(score.unanswered for score in scores)
-    return Score(mean, "; ".join(skipped), len(defined), len(skipped), rows, unanswered), scores
+    return Score(mean, "; ".join(skipped), len(defined), len(skipped), rows, unanswered, tuple(scores)), scores

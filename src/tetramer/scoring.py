@@ -14,7 +14,8 @@ def score(plan: Plan, model: Model, told: np.ndarray, rows: np.ndarray) -> dict[
     """Group → metric → score; "blend" is the whole, "baseline" the classical groups blended.
 
     told: (G, n, T, K) what the groups say of `rows` (n,). "mean" answers the training rows' mean or class shares
-    whatever the molecule. Of rows that calibrated or weighed the blend, its scores are a little too good.
+    whatever the molecule. Of rows that calibrated or weighed the blend, its scores are a little too good. A score is a
+    mean over targets and has them in `each`.
     """
     data, problem = plan.data, plan.problem
     assert data.values is not None and data.censor is not None  # noqa: PT018

@@ -11,7 +11,12 @@ from tetramer.benchmark.row import Settings
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError
 
-REFERENCE = "baseline"  # the honest one: what a network has to beat
+REFERENCES = (
+    "baseline",
+    "random-forest",
+    "ecfp-linear",
+    "mean",
+)  # the first that was measured is what others must beat
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,12 @@ def draw(output: Path, against: str | None = None, failed: tuple[str, ...] = ())
         raise UserError(f"No row could be finished. The first: {failed[0]}")
     rows, overlaps = protocol.load(output)
     methods = sorted({row["method"] for row in rows})
-    reference = against or (REFERENCE if REFERENCE in methods else methods[0])
+    reference = against or next((name for name in REFERENCES if name in methods), methods[0])
     told = summary.summarise(rows, overlaps, reference)
     write_whole(output / "report.json", summary.as_json(told).encode())
-    write_comparison(output / "report.html", told, output.name)
+    sets = sorted({row["data"] for row in rows})
+    title = ", ".join(sets) if len(sets) <= 4 else f"{len(methods)} methods on {len(sets)} data sets"
+    write_comparison(output / "report.html", told, title)
     return Comparison(told, output, failed)
 
 
