@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem
-from tetramer.members.blend import PRIOR, VOTES, combine, convex_least_squares, fit_weights, likelihood, mixture, spread
+from tetramer.members.blend import PRIOR, combine, convex_least_squares, fit_weights, spread
 
 REGRESS = Problem(REGRESSION, ("y",))
 TWO = Problem(BINARY, ("y",), (("0", "1"),))
@@ -33,19 +33,20 @@ def test_two_members_of_opposite_and_equal_error_share_evenly() -> None:
 
 
 def test_the_weights_are_the_least_squares_with_the_pull_to_equality() -> None:
-    """Errors e1 = ±1, e2 = ±3 that are uncorrelated: w minimises 20 (w²·1 + (1-w)²·9) + λ·2(w - ½)², λ = PRIOR·1."""
+    """Errors e1 = ±1, e2 = ±3 that are uncorrelated: w minimises 20 (w²·1 + (1-w)²·9) + λ·2(w - ½)², λ = prior·1."""
     signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]] * 5)
     answers = told([*(signs[:, 0] * 1.0)], [*(signs[:, 1] * 3.0)])
-    expected = (20 * 9 + PRIOR) / (20 * 10 + 2 * PRIOR)
+    prior = PRIOR[REGRESSION]
+    expected = (20 * 9 + prior) / (20 * 10 + 2 * prior)
     assert weights_for(REGRESS, answers, [0.0] * 20) == pytest.approx([expected, 1 - expected], abs=1e-6)
 
 
 def test_a_useless_member_gets_little_and_never_less_than_nothing() -> None:
     truth = np.arange(30.0)
-    weights = convex_least_squares(np.stack([truth + 0.1, -100 * truth], axis=1), truth)
+    weights = convex_least_squares(np.stack([truth + 0.1, -100 * truth], axis=1), truth, 600)
     assert weights[0] > 0.95
     assert weights[1] >= 0
-    assert convex_least_squares(np.stack([truth, truth], axis=1), truth) == pytest.approx([0.5, 0.5])
+    assert convex_least_squares(np.stack([truth, truth], axis=1), truth, 600) == pytest.approx([0.5, 0.5])
 
 
 def test_few_rows_one_member_and_bounds_give_equal_weights() -> None:
@@ -56,23 +57,29 @@ def test_few_rows_one_member_and_bounds_give_equal_weights() -> None:
     assert weights_for(REGRESS, told(truth, [nan] * 20), truth) == pytest.approx([0.5, 0.5])
 
 
-def test_classifiers_are_weighed_by_the_probability_of_the_truth() -> None:
+def test_classifiers_are_weighed_by_their_probabilities() -> None:
+    """Of a sure and a coin, e1 = 0.1 and e2 = 0.5 on every row: w = 1 would be best, but for λ = prior · 0.01."""
     truth = np.array([0.0, 1.0] * 20)
     good, coin = np.where(truth == 1, 0.9, 0.1), np.full(40, 0.5)
-    weights = weights_for(TWO, told([*good], [*coin]), [*truth])
-    assert weights[0] > 0.7
-    assert weights.sum() == pytest.approx(1.0)
-    assert likelihood(told([0.9, 0.2])[:, :, 0], np.array([1.0, 0.0]), TWO) == pytest.approx(np.array([[0.9], [0.8]]))
-    classes = np.array([[[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]])
-    assert likelihood(classes, np.array([0.0, 2.0]), THREE) == pytest.approx(np.array([[0.7], [0.8]]))
+    pull = PRIOR[BINARY] * 0.01
+    expected = (40 * 0.5 * 0.4 + pull) / (40 * 0.4**2 + 2 * pull)
+    assert expected > 1
+    assert weights_for(TWO, told([*good], [*coin]), [*truth]) == pytest.approx([1, 0], abs=1e-6)
+    sign = np.tile([0.3, 0.3, -0.3, -0.3], 10)  # an error that has nothing to do with the coin's
+    found = weights_for(TWO, told([*(truth + sign)], [*coin]), [*truth])
+    pull = PRIOR[BINARY] * 0.09
+    assert found[0] == pytest.approx((40 * 0.25 + pull) / (40 * 0.34 + 2 * pull), abs=1e-6)
 
 
-def test_the_mixture_is_the_fixed_point_of_its_equation() -> None:
-    """w_g = (Σ_i share_ig + c) / (n + Gc) with c = VOTES / G, by hand for members that are right half of the time."""
-    chance = np.array([[1.0, 0.0], [0.0, 1.0]] * 10)
-    assert mixture(chance) == pytest.approx([0.5, 0.5])
-    chance = np.array([[1.0, 0.0]] * 15 + [[0.0, 1.0]] * 5)
-    assert mixture(chance) == pytest.approx([(15 + VOTES / 2) / (20 + VOTES), (5 + VOTES / 2) / (20 + VOTES)])
+def test_of_three_classes_every_probability_counts() -> None:
+    truth = np.arange(30) % 3
+    sure = np.eye(3)[truth]
+    off = np.roll(sure, 1, axis=1)  # always the next class
+    weights = fit_weights(np.stack([sure, off])[:, :, None, :], truth[:, None].astype(float), np.zeros((30, 1)), THREE)
+    assert weights[0] == pytest.approx([1, 0], abs=1e-6)
+    even = np.full((30, 3), 1 / 3)
+    both = np.stack([even, even])[:, :, None, :]
+    assert fit_weights(both, truth[:, None].astype(float), np.zeros((30, 1)), THREE)[0] == pytest.approx([0.5, 0.5])
 
 
 def test_combine_exactly() -> None:

@@ -16,8 +16,9 @@ from tetramer.benchmark.cases import Case
 from tetramer.checkpoint import config_hash
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError, nearest
-from tetramer.inference import Model, vectors
+from tetramer.inference import LEVEL, Model, vectors
 from tetramer.members import REGRESSION, Problem
+from tetramer.members.blend import PRIOR
 from tetramer.members.work import Piece, Plan, fit_piece, load_piece, one_thread
 from tetramer.modelling import Options, extensive_targets, train
 from tetramer.molecules import Limits
@@ -126,7 +127,7 @@ def _member(given: Given, name: str, kind: str, config: dict[str, Any]) -> Told:
 def by_recipe(name: str, overrides: dict[str, str] | None = None) -> Method:
     """A recipe, as `tetramer train` fits it, with those of the overrides that it takes."""
     told = {key: value for key, value in (overrides or {}).items() if takes(name, key)}
-    config = {"recipe": asdict(resolve(name, told)), "level": 0.9}
+    config = {"recipe": asdict(resolve(name, told)), "level": LEVEL, "blend": PRIOR}
     return Method(lambda given: _recipe(given, name, told), config, RECIPES[name].about)
 
 

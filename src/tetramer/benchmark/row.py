@@ -23,10 +23,9 @@ from tetramer.benchmark.cases import Case, case_of
 from tetramer.benchmark.methods import Given, Method, Told, method_of
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
+from tetramer.inference import LEVEL
 from tetramer.metrics import METRICS, Score, evaluate, evaluate_all
 from tetramer.modelling import versions
-
-LEVEL = 0.9
 
 
 @dataclass(frozen=True)

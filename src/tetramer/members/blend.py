@@ -2,19 +2,17 @@
 
 import numpy as np
 
-from tetramer.members.base import REGRESSION, Problem
+from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem
 
-# Rows that speak for equal weights, so that few labels do not tell members apart by chance.
-PRIOR = 600  # of a regression, each with the squared error of the best member
-VOTES = 20  # of a classification, each a vote
-ROUNDS = 200
+# Rows that speak for equal weights, each with the squared error of the best member, so that few labels do not tell
+# members apart by chance. Members err together in a regression; of classifiers the overconfident are found sooner.
+PRIOR = {REGRESSION: 600, BINARY: 50, MULTICLASS: 50}
 
 
 def fit_weights(held: np.ndarray, values: np.ndarray, censor: np.ndarray, problem: Problem) -> np.ndarray:
-    """Weights (T, G) of G members.
+    """Weights (T, G) of G members: the least squared error of the blend, of classes that of the probabilities (Brier).
 
-    held: (G, n, T, K) out-of-fold predictions   values: (n, T) labels or class numbers, NaN unknown
-    censor: (n, T)   A regression minimises the squared error, a classifier the log loss of the mixture.
+    held: (G, n, T, K) out-of-fold predictions   values: (n, T) labels or class numbers, NaN unknown   censor: (n, T)
     """
     groups, _, targets, _ = held.shape
     weights = np.full((targets, groups), 1.0 / groups)
@@ -23,18 +21,18 @@ def fit_weights(held: np.ndarray, values: np.ndarray, censor: np.ndarray, proble
         known &= np.isfinite(held[:, :, target]).all(axis=(0, 2))
         if known.sum() < 10 or groups == 1:
             continue
-        told, truth = held[:, known, target], values[known, target]
-        if problem.task == REGRESSION:
-            weights[target] = convex_least_squares(told[:, :, 0].T, truth)
-        else:
-            weights[target] = mixture(likelihood(told, truth, problem))
+        truth = values[known, target]
+        if problem.task == MULTICLASS:
+            truth = np.eye(problem.outputs)[truth.astype(int)].reshape(-1)  # 1 for the class that was true
+        told = held[:, known, target].reshape(groups, -1).T
+        weights[target] = convex_least_squares(told, truth, PRIOR[problem.task] * problem.outputs)
     return weights
 
 
-def convex_least_squares(told: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def convex_least_squares(told: np.ndarray, truth: np.ndarray, prior: float) -> np.ndarray:
     r"""Minimise :math:`\|Pw - y\|^2 + \lambda\|w - 1/G\|^2` over :math:`w ≥ 0, \sum w = 1`.
 
-    λ is PRIOR times the mean squared error of the best member, so that a useless one makes no noise.
+    λ is `prior` times the mean squared error of the best member, so that a useless one makes no noise.
     told: (n, G)   truth: (n,)   →   (G,)
     """
     from scipy.optimize import nnls  # slow to import, and answering does without
@@ -44,33 +42,12 @@ def convex_least_squares(told: np.ndarray, truth: np.ndarray) -> np.ndarray:
     squares = np.mean(error**2, axis=0)
     if squares.sum() == 0:
         return np.full(groups, 1.0 / groups)
-    scale, ridge = np.sqrt(squares.mean()), np.sqrt(PRIOR * squares.min())
+    scale, ridge = np.sqrt(squares.mean()), np.sqrt(prior * squares.min())
     sum_to_one = 1e4 * np.sqrt(len(truth)) * scale  # a heavy row instead of a constraint
     rows = np.vstack([error, ridge * np.eye(groups), np.full((1, groups), sum_to_one)])
     goal = np.concatenate([np.zeros(len(truth)), np.full(groups, ridge / groups), [sum_to_one]])
     weights, _ = nnls(rows, goal, maxiter=100 * groups)
     return np.asarray(weights / weights.sum())
-
-
-def likelihood(told: np.ndarray, truth: np.ndarray, problem: Problem) -> np.ndarray:
-    """Probability each member gave to what was true: (G, n, K), (n,) → (n, G)."""
-    chance = np.clip(told, 1e-6, 1 - 1e-6)
-    if problem.outputs == 1:
-        return np.asarray(np.where(truth == 1, chance[:, :, 0], 1 - chance[:, :, 0]).T)
-    return np.asarray(chance[:, np.arange(len(truth)), truth.astype(int)]).T
-
-
-def mixture(chance: np.ndarray) -> np.ndarray:
-    """Weights (G,) of the mixture under which the truth is most likely: expectation–maximisation, (n, G) → (G,)."""
-    groups = chance.shape[1]
-    prior = 1.0 + VOTES / groups  # Dirichlet pull towards equal weights
-    weights = np.full(groups, 1.0 / groups)
-    for _ in range(ROUNDS):
-        share = chance * weights
-        share /= share.sum(axis=1, keepdims=True)
-        weights = share.sum(axis=0) + prior - 1
-        weights /= weights.sum()
-    return weights
 
 
 def combine(weights: np.ndarray, told: np.ndarray) -> np.ndarray:
