@@ -59,6 +59,15 @@ def test_parts_in_files_and_in_a_column(tmp_path: Path) -> None:
     assert split.test.tolist() == list(range(25, 30))
 
 
+def test_the_sentence_on_the_task_names_every_target(tmp_path: Path) -> None:
+    columns = dict.fromkeys("abcdefghi", VALUES)
+    path = write(tmp_path / "a.csv", smiles=TEXTS, **columns)
+    assert read_files(Files(path, ["a"]))[0].why == "'a' holds 30 different numbers, so it is regression."
+    for targets, last in (("ab", "So is 'b'."), ("abc", "So are 'b' and 'c'."), ("abcd", "So are 'b', 'c' and 'd'.")):
+        assert read_files(Files(path, list(targets)))[0].why.endswith(f"so it is regression. {last}")
+    assert read_files(Files(path, list(columns)))[0].why.endswith("So are 'b', 'c', 'd', 'e', 'f' and 3 more.")
+
+
 def test_the_column_of_a_rule_is_kept_as_it_is(tmp_path: Path) -> None:
     days = [f"2024-03-{1 + k:02d}" for k in range(30)]
     path = write(tmp_path / "a.csv", smiles=TEXTS, y=VALUES, day=days)
@@ -94,11 +103,19 @@ def test_a_class_has_the_same_number_in_every_file(tmp_path: Path) -> None:
         ({"y": VALUES}, {"to_pic50": "nm"}, "There is no unit of concentration named 'nm'. Did you mean 'nM'?"),
         ({"y": VALUES}, {"to_pic50": "nM", "log10": True}, "exclude each other"),
         ({"y": VALUES}, {"split": "y", "test": "x"}, "exclude each other"),
+        ({"y": VALUES}, {"rule": "random", "test": "x"}, "--split random and --validation or --test exclude"),
+        ({"y": VALUES}, {"rule": "time", "validation": "x"}, "--split time and --validation or --test exclude"),
+        (
+            {"y": VALUES, "p": ["train", "test"] * 15},
+            {"rule": "scaffold", "split": "p"},
+            "--split scaffold looks at no column, so --split-column 'p' has no use. Leave out --split if the column "
+            "says train, valid or test; or take a rule that looks at a column: stratified, group, time.",
+        ),
         ({"y": VALUES}, {"task": "ranking"}, "--task 'ranking' is not known"),
         ({"y": ["a", "b"] * 15}, {"task": "regression"}, "'y' holds text, so it is not a regression target"),
         ({"y": ["a", "b", "c"] * 10}, {"task": "binary"}, "A binary target has two classes; 'y' has 3"),
         ({"y": [">3", *VALUES[1:]]}, {"task": "multiclass"}, "holds bounds"),
-        ({"y": VALUES, "w": [-1] * 30}, {"weight": "w"}, "a weight that is missing, negative or no number (row 1"),
+        ({"y": VALUES, "w": [-1] * 30}, {"weight": "w"}, "a weight that is infinite, missing, negative or no number"),
         ({"y": VALUES, "w": [0] * 30}, {"weight": "w"}, "All weights in 'w' are 0"),
         ({"y": VALUES, "p": ["hold-out"] * 30}, {"split": "p"}, "'hold-out' in row 1"),
     ],

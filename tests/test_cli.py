@@ -1,6 +1,7 @@
 """The command line: one sentence for every mistake, the right exit code, data and messages kept apart."""
 
 import io
+import itertools
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from tetramer import cli
 from tetramer.checkpoint import read_folder
 from tetramer.datasets.tables import read_table
 from tetramer.datasets.writing import locked
-from tetramer.errors import DiskError, Stopped
+from tetramer.errors import DiskError, Stopped, UserError
+from tetramer.members.work import died
 
 TINY = ["--recipe", "baseline", "--set", "folds=2", "--set", "trees=5", "--set", "machine=gp", "--workers", "0"]
 
@@ -89,6 +91,77 @@ def test_train_writes_a_model_and_a_report_and_tells(table: Path, tmp_path: Path
     assert read_folder(tmp_path / "m")[1] == first
 
 
+def columns_of(told: str, caption: str) -> list[list[str]]:
+    """The cells of the table that stands under a line of the terminal; two blanks or more part them."""
+    below = told.partition(caption)[2].splitlines()[1:]
+    return [re.split(r" {2,}", line.strip()) for line in itertools.takewhile(lambda line: line.startswith(" "), below)]
+
+
+def test_several_targets_are_told_one_by_one(smiles: list[str], tmp_path: Path, run: Any) -> None:
+    rows = [f"{text},{text.count('O') + len(text) / 100:.2f},{100 * len(text)}" for text in smiles]
+    (tmp_path / "a.csv").write_text("\n".join(["smiles,logS,mass", *rows]) + "\n")
+    words = ["train", tmp_path / "a.csv", "--target", "logS", "--target", "mass", "-o", tmp_path / "m", *TINY]
+    told = run(*words, "--split", "random", "--json")
+    assert told.code == 0
+    groups = json.loads(told.out)["metrics"]["test"]
+    rmse = {target: one["value"] for target, one in groups["blend"]["rmse"]["targets"].items()}
+    plain = {target: one["value"] for target, one in groups["mean"]["rmse"]["targets"].items()}
+    assert "so it is regression. So is 'mass'." in told.err
+    head, first, *_ = columns_of(told.err, "Test part (8 rows, 16 labels), mean of 2 targets:")
+    assert (head, first[:2]) == (["r2", "spearman"], ["blend of all", f"{groups['blend']['r2']['value']:.3f}"])
+    assert "rmse and mae are not averaged, because the targets differ in unit or scale." in told.err
+    head, *lines = columns_of(told.err, "Each target:")
+    assert head == ["rmse", "r2", "rmse of the mean", "labels"]
+    assert [[line[0], line[1], line[3], line[4]] for line in lines] == [
+        [target, f"{rmse[target]:.3f}", f"{plain[target]:.3f}", "8"] for target in ("logS", "mass")
+    ]
+    page = re.sub(r"<[^>]+>|\s+", " ", (tmp_path / "m" / "report.html").read_text(encoding="utf-8"))
+    page = re.sub(r" +", " ", page)
+    assert "r2, mean of 2 targets" in page
+    assert "rmse, logS" in page
+    assert "Each target: test part target rmse r2 rmse of the mean labels logS" in page
+    assert f"{np.mean(list(rmse.values())):.3f}" not in told.err + page  # the mean over log mol/L and Da
+
+
+def test_targets_of_one_scale_are_averaged(smiles: list[str], tmp_path: Path, run: Any) -> None:
+    rows = [f"{text},{text.count('O') + len(text) / 100:.2f},{text.count('N') + len(text) / 99:.3f}" for text in smiles]
+    (tmp_path / "a.csv").write_text("\n".join(["smiles,y,z", *rows]) + "\n")
+    words = ["train", tmp_path / "a.csv", "--target", "y", "--target", "z", "-o", tmp_path / "m", *TINY]
+    told = run(*words, "--split", "random").err
+    assert columns_of(told, "mean of 2 targets:")[0] == ["rmse", "mae", "r2", "spearman"]
+    assert "The targets are different quantities: a mean over them is the error of none." in told
+    assert "rmse, mean of 2 targets" in (tmp_path / "m" / "report.html").read_text(encoding="utf-8")
+
+
+def test_targets_without_a_value_are_named(smiles: list[str], tmp_path: Path, run: Any) -> None:
+    rows = []
+    for k, text in enumerate(smiles):
+        cells = ["test" if k % 4 == 0 else "train", int("O" in text), int("N" in text and k % 4 > 0)]
+        rows.append(",".join(map(str, [text, *cells, "" if k % 8 == 0 else cells[2]])))
+    (tmp_path / "a.csv").write_text("\n".join(["smiles,part,a,b,c", *rows]) + "\n")
+    words = ["train", tmp_path / "a.csv", *(word for name in "abc" for word in ("--target", name)), *TINY]
+    told = run(*words, "--split-column", "part", "-o", tmp_path / "m").err
+    assert "Test part (20 rows, 50 labels), mean over targets:" in told
+    assert "roc-auc, prc-auc" in told
+    assert ": mean of 1 of 3 targets (b and c: only one class)." in told
+    assert [line[0::3] for line in columns_of(told, "Each target:")[1:]] == [["a", "20"], ["b", "20"], ["c", "10"]]
+    page = (tmp_path / "m" / "report.html").read_text(encoding="utf-8")
+    assert "<dt>roc-auc, mean of 1 of 3 targets (b and c: only one class)</dt>" in page
+    assert page.count("undefined</td>") >= 4
+    assert 'class="n">undefined</td>' in page
+    assert "<td>undefined" not in page
+
+
+def test_very_large_labels_keep_their_columns(smiles: list[str], tmp_path: Path, run: Any) -> None:
+    rows = [f"{text},{1e12 * (text.count('O') + len(text) / 100):.6g}" for text in smiles]
+    (tmp_path / "a.csv").write_text("\n".join(["smiles,y", *rows]) + "\n")
+    told = run("train", tmp_path / "a.csv", "--target", "y", "-o", tmp_path / "m", *TINY, "--split", "random").err
+    head, *lines = columns_of(told, "Test part (8 rows):")
+    assert head == ["rmse", "mae", "r2", "spearman"]
+    assert {len(line) for line in lines} == {5}
+    assert all(re.fullmatch(r"[\d.]+e\+\d\d", cell) for line in lines for cell in line[1:3])
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -116,6 +189,8 @@ def test_train_writes_a_model_and_a_report_and_tells(table: Path, tmp_path: Path
         (["{table}", "--target", "pIC50", "--seed", "-1"], "--seed -1"),
         (["{table}", "--target", "pIC50", "--weight-column", "zero"], "All weights in 'zero' are 0"),
         (["{table}", "--target", "pIC50", "--test", "none.csv"], "There is no file 'none.csv'"),
+        (["{table}", "--target", "pIC50", "--test", "{table}", "--split", "random"], "exclude each other: a rule"),
+        (["{table}", "--target", "pIC50", "--split-column", "id", "--split", "scaffold"], "looks at no column"),
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
 )  # fmt: skip
@@ -141,6 +216,25 @@ def test_mistakes_in_training(
     assert told.err.count("error: ") == 1
     assert told.out == ""
     assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "model.parts").exists()
+
+
+@pytest.mark.parametrize(("error", "stays"), [("no labels", False), (died(-9), True)])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_unfinished_training_stays_where_it_is_of_use(
+    table: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch, error: str, stays: bool, earlier: bool
+) -> None:
+    (tmp_path / "m.parts").mkdir()
+    if earlier:
+        (tmp_path / "m.parts" / "pieces").mkdir()
+
+    def refuse(_: Any, __: Any, parts: Path, *___: Any) -> None:
+        (parts / "features").mkdir()
+        raise UserError(error)
+
+    monkeypatch.setattr("tetramer.modelling.train", refuse)
+    assert run("train", table, "--target", "pIC50", "-o", tmp_path / "m", *TINY).code == 2
+    assert (tmp_path / "m.parts").exists() == (stays or earlier)
 
 
 def test_outputs_that_are_not_ours_are_left_alone(
@@ -245,7 +339,7 @@ def test_one_smiles_on_the_command_line(model: Path, run: Any) -> None:
         assert ",ok," in row
     told = run("predict", model, "C1CC", "--workers", "0")
     assert (told.code, ",PARSE," in told.out) == (0, True)
-    assert "1 rows, 1 without a number (1 PARSE)." in told.err
+    assert "1 row, 1 without a number (1 PARSE)." in told.err
 
 
 def test_standard_input_and_output(model: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +356,11 @@ def test_standard_input_and_output(model: Path, run: Any, monkeypatch: pytest.Mo
         (["none", "CCO"], "There is no model at none. Train one: tetramer train"),
         (["{data}", "CCO"], "is not a model folder: it has no card.json"),
         (["{model}", "none.csv"], "There is no file 'none.csv'"),
+        (["{model}", "CCO>>CC"], "There is no file 'CCO>>CC' in "),
+        (["{model}", "CCO>>CC"], "It does not read as one SMILES either."),
+        (["{model}", "not a molecule"], "It does not read as one SMILES either."),
+        (["{model}", "C/C=X/C"], "It does not read as one SMILES either."),
+        (["{model}", ""], "The name of the input is empty."),
         (["{model}", "{table}", "--level", "0"], "--level 0.0 is not a probability"),
         (["{model}", "{table}", "--level", "nan"], "is not a probability"),
         (["{model}", "{table}", "--on-error", "ignore"], "--on-error 'ignore' is not known"),
@@ -284,6 +383,7 @@ def test_mistakes_in_predicting(
     assert told.code == 2
     assert says in told.err
     assert table.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv"]
 
 
 def test_spoilt_models_are_told(model: Path, table: Path, tmp_path: Path, run: Any) -> None:
@@ -316,9 +416,17 @@ def test_embed(table: Path, tmp_path: Path, run: Any) -> None:
     assert "fingerprint view" in told.err
 
 
-def test_a_model_without_a_network_has_no_vectors(model: Path, run: Any) -> None:
-    told = run("embed", "CCO", "--model", model, "--workers", "0")
+def test_a_model_without_a_network_has_no_vectors(model: Path, table: Path, tmp_path: Path, run: Any) -> None:
+    told = run("embed", table, "--model", model, "-o", tmp_path / "e.parquet", "--workers", "0")
     assert (told.code, "has no network" in told.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_view_that_is_no_vector_is_told_alone_and_first(table: Path, tmp_path: Path, run: Any) -> None:
+    told = run("embed", table, "--view", "graph", "-o", tmp_path / "e.parquet", "--workers", "0")
+    assert told.code == 2
+    assert told.err == "error: Without a model only the fingerprint view gives a vector; 'graph' needs --model.\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- the rest
@@ -387,6 +495,13 @@ def test_audit_names_what_it_finds(run: Any, tmp_path: Path) -> None:
     assert re.search(r"alarm +.*Rows 1\.$", told.out.partition("two.csv")[2].splitlines()[1])
     codes = {finding["code"] for part in json.loads(run("audit", one, "--json").out) for finding in part["findings"]}
     assert {"CONFLICT", "DUPLICATE", "SANITIZE"} & codes >= {"CONFLICT", "DUPLICATE"}
+
+
+def test_audit_says_how_many_rows_it_does_not_name(run: Any, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("smiles,y\n" + "C1CC,1.5\n" * 1_300 + "CCO,2.5\n")
+    told = run("audit", bad, "--workers", "0")
+    assert re.search(r"alarm +1,300 rows cannot be read, PARSE.* Rows 1, 2, .*, 9, 10 and 1,290 more\.\n", told.out)
 
 
 def test_datasets(run: Any) -> None:

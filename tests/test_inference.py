@@ -15,6 +15,7 @@ from tetramer.inference import (
     Answer,
     Model,
     embedding_columns,
+    embedding_views,
     numbers,
     prediction_columns,
     probabilities,
@@ -205,8 +206,14 @@ def test_vectors_without_a_model_are_the_fingerprint() -> None:
     assert np.isnan(told[1]).all()
     assert np.array_equal(told[0], told[2])
     assert np.unique(told[0]) == pytest.approx(np.log([1, 2]), abs=1e-6)  # ethanol: no substructure, or one
-    with pytest.raises(UserError, match="needs --model"):
-        vectors(None, reading(["C"]), "graph")
+
+
+def test_views_without_a_vector_are_told_before_the_work() -> None:
+    assert embedding_views(None) == embedding_views(None, "fingerprint") == ("fingerprint",)
+    with pytest.raises(UserError, match=r"only the fingerprint view gives a vector; 'graph' needs --model"):
+        embedding_views(None, "graph")
+    with pytest.raises(UserError, match=r"no view named 'grph'\. Did you mean 'graph'"):
+        embedding_views(None, "grph")
 
 
 def test_embedding_columns_exactly() -> None:

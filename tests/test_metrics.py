@@ -214,6 +214,7 @@ def test_the_mean_over_targets_leaves_out_the_undefined_and_says_which():
     assert [score.value for score in each] == [1.0, None, 0.0]
     assert (mean.value, mean.targets, mean.skipped) == (0.5, 2, 1)
     assert mean.reason == "b: only one class (1) among 2 rows"
+    assert mean.each == tuple(each)
 
 
 def test_nothing_defined_gives_none_and_not_nan():

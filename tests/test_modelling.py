@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from tetramer.assays import Assay
+from tetramer.datasets import splits
 from tetramer.datasets.labels import Labels
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError
 from tetramer.inference import Model
 from tetramer.members.base import REGRESSION, Problem
+from tetramer.members.intervals import Intervals
 from tetramer.modelling import Options, Result, chosen_members, pieces_of, train
 from tetramer.molecules import Limits, Standard
 from tetramer.recipes import RECIPES, resolve
-from tetramer.scoring import mean_answer
+from tetramer.scoring import interval_notes, leak, leak_notes, mean_answer
 from tetramer.training import epoch_order
 
 SMALL = {"folds": "2", "trees": "10", "training.epochs": "2", "encoder.width": "16", "encoder.widths": "16"}
@@ -172,6 +174,105 @@ def test_several_targets_with_gaps(smiles: list[str], oxygen: np.ndarray, tmp_pa
     assert np.corrcoef(told[:, 1], oxygen)[0, 1] < -0.7
     assert result.model.weights.sum(axis=1) == pytest.approx([1.0, 1.0])
     assert len(result.model.intervals) == 2
+
+
+def test_the_card_has_every_metric_of_every_target(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    values = np.stack([oxygen, 1000 * oxygen[::-1]], axis=1)
+    values[::2, 0], values[-20:, 1] = np.nan, np.nan
+    given = Split(np.arange(60), np.zeros(0, np.int64), np.arange(60, 80), "given")  # no test row has the second label
+    result = train(assay(smiles, values), options(), tmp_path / "two", given)
+    card = json.loads(json.dumps(result.model.card))["metrics"]
+    for part, groups in result.scores.items():
+        for group, by in groups.items():
+            for metric, score in by.items():
+                each = card[part][group][metric]["targets"]
+                assert list(each) == ["y", "z"]
+                assert [one["rows"] for one in each.values()] == ([10, 0] if part == "test" else [30, 60])
+                known = [one["value"] for one in each.values() if one["value"] is not None]
+                assert len(known) == score.targets
+                assert score.value == (pytest.approx(np.mean(known), rel=1e-5) if known else None)
+    told = result.model.predict(result.reading.features, given.test).values[:, 0, 0]
+    error = np.sqrt(np.nanmean((told - values[given.test, 0]) ** 2))
+    assert card["test"]["blend"]["rmse"]["targets"] == {
+        "y": {"value": pytest.approx(error, rel=1e-5), "rows": 10},
+        "z": {"value": None, "rows": 0},
+    }
+    one = train(assay(smiles, oxygen), options(), tmp_path / "one").model.card["metrics"]["held-out"]["blend"]["rmse"]
+    assert set(one) == {"value", "reason", "rows"}
+
+
+def test_molecules_on_both_sides_are_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    texts, values = [*smiles, *smiles[:3], "C1CCC1CCF"], [*oxygen, *oxygen[:3], 1.0]
+    given = Split(np.arange(70), np.arange(70, 80), np.arange(80, 84), "given")
+    said: list[str] = []
+    result = train(assay(texts, values), options(), tmp_path / "a", given, say=said.append)
+    note = "3 of 4 test molecules also stand in the training or validation part (3 share a scaffold)."
+    assert f"{note} The test numbers say little about new molecules." in said
+    assert any(text.startswith(note) for text in result.model.card["notes"])
+    found = {"test": 4, "molecules": 3, "scaffolds": 3}
+    assert result.model.card["split"]["leak"] == splits.leak(given, result.reading.smiles) == found
+    apart = replace(given, test=np.array([83]))
+    card = train(assay(texts, values), options(), tmp_path / "b", apart).model.card
+    assert card["split"]["leak"] == {"test": 1, "molecules": 0, "scaffolds": 0}
+    assert not any("test molecules" in text for text in card["notes"])
+    whole = train(assay(smiles, oxygen), options(), tmp_path / "c").model.card
+    assert "leak" not in whole["split"]
+
+
+def test_the_same_file_twice_is_a_loud_note(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    given = Split(np.arange(80), np.zeros(0, np.int64), np.arange(80, 160), "files")
+    notes = train(assay(smiles * 2, [*oxygen, *oxygen]), options(), tmp_path, given).notes
+    assert notes[-1] == (
+        "All 80 test molecules also stand in the training or validation part: the test numbers say nothing about new "
+        "molecules. Is it the right test file, or the right column?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ((100, 0, 90), []),
+        ((114, 3, 11), ["3 of 114 test molecules also stand in {} (11 share a scaffold)."]),
+        ((2000, 1, 1), ["1 of 2,000 test molecules also stands in {} (1 shares a scaffold)."]),
+    ],
+)
+def test_leaks_in_words(found: tuple[int, int, int], says: list[str]) -> None:
+    told = leak_notes(dict(zip(("test", "molecules", "scaffolds"), found, strict=True)))
+    assert told == [text.format("the training or validation part") for text in says]
+
+
+def test_leaks_of_many_molecules_are_counted_by_workers(smiles: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*smiles, *smiles[::7]]
+    split = splits.make("random", texts)
+    expected = splits.leak(split, texts)
+    assert expected["molecules"] > 0
+    assert leak(split, texts, Limits(1)) == expected
+    monkeypatch.setattr("tetramer.scoring.MANY", 10)
+    assert leak(split, texts, Limits(1)) == expected
+
+
+def test_too_few_molecules_to_calibrate_are_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    said: list[str] = []
+    result = train(assay(smiles, oxygen), options("graph", GRAPH), tmp_path / "a", say=said.append)
+    assert result.model.intervals == [None]
+    assert said[-1] == (
+        "8 molecules calibrate the intervals; at least 20 are needed, so there are none. The recipes auto and baseline "
+        "calibrate on all training rows."
+    )
+    plan = train(assay(smiles, oxygen), options(), tmp_path / "b").plan
+    for count in (10, 19, 20, 48, 49, 80):
+        for level in (0.5, 0.9, 0.95, 0.98, 0.99):
+            fewer = replace(plan, fold=np.where(np.arange(80) < count, 0, -1))
+            made = Intervals.fit(oxygen[:count] - oxygen[:count].mean(), np.ones(count))
+            notes = " ".join(interval_notes(fewer, level))
+            assert ("so there are none" in notes) == (made is None)
+            endless = made is not None and np.isinf(made(np.zeros(1), np.ones(1), level)[1]).all()
+            assert ("so they are infinite" in notes) == endless
+    values = np.stack([np.where(np.arange(80) < 5, oxygen, np.nan), oxygen], axis=1)
+    data = replace(plan.data, values=values, censor=np.zeros((80, 2), np.int8))
+    assert interval_notes(replace(plan, problem=Problem(REGRESSION, ("y", "z")), data=data), 0.9) == [
+        "5 molecules calibrate the intervals of y; at least 20 are needed, so there are none."
+    ]
 
 
 @pytest.mark.parametrize(("task", "classes"), [("binary", ("no", "yes")), ("multiclass", ("a", "b", "c"))])

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 import tetramer
 from tetramer import Classifier, Embedder, Regressor, embed, load
 from tetramer.errors import Stopped, UserError
-from tetramer.predictor import array_of, labels_of, text_of, texts_of
+from tetramer.predictor import array_of, labels_of, text_of, texts_of, typed
 
 TINY = {"folds": 2, "trees": 5, "machine": "gp"}
 
@@ -123,6 +124,74 @@ def test_several_targets_with_gaps(smiles: list[str], oxygen: np.ndarray) -> Non
     assert model.predict_interval(smiles)[0].shape == (80, 2)
 
 
+def test_labels_of_frames_keep_their_kind() -> None:
+    """An array would make floats of whole numbers, and of true and false, where one is missing."""
+    nullable = [pd.Series([0, 1, pd.NA], dtype="Int64"), pl.Series("y", [0, 1, None]), pd.array([0, 1, None], "Int64")]
+    frames = [pd.DataFrame({"y": nullable[0]}), pl.DataFrame({"y": [0, 1, None]})]
+    for y in (*nullable, *frames):
+        assert [repr(cell) for cell in array_of(y, 3)[:2, 0]] == ["0", "1"]
+    assert array_of(pl.DataFrame({"a": [1, None], "b": [True, False]}), 2).tolist() == [[1, True], [None, False]]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"settings": ["training.epochs=2"]}, "settings=['training.epochs=2']: give a dictionary, such as {'training"),
+        ({"settings": "training.epochs=2"}, "settings='training.epochs=2': give a dictionary"),
+        ({"settings": {"depht": 2}}, "Did you mean 'encoder.depth'"),
+        ({"seed": "a"}, "seed='a' is no whole number; give one, such as 1."),
+        ({"seeds": 1.5}, "seeds=1.5 is no whole number"),
+        ({"workers": "2"}, "workers='2' is no whole number"),
+        ({"recipe": 5}, "no recipe named '5'"),
+    ],
+    ids=str,
+)
+def test_mistakes_in_parameters_teach(smiles: list[str], oxygen: np.ndarray, more: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError) as error:
+        Regressor(**{"workers": 0} | more).fit(smiles, oxygen)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("weight", "says"),
+    [
+        (["a"] * 80, "sample_weight holds 'a', which is no number. Give 80 numbers, one a row."),
+        ([1.0] * 79 + ["b"], "sample_weight holds 'b', which is no number"),
+        ([1.0] * 79 + [pd.NA], "sample_weight holds <NA>, which is no number"),
+        ([[1.0], [1.0, 2.0]], "sample_weight holds [1.0], which is no number"),
+        ([None] * 80, "Give 80 weights"),
+    ],
+    ids=lambda value: str(value)[-40:],
+)
+def test_mistakes_in_weights_teach(smiles: list[str], oxygen: np.ndarray, weight: list[Any], says: str) -> None:
+    with pytest.raises(UserError) as error:
+        regressor().fit(smiles, oxygen, sample_weight=weight)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("y", [None, 5, "CCO", {"a": 1}], ids=str)
+def test_labels_that_are_no_column_teach(y: Any) -> None:
+    with pytest.raises(UserError, match="give a list, an array or a column, one label a SMILES"):
+        array_of(y, 1)
+
+
+def test_white_space_around_a_text_does_not_matter(fitted: Regressor) -> None:
+    told = fitted.predict(["CCO", "CCO ", " CCO", "CCO\n", "CC O"])
+    assert fitted.status_[:4] == ["ok"] * 4
+    assert fitted.status_[4].startswith("CONTROL_CHAR")
+    assert (told[:4] == told[0]).all()
+
+
+def test_a_mol_block_is_read_as_it_is(fitted: Regressor) -> None:
+    from rdkit import Chem
+
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    assert block.startswith("\n")
+    told = fitted.predict([block, block.strip()])
+    assert fitted.status_[1].startswith("PARSE")
+    assert told[0] == pytest.approx(fitted.predict("CCO")[0])
+
+
 def test_bounds_and_weights_take_part(smiles: list[str], oxygen: np.ndarray) -> None:
     bounds = [f">{20}" if k % 4 == 0 else value for k, value in enumerate(oxygen)]
     plain = regressor().fit(smiles, oxygen).predict(smiles[::4])
@@ -179,22 +248,88 @@ def test_cross_validation(smiles: list[str], oxygen: np.ndarray) -> None:
     assert (areas > 0.7).all()
 
 
-@pytest.mark.parametrize("classes", [None, ["no", "yes"], [0, 1]])
-def test_saved_and_loaded(smiles: list[str], oxygen: np.ndarray, tmp_path: Path, classes: list[Any] | None) -> None:
-    if classes is None:
-        model: Any = regressor().fit(smiles, oxygen)
-    else:
-        model = classifier().fit(smiles, np.array(classes)[(oxygen > 1).astype(int)])
+def test_saved_and_loaded(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    model = regressor().fit(smiles, oxygen)
     model.save(tmp_path / "model")
     again: Any = load(tmp_path / "model")
     again.workers = 0
-    assert type(again) is type(model)
+    assert type(again) is Regressor
     assert np.array_equal(again.predict(smiles), model.predict(smiles))
-    if classes is None:
-        assert np.array_equal(again.predict_interval(smiles), model.predict_interval(smiles))
-    else:
-        assert again.classes_.tolist() == model.classes_.tolist()
-        assert np.array_equal(again.predict_proba(smiles), model.predict_proba(smiles))
+    assert np.array_equal(again.predict_interval(smiles), model.predict_interval(smiles))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [["no", "yes"], [0, 1], [False, True], ["False", "True"], ["1", "2"], [0.0, 1.0], [10, 9, 100], ["1_0", "a"]],
+    ids=str,
+)
+def test_classes_are_those_given_after_save_and_load(
+    smiles: list[str], oxygen: np.ndarray, tmp_path: Path, classes: list[Any]
+) -> None:
+    order = np.digitize(oxygen, np.quantile(oxygen, np.linspace(0, 1, len(classes) + 1)[1:-1]))
+    model = classifier().fit(smiles, np.array(classes)[order])
+    model.save(tmp_path / "model")
+    again: Any = load(tmp_path / "model")
+    again.workers = 0
+    assert type(again) is Classifier
+    assert again.classes_.dtype == model.classes_.dtype == np.array(classes).dtype
+    assert again.classes_.tolist() == model.classes_.tolist() == sorted(classes)
+    assert np.array_equal(again.predict_proba(smiles), model.predict_proba(smiles))
+    assert again.predict(smiles).tolist() == model.predict(smiles).tolist()
+    again.save(tmp_path / "again")
+    assert load(tmp_path / "again").classes_.dtype == model.classes_.dtype
+
+
+def test_whole_numbers_with_gaps_stay_whole(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    y = pd.Series((oxygen > 1).astype(int), dtype="Int64")
+    y[::5] = pd.NA
+    model = classifier().fit(smiles, y)
+    model.save(tmp_path / "model")
+    for one in (model, load(tmp_path / "model")):
+        assert one.classes_.dtype.kind == "i"
+        assert one.classes_.tolist() == [0, 1]
+
+
+def test_classes_of_a_table_are_numbers_or_texts(smiles: list[str], tmp_path: Path) -> None:
+    assert [typed(text) for text in ("1", "-2", "0.5", "1e+16", "True", "1_0", "01", "nan", "inf")] == [
+        1, -2, 0.5, 10**16, "True", "1_0", "01", "nan", "inf",
+    ]  # fmt: skip
+    model = classifier().fit(smiles, ["True" if "O" in text else "False" for text in smiles]).model_
+    table = replace(model, card={name: value for name, value in model.card.items() if name != "labels"})
+    table.save(tmp_path / "model")
+    assert load(tmp_path / "model").classes_.tolist() == ["False", "True"]
+
+
+def test_labels_that_do_not_fit_the_classes_are_told(smiles: list[str], tmp_path: Path) -> None:
+    model = classifier().fit(smiles, ["O" in text for text in smiles]).model_
+    for labels in ([[False]], [], [[False, True]] * 2, 5, [5], [[None, []]]):
+        replace(model, card=model.card | {"labels": labels}).save(tmp_path / "model")
+        with pytest.raises(UserError, match="do not fit its classes"):
+            load(tmp_path / "model")
+
+
+def test_saving_replaces_nothing_but_a_model(
+    fitted: Regressor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "keep" / "thesis.txt").write_text("mine")
+    (tmp_path / "file.csv").write_text("mine")
+    monkeypatch.chdir(tmp_path / "here")
+    for path, says in (
+        (tmp_path / "keep", "keep holds other files, such as 'thesis.txt'; --output names a new folder, or a model to"),
+        (".", "is where you work; --output names a new folder, which is put in place whole"),
+        (tmp_path, "is where you work"),
+        ("../file.csv", "file.csv is a file; --output names a folder for the model"),
+        ("../file.csv/model", "file.csv is a file"),
+    ):
+        with pytest.raises(UserError) as error:
+            fitted.save(path)
+        assert says in str(error.value)
+    assert (tmp_path / "keep" / "thesis.txt").read_text() == (tmp_path / "file.csv").read_text() == "mine"
+    fitted.save("model")
+    fitted.save("model")  # a model may be replaced
+    assert load("model").predict("CCO").shape == (1,)
 
 
 def test_not_fitted_and_no_model_are_told(tmp_path: Path) -> None:

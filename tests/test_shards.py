@@ -157,6 +157,37 @@ def test_on_error(reader: Reader, tmp_path: Path) -> None:
         job(source, tmp_path / "x.csv", on_error="ignore")
 
 
+def test_mistakes_leave_no_unfinished_work(reader: Reader, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "in.csv", MIXED)
+    (tmp_path / "broken.csv").write_text("smiles,y\n" + "CCO,1\n" * 20 + "CCO\n")
+    for told in (
+        job(source, tmp_path / "out.csv", on_error="fail"),
+        job(source, tmp_path / "out.csv", smiles="smile"),
+        job(tmp_path / "none.csv", tmp_path / "out.csv"),
+        job(tmp_path / "broken.csv", tmp_path / "out.csv", rows=4),
+    ):
+        with pytest.raises(UserError):
+            apply(told, reader)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.csv", "in.csv"]
+
+
+def test_shards_that_a_changed_flag_can_use_are_kept(reader: Reader, tmp_path: Path) -> None:
+    jobs = job(write_csv(tmp_path / "in.csv", MIXED * 4), tmp_path / "out.csv", rows=8)
+    with pytest.raises(UserError, match="Use --on-error keep"):
+        apply(replace(jobs, on_error="fail"), reader)
+    assert interrupted(jobs, reader, 99) == []  # all three are taken as they are
+    assert len(table(tmp_path / "out.csv")) == 24
+
+
+def test_a_mistake_keeps_what_an_interrupted_run_had_done(reader: Reader, tmp_path: Path) -> None:
+    jobs = job(write_csv(tmp_path / "in.csv", MIXED * 4), tmp_path / "out.csv", rows=8)
+    interrupted(jobs, reader, 2)
+    with pytest.raises(UserError, match="has no column 'smile'"):
+        apply(replace(jobs, smiles="smile"), reader)
+    assert sum(interrupted(jobs, reader, 99)) == 8
+    assert len(table(tmp_path / "out.csv")) == 24
+
+
 def test_names_that_are_ours_are_kept_beside(reader: Reader, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("smiles,status,atoms,reason\nCCO,tested,many,because\n")
     apply(job(tmp_path / "in.csv", tmp_path / "out.csv"), reader)

@@ -265,9 +265,10 @@ def test_the_best_weights_are_kept() -> None:
     assert not run.objective.training
 
 
-def test_divergence_is_told() -> None:
-    run = Run(Line(), TrainConfig(epochs=1, batch=2))
-    with pytest.raises(UserError, match=r"diverged at step 0: loss inf.*training\.peak=0\.0001"):
+@pytest.mark.parametrize(("peak", "told"), [(1e-3, "0.0001"), (2e-3, "0.0002"), (1e9, "0.001"), (0.02, "0.001")])
+def test_divergence_is_told_with_a_rate_to_try(peak: float, told: str) -> None:
+    run = Run(Line(), TrainConfig(epochs=1, batch=2, peak=peak))
+    with pytest.raises(UserError, match=rf"diverged at step 0: loss inf.*\(--set training\.peak={told}\)"):
         list(fit(run, data([3e38, 3e38]), np.arange(2)))
 
 

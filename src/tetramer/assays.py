@@ -13,6 +13,7 @@ from tetramer.datasets.splits import COLUMNS, Split, from_column
 from tetramer.datasets.tables import Table, find_column, read_table, structures
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
+from tetramer.scoring import listed
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
         raise UserError("--log10 and --to-pic50 exclude each other: a pIC50 is a logarithm already.")
     if files.split and (files.validation or files.test):
         raise UserError("--split-column and --validation or --test exclude each other: name the parts in one way.")
+    check_rule(files)
     named = [(files.data, "train"), (files.validation, "valid"), (files.test, "test")]
     tables = [(read_table(path), part) for path, part in named if path is not None]
     texts = [text for table, _ in tables for text in structures(table, files.smiles)]
@@ -94,9 +96,28 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
     if files.to_pic50:
         labels, units = reading_labels.to_pic50(labels, files.to_pic50), ("pIC50",) * len(labels.names)
     assay = replace(assay_of(texts, labels, weight, files.task), units=units)
+    if files.task == "auto" and len(labels.names) > 1:
+        verb = "are" if len(labels.names) > 2 else "is"
+        assay = replace(assay, why=f"{assay.why} So {verb} {listed(list(map(repr, labels.names[1:])))}.")
     if files.split and files.rule in COLUMNS:
         return replace(assay, keys=texts_of(tables[0][0], files.split)), None
     return assay, named_split(tables, files)
+
+
+def check_rule(files: Files) -> None:
+    """UserError for a rule that makes the parts where a column or files name them already."""
+    if files.rule == "none" or (files.rule in COLUMNS and files.split):
+        return
+    if files.validation or files.test:
+        raise UserError(
+            f"--split {files.rule} and --validation or --test exclude each other: a rule makes the parts, while the "
+            "files are parts already. Leave one of them out."
+        )
+    if files.split:
+        raise UserError(
+            f"--split {files.rule} looks at no column, so --split-column {files.split!r} has no use. Leave out --split "
+            f"if the column says train, valid or test; or take a rule that looks at a column: {', '.join(COLUMNS)}."
+        )
 
 
 def read_labels(tables: Sequence[Table], files: Files) -> Labels:

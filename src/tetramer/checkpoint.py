@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +30,7 @@ Files = dict[str, bytes]
 MIGRATIONS: list[Callable[[Card], Card]] = []
 FORMAT = 1 + len(MIGRATIONS)
 CARD = "card.json"
+BESIDE = {"report.html", ".DS_Store", "Thumbs.db", "desktop.ini"}  # ours, or a file manager's, in no card
 LARGEST_FILE = 4 << 30
 LARGEST_CARD = 64 << 20
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a file's name: neither "..", nor a drive, nor a blank
@@ -61,14 +62,16 @@ def sync_file(path: Path) -> None:
 def write_folder(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
     """Put `card` and `files` (relative name → bytes) at `path`, replacing a folder of ours that is there.
 
-    Raises DiskError and leaves what was there if the disk refuses.
+    Raises UserError if something else is there, and DiskError if the disk refuses; either leaves it as it was.
     """
+    check_place(path, files)
     card = {**card, "format": FORMAT, "files": {name: digest(data) for name, data in sorted(files.items())}}
     card["sha256"] = seal(card)
     need = sum(map(len, files.values()))
     made = path.parent / f".{path.name}.new-{uuid.uuid4().hex[:8]}"
     with disk_errors(path, need):
-        for stray in path.parent.glob(f".{glob.escape(path.name)}.new-*"):  # of a run that was killed here
+        strays = f".{glob.escape(path.name)}.new-{'[0-9a-f]' * 8}"
+        for stray in path.parent.glob(strays):  # of a run that was killed here
             shutil.rmtree(stray, ignore_errors=True)
         try:
             for name, data in {**files, CARD: json.dumps(card, indent=1, ensure_ascii=False).encode()}.items():
@@ -83,9 +86,51 @@ def write_folder(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
             shutil.rmtree(made, ignore_errors=True)
 
 
+def check_place(path: Path, names: Collection[str] = ()) -> None:
+    """UserError if no folder may be put at `path`: a file, a folder that is worked in, or one that we did not write.
+
+    names: files that will be written. A folder of nothing but these is a spoilt one of the same kind, and may go.
+    """
+    with disk_errors(path, 0):
+        recover(path)
+        above = next((there for there in (path, *path.absolute().parents) if there.exists()), path)
+        if above.exists() and not above.is_dir():
+            raise UserError(f"{above} is a file; --output names a folder for the model.")
+        if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+            raise UserError(f"{path} is where you work; --output names a new folder, which is put in place whole.")
+        for there in (path, aside(path)):
+            other = stranger(there, names) if there.is_dir() else None
+            if other is not None:
+                raise UserError(
+                    f"{there} holds other files, such as {other!r}; --output names a new folder, or a model to be "
+                    "replaced."
+                )
+
+
+def stranger(path: Path, names: Collection[str]) -> str | None:
+    """A file in a folder that does not belong to a folder of ours, spoilt or not, with the files `names`; or None."""
+    try:
+        known, ours = {CARD, *read_card(path)["files"]}, True
+    except UserError:
+        known, ours = {CARD, *names}, False
+    found = None
+    for place in path.rglob("*"):
+        name = place.relative_to(path).as_posix()
+        if place.is_symlink() or not place.is_dir():
+            if name not in known | BESIDE:
+                return name
+            found, ours = name, ours or name in names
+    return None if ours else found
+
+
+def aside(path: Path) -> Path:
+    """Where a folder waits while another takes its place."""
+    return path.parent / f".{path.name}.old"
+
+
 def swap(made: Path, path: Path) -> None:
     """Rename `made` to `path`; an older folder there is moved aside first and deleted last."""
-    old = path.parent / f".{path.name}.old"
+    old = aside(path)
     if path.is_dir():
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
@@ -102,8 +147,8 @@ def swap(made: Path, path: Path) -> None:
 
 def recover(path: Path) -> None:
     """Bring back the folder that a replacement had moved aside when it was killed between its two renames."""
-    old = path.parent / f".{path.name}.old"
-    if old.is_dir() and not path.exists():
+    old = aside(path)
+    if (old / CARD).is_file() and not path.exists():
         with disk_errors(path, 0):
             old.rename(path)
 

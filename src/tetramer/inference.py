@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from tetramer.checkpoint import Card, Files, finite, pack, read_folder, unpack, write_folder
-from tetramer.errors import UserError
+from tetramer.errors import UserError, pick
 from tetramer.members import BINARY, MULTICLASS, REGRESSION, Neural, Problem
 from tetramer.members.blend import combine, spread
 from tetramer.members.intervals import Intervals
@@ -192,24 +192,20 @@ def status_columns(reading: Reading) -> dict[str, pa.Array]:
     return {"status": pa.array(reading.codes, pa.string()), "reason": pa.array(reading.reasons, pa.string())}
 
 
-def vectors(model: Model | None, reading: Reading, view: str = "fingerprint") -> np.ndarray:
-    """(n, D) float32 embeddings of a reading; without a model, the view itself. NaN in rows that were refused."""
+def vectors(model: Model | None, reading: Reading) -> np.ndarray:
+    """(n, D) float32 embeddings of a reading; without a model, the fingerprint view. NaN in rows that were refused."""
     rows = np.arange(len(reading))
     if model is not None:
         return model.embed(reading.features, rows)
-    if view != "fingerprint":
-        raise UserError(f"Without a model only the fingerprint view gives a vector; {view!r} needs --model.")
     features = reading.features["fingerprint"]
     out = np.log1p(VIEWS["fingerprint"].collate(features, rows).counts)
     out[features.ok == 0] = np.nan
     return np.asarray(out)
 
 
-def embedding_columns(
-    model: Model | None, reading: Reading, flat: bool, view: str = "fingerprint"
-) -> dict[str, pa.Array]:
+def embedding_columns(model: Model | None, reading: Reading, flat: bool) -> dict[str, pa.Array]:
     """`embedding` as a fixed-size list, or (flat) as e0, e1, …; then status and reason. Refused rows are null."""
-    told = vectors(model, reading, view)
+    told = vectors(model, reading)
     known = np.isfinite(told).all(axis=1)
     if flat:
         columns = {f"e{k}": numbers(told[:, k].astype(np.float64)) for k in range(told.shape[1])}
@@ -219,9 +215,14 @@ def embedding_columns(
     return columns | status_columns(reading)
 
 
-def embedding_views(model: Model | None) -> tuple[str, ...]:
-    """What has to be featurised for an embedding."""
-    return model.views if model is not None else ("fingerprint",)
+def embedding_views(model: Model | None, view: str = "fingerprint") -> tuple[str, ...]:
+    """What has to be featurised for an embedding; without a model it is `view`, and UserError if that is no vector."""
+    if model is not None:
+        return model.views
+    pick(VIEWS, view, "view")
+    if view != "fingerprint":
+        raise UserError(f"Without a model only the fingerprint view gives a vector; {view!r} needs --model.")
+    return (view,)
 
 
 def probabilities(answer: Answer, problem: Problem, target: int = 0) -> np.ndarray:

@@ -25,11 +25,10 @@ from tetramer.members.base import atom_counts
 from tetramer.members.blend import combine, fit_weights, spread
 from tetramer.members.intervals import Intervals
 from tetramer.members.work import Fitted, Piece, Plan, Progress, config_of, load_piece, run
-from tetramer.metrics import Score
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
 from tetramer.recipes import Recipe, resolve
-from tetramer.scoring import CLASSICAL, score
+from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak, leak_notes, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import VIEWS, Reader, Reading, store
 from tetramer.views.read import joined
@@ -75,7 +74,7 @@ class Result:
     reading: Reading
     split: Split
     plan: Plan
-    scores: dict[str, dict[str, dict[str, Score]]]  # part ("test", "held-out") → group → metric
+    scores: dict[str, Scores]  # part ("test", "held-out") → group → metric
     held: np.ndarray  # (m,) rows answered by fits that had not seen them
     told: Answer  # those answers
     notes: list[str]
@@ -113,6 +112,8 @@ def train(
     )
     split = only(split, known)
     plan, notes = make_plan(assay, options, recipe, reading, split)
+    shared = leak(split, reading.smiles, options.limits) if len(split.test) else None
+    notes += [*(leak_notes(shared) if shared else []), *interval_notes(plan, options.level)]
     for note in notes:
         say(note)
     reuse(parts, plan, plan_key(plan, reading), say)
@@ -121,7 +122,9 @@ def train(
     scores = {"held-out": score(plan, model, told, held)}
     if len(split.test):
         scores["test"] = score(plan, model, model.told(plan.data.features, split.test), split.test)
-    model = replace(model, card=make_card(assay, options, recipe, reading, split, plan, scores, notes))
+    card = make_card(assay, options, recipe, reading, split, plan, scores, notes)
+    card["split"] |= {"leak": shared} if shared else {}
+    model = replace(model, card=card)
     return Result(model, assay, reading, split, plan, scores, held, model.blended(told, options.level), notes)
 
 
@@ -316,7 +319,7 @@ def make_card(
     reading: Reading,
     split: Split,
     plan: Plan,
-    scores: dict[str, dict[str, dict[str, Score]]],
+    scores: dict[str, Scores],
     notes: list[str],
 ) -> dict[str, Any]:
     """Everything about a model that a stranger wants to know."""
@@ -336,13 +339,7 @@ def make_card(
         "split": {"name": split.name, "sha256": split.sha256, "sizes": list(split.sizes)},
         "fit_rows": {"part": options.fit_rows, "count": int((plan.fold >= 0).sum())},
         "rows": dict(zip(codes.tolist(), counts.tolist(), strict=True)),
-        "metrics": {
-            part: {
-                group: {m: {"value": s.value, "reason": s.reason, "rows": s.rows} for m, s in by.items()}
-                for group, by in groups.items()
-            }
-            for part, groups in scores.items()
-        },
+        "metrics": {part: as_card(groups, assay.labels.names) for part, groups in scores.items()},
         "notes": notes,
         "versions": versions(),
     }

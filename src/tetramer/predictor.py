@@ -2,7 +2,8 @@
 
 import signal
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from tetramer.modelling import Options, train
 from tetramer.molecules import Limits
 from tetramer.views import Reader, Reading
 
+PLAIN = (bool, int, float, str)  # what a class may be, and JSON keeps apart
 Column = Any  # a list, an array, a column of pandas or polars
 
 
@@ -40,9 +42,17 @@ def texts_of(smiles: Column) -> list[str]:
 
 
 def array_of(y: Column, rows: int) -> np.ndarray:
-    """Labels as (n, T) objects; UserError if there are not as many as structures."""
-    values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y, dtype=object)
-    values = values.reshape(len(values), -1).astype(object)
+    """Labels as (n, T) objects; UserError if there are not as many as structures.
+
+    Columns of pandas and polars go one by one, as lists: an array would make floats of whole numbers with a gap.
+    """
+    if hasattr(y, "columns"):
+        frame: Any = getattr(y, "iloc", y)
+        y = list(zip(*(frame[:, k].to_list() for k in range(y.shape[1])), strict=True))
+    values = np.asarray(y.to_list() if hasattr(y, "to_list") else y, dtype=object)
+    if not values.ndim:
+        raise UserError(f"The labels are {y!r}; give a list, an array or a column, one label a SMILES.")
+    values = values.reshape(len(values), -1) if values.size else values.reshape(-1, 1)
     if len(values) != rows:
         raise UserError(f"There are {rows} SMILES and {len(values)} labels; give one label (or row of labels) each.")
     return np.asarray(values)
@@ -68,6 +78,18 @@ def is_missing(cell: object) -> bool:
     """None, NaN, or the NA and NaT of pandas."""
     nan = isinstance(cell, float | np.floating) and bool(np.isnan(cell))
     return cell is None or nan or type(cell).__name__ in ("NAType", "NaTType")
+
+
+def weights_of(weight: Column, rows: int) -> np.ndarray | None:
+    """Weights of rows as (n,) numbers, None where there are none; UserError if one is no number."""
+    if weight is None:
+        return None
+    try:
+        return np.asarray(weight, dtype=np.float64)
+    except (TypeError, ValueError):
+        cells = np.asarray(weight, dtype=object).reshape(-1).tolist()
+        odd = next((cell for cell in cells if not isinstance(cell, int | float)), weight)
+        raise UserError(f"sample_weight holds {odd!r}, which is no number. Give {rows} numbers, one a row.") from None
 
 
 Given = tuple[np.ndarray, np.ndarray] | None  # labels as numbers (n, T), and as they were given (n, T)
@@ -98,11 +120,11 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         Raises UserError where nothing can be learned, with the reason.
         """
         texts = texts_of(X)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        options, weight = self._options(), weights_of(sample_weight, len(texts))
         assay = assay_of(texts, labels_of(y, len(texts)), weight, self._task(y, len(texts)))
         try:
             with tempfile.TemporaryDirectory(prefix="tetramer-") as parts:
-                result = train(assay, self._options(), Path(parts))
+                result = train(assay, options, Path(parts))
         except Stopped as stopped:  # what Python raises for a signal, lest a search over settings go on without us
             if stopped.signal == signal.SIGINT:
                 raise KeyboardInterrupt from stopped
@@ -113,9 +135,20 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         return self.task
 
     def _options(self) -> Options:
-        overrides = {key: str(value) for key, value in (self.settings or {}).items()}
+        settings = {} if self.settings is None else self.settings
+        if not isinstance(settings, Mapping):
+            raise UserError(f"settings={settings!r}: give a dictionary, such as {{'training.epochs': 20}}.")
+        for name in ("seed", "seeds", "workers"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) and not (name == "workers" and value is None):
+                raise UserError(f"{name}={value!r} is no whole number; give one, such as 1.")
+        overrides = {str(key): str(value) for key, value in settings.items()}
         return Options(
-            recipe=self.recipe, overrides=overrides, seed=self.seed, seeds=self.seeds, limits=Limits(self.workers)
+            recipe=str(self.recipe),
+            overrides=overrides,
+            seed=int(self.seed),
+            seeds=int(self.seeds),
+            limits=Limits(self.workers),
         )
 
     def _take(self, model: Model, scores: dict[str, Any], given: Given = None) -> Self:
@@ -172,7 +205,7 @@ class Regressor(RegressorMixin, _Predictor):  # type: ignore[misc]
 
 
 class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
-    """Predict classes from SMILES. `classes_` are the labels as given, in ascending order."""
+    """Predict classes from SMILES. `classes_` are the labels as given, in ascending order, also after `load`."""
 
     def _task(self, y: Column, rows: int) -> str:
         told = labels_of(y, rows)
@@ -185,13 +218,10 @@ class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
         return "binary" if most == 2 else "multiclass"
 
     def _take(self, model: Model, scores: dict[str, Any], given: Given = None) -> Self:
-        told = []
-        for target, names in enumerate(model.problem.classes):
-            classes: list[Any] = [typed(name) for name in names]
-            if given is not None:  # as given: whole numbers, texts, true and false
-                values, y = given
-                classes = [y[int(np.argmax(values[:, target] == k)), target] for k in range(len(names))]
-            told.append(np.array(classes))
+        if given is not None:  # the card keeps them: a text says not whether it was a number, or true or false
+            labels = [given_classes(*given, target) for target in range(len(model.problem.classes))]
+            model = replace(model, card=model.card | {"labels": labels})
+        told = [np.array(classes) for classes in classes_of(model)]
         self._places = [np.argsort(classes) for classes in told]  # scikit-learn wants them in ascending order
         told = [classes[places] for classes, places in zip(told, self._places, strict=True)]
         self.classes_ = told[0] if len(told) == 1 else told
@@ -263,10 +293,35 @@ def load(path: str | Path) -> Regressor | Classifier:
     return kind(card.get("recipe", "auto"), card.get("seed", 0))._take(model, card.get("metrics", {}))
 
 
+def given_classes(values: np.ndarray, y: np.ndarray, target: int) -> list[Any]:
+    """The classes of one target as they were given, in the order of their numbers 0, 1, … in `values` (n, T)."""
+    numbers = np.unique(values[~np.isnan(values[:, target]), target])
+    classes = [y[int(np.argmax(values[:, target] == number)), target] for number in numbers]
+    plain = np.array(classes).tolist()  # one type for all, as `classes_` has it
+    return plain if all(isinstance(one, PLAIN) for one in plain) else [str(one) for one in plain]
+
+
+def classes_of(model: Model) -> list[list[Any]]:
+    """The classes of every target, as they were given in Python, or as a table held them."""
+    labels, classes = model.card.get("labels"), model.problem.classes
+    if labels is None:
+        return [[typed(name) for name in names] for names in classes]
+    lists = isinstance(labels, list) and all(isinstance(given, list) for given in labels)
+    if (
+        not lists
+        or [len(given) for given in labels] != [len(names) for names in classes]
+        or not all(isinstance(one, PLAIN) for given in labels for one in given)
+    ):
+        raise UserError("The labels in the card of the model do not fit its classes. Train again.")
+    return labels  # type: ignore[no-any-return]
+
+
 def typed(text: str) -> int | float | str:
     """A class as a table held it: a whole number, a number, or a text."""
     try:
         number = float(text)
     except ValueError:
+        return text
+    if f"{number:.15g}" != text or not np.isfinite(number):  # numbers are written down in this way: "1_0" is a text
         return text
     return int(number) if number.is_integer() else number

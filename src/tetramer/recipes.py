@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from tetramer.encoders import ENCODERS
 from tetramer.errors import UserError, nearest, pick
@@ -110,7 +110,8 @@ def resolve(name: str, overrides: dict[str, str]) -> Recipe:
             raise UserError(unknown_key(key, members))
         for spec in hit:
             group, last = paths(spec)[path]
-            (spec["config"][group] if group else spec["config"])[last] = number(text)
+            value = number(text) if not group else converted(key, number(text), hint_of(spec, group, last))
+            (spec["config"][group] if group else spec["config"])[last] = value
     for spec in members.values():
         check(spec)
     return replace(recipe, members=members)
@@ -159,6 +160,12 @@ def groups(spec: Spec) -> tuple[tuple[str, str, type], ...]:
     )
 
 
+def hint_of(spec: Spec, group: str, name: str) -> Hint:
+    """The annotation of a network's setting."""
+    kind = next(kind for _, there, kind in groups(spec) if there == group)
+    return get_type_hints(kind)[name]
+
+
 def check(spec: Spec) -> None:
     """UserError, before any work, if a value of a network is of the wrong kind or out of range."""
     if spec["kind"] == "neural":
@@ -185,10 +192,12 @@ def configured(kind: type[C], settings: Mapping[str, Any]) -> C:
 def converted(name: str, value: object, hint: Hint) -> object:
     """`value` as the annotation `hint` of a config has it: bool, int, float, a text, or a tuple of whole numbers."""
     if "tuple" in str(hint):
-        if isinstance(value, str):
-            value = [number(part) for part in value.strip("()[]").split(",") if part.strip()]
         several = value if isinstance(value, list | tuple) else [value]
-        return tuple(converted(name, item, get_args(hint)[0]) for item in several)
+        if isinstance(value, str):
+            several = [number(part) for part in value.strip("()[]").split(",") if part.strip()]
+        if not all(type(item) is int for item in several):
+            raise UserError(f"The setting {name} is {value!r}; it must be whole numbers, such as 300 or 300,100.")
+        return tuple(several)
     wanted = hint if isinstance(hint, type) else str
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

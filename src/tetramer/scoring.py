@@ -1,16 +1,30 @@
-"""How good the members of a plan and their blend are on given rows, beside the plainest answer of all."""
+"""How good the members of a plan and their blend are on given rows, beside the plainest answer of all.
+
+And what a reader must know to judge such numbers: what the test part shares, how many molecules calibrate.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from tetramer.datasets.splits import Split
 from tetramer.inference import Model
+from tetramer.members import REGRESSION
 from tetramer.members.blend import combine
+from tetramer.members.intervals import FEWEST
 from tetramer.members.work import Plan
 from tetramer.metrics import METRICS, Score, evaluate_all
+from tetramer.molecules import Limits
+from tetramer.molecules.keys import keys
 
 CLASSICAL = ("trees", "kernels")
+MANY = 2_000  # molecules whose scaffolds are worth worker processes: a second's work
+Scores = dict[str, dict[str, Score]]  # group → metric → score
 
 
-def score(plan: Plan, model: Model, told: np.ndarray, rows: np.ndarray) -> dict[str, dict[str, Score]]:
+def score(plan: Plan, model: Model, told: np.ndarray, rows: np.ndarray) -> Scores:
     """Group → metric → score; "blend" is the whole, "baseline" the classical groups blended.
 
     told: (G, n, T, K) what the groups say of `rows` (n,). "mean" answers the training rows' mean or class shares
@@ -29,7 +43,7 @@ def score(plan: Plan, model: Model, told: np.ndarray, rows: np.ndarray) -> dict[
     answers["mean"] = np.broadcast_to(mean_answer(plan), told.shape[1:])
     truth, censor = data.values[rows], data.censor[rows]
     metrics = [name for name, metric in METRICS.items() if problem.task in metric.tasks]
-    out: dict[str, dict[str, Score]] = {}
+    out: Scores = {}
     for name, answer in answers.items():
         flat = answer if problem.outputs > 1 else answer[:, :, 0]
         out[name] = {m: evaluate_all(m, truth, flat, problem.targets, censor)[0] for m in metrics}
@@ -50,3 +64,82 @@ def mean_answer(plan: Plan) -> np.ndarray:
         return np.asarray(np.nanmean(rows, axis=0)[:, None])
     known = np.isfinite(rows).sum(axis=0)
     return np.stack([(rows == k).sum(axis=0) / known for k in range(plan.problem.outputs)], axis=1)
+
+
+def as_card(scores: Scores, targets: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Scores as a card holds them; of several targets the mean, and under `targets` value and rows of each."""
+    out: dict[str, dict[str, Any]] = {}
+    for group, by in scores.items():
+        out[group] = {name: {"value": s.value, "reason": s.reason, "rows": s.rows} for name, s in by.items()}
+        for name, whole in by.items() if len(targets) > 1 else ():
+            out[group][name]["targets"] = {
+                target: {"value": None if one.value is None else float(f"{one.value:.6g}"), "rows": one.rows}
+                for target, one in zip(targets, whole.each, strict=True)
+            }
+    return out
+
+
+def leak(split: Split, smiles: Sequence[str], limits: Limits) -> dict[str, int]:
+    """What `datasets.splits.leak` counts, with the scaffolds of many molecules made in worker processes."""
+    seen = [smiles[row] for part in (split.train, split.valid) for row in part.tolist()]
+    asked = [smiles[row] for row in split.test.tolist()]
+    frames = keys([*seen, *asked], "scaffold", limits if len(seen) + len(asked) > MANY else Limits(0))
+    molecules, known = set(seen), set(frames[: len(seen)]) - {""}
+    return {
+        "test": len(asked),
+        "molecules": sum(text in molecules for text in asked),
+        "scaffolds": sum(frame in known for frame in frames[len(seen) :]),
+    }
+
+
+def leak_notes(found: dict[str, int]) -> list[str]:
+    """The sentence for what `leak` found, if any molecule is shared; shared scaffolds alone are no fault."""
+    tests, shared, frames = found["test"], found["molecules"], found["scaffolds"]
+    if not shared:
+        return []
+    if shared == tests:
+        return [
+            f"All {tests:,} test molecules also stand in the training or validation part: the test numbers say nothing "
+            "about new molecules. Is it the right test file, or the right column?"
+        ]
+    text = (
+        f"{shared:,} of {tests:,} test molecules also stand{'s' * (shared == 1)} in the training or validation part "
+        f"({frames:,} share{'s' * (frames == 1)} a scaffold)."
+    )
+    return [text + " The test numbers say little about new molecules." * (2 * shared >= tests)]
+
+
+def interval_notes(plan: Plan, level: float) -> list[str]:
+    """Sentences on intervals that cannot be given, or are endless, because too few molecules calibrate them."""
+    data, problem = plan.data, plan.problem
+    if problem.task != REGRESSION:
+        return []
+    assert data.values is not None and data.censor is not None  # noqa: PT018
+    folds = any(piece.fold is not None for piece in plan.pieces)
+    held = plan.fold >= 0 if folds else plan.valid
+    counts = (np.isfinite(data.values[held]) & (data.censor[held] == 0)).sum(axis=0)
+    needed = math.ceil(1 / (1 - level + 1e-12)) - 1  # as `Intervals` has it: below, the quantile lies beyond the rows
+    advice = "" if folds else " The recipes auto and baseline calibrate on all training rows."
+    at = f"at the level {level:g} at least"
+    none = _too_few(problem.targets, counts, (0, FEWEST), "at least", "there are none")
+    endless = _too_few(problem.targets, counts, (FEWEST, needed), at, "they are infinite")
+    return [text + advice for text in (*none, *endless)]
+
+
+def _too_few(targets: Sequence[str], counts: np.ndarray, ends: tuple[int, int], at: str, outcome: str) -> list[str]:
+    """One sentence on the targets of which so many molecules calibrate that it is in range(*ends)."""
+    few = [(count, name) for name, count in zip(targets, counts.tolist(), strict=True) if count in range(*ends)]
+    if not few:
+        return []
+    which = f" of {listed([name for _, name in few])}" if len(targets) > 1 else ""
+    fewest, most = min(few)[0], max(few)[0]
+    number = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    verb = "molecule calibrates" if most == 1 else "molecules calibrate"
+    return [f"{number} {verb} the intervals{which}; {at} {ends[1]} are needed, so {outcome}."]
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names for a sentence; of very many the first ones and how many more."""
+    if len(names) > most + 1:
+        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+    return ", ".join([*names[:-2], " and ".join(names[-2:])])

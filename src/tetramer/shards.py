@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
 from tetramer.datasets.tables import Table, smiles_column, stream_table, structures
-from tetramer.datasets.writing import LOCK, TableWriter, disk_errors, locked
+from tetramer.datasets.writing import LOCK, TableWriter, disk_errors, unfinished
 from tetramer.errors import UserError
 from tetramer.views import Reader, Reading
 from tetramer.views.read import CHUNK
@@ -49,6 +49,10 @@ class Job:
             raise UserError(f"{self.output} is the input. Give --output another name.")
 
 
+class Refused(UserError):
+    """Rows without a number under on_error="fail"; with another --on-error the shards that are done are still good."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """Rows in, and how many of them by status."""
@@ -65,13 +69,18 @@ def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda don
     TableWriter(job.output).discard()  # a name that cannot be written is told before the work
     parts, source = Path(f"{job.output}.parts"), input_hash(job.source)
     key = config_hash([job.key, source, Path(job.source).suffixes, job.smiles, job.rows, __version__])[:24]
-    with locked(parts):
+
+    def useful(error: UserError) -> bool:  # worth a folder that stays; one shard is soon made again
+        return isinstance(error, Refused) and len(list(parts.glob("*.arrow"))) > 1
+
+    with unfinished(parts, useful):
         with disk_errors(parts, 0):
-            for path in parts.iterdir():
-                if path.name != LOCK and (source is None or not path.name.endswith(f"-{key}.arrow")):
-                    path.unlink()  # of another input, model or setting, or cut short
-            told = pieces(job, reader, progress, lambda number: (parts / name(number, key)).is_file())
+            ours = set() if source is None else set(parts.glob(f"*-{key}.arrow"))
+            stale = [path for path in parts.iterdir() if path.name != LOCK and path not in ours]
+            told = pieces(job, reader, progress, lambda number: parts / name(number, key) in ours)
             for first in told:
+                while stale:  # of another input, model or setting, or cut short; a mistake is told before they go
+                    stale.pop().unlink()
                 write_shard(first, told, parts / name(first.shard, key))
         done = (read_shard(path) for path in sorted(parts.glob(f"*-{key}.arrow")))
         with TableWriter(job.output) as writer:
@@ -201,5 +210,5 @@ def join(tables: Iterator[pa.Table], job: Job, writer: TableWriter) -> Counts:
         writer.append(table.filter(good) if job.on_error == "skip" else table)
     if first_bad and job.on_error == "fail":
         bad = sum(count for status, count in statuses.items() if not status.startswith("ok"))
-        raise UserError(f"{bad} of {rows} structures were refused ({first_bad}). Use --on-error keep to write them.")
+        raise Refused(f"{bad} of {rows} structures were refused ({first_bad}). Use --on-error keep to write them.")
     return Counts(rows, statuses)

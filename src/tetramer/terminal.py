@@ -17,10 +17,20 @@ def say(text: str) -> None:
 
 @contextmanager
 def one_smiles(data: str) -> Iterator[str]:
-    """DATA that is no file but reads as one SMILES becomes a file of one row; anything else stays as it is."""
-    from tetramer.datasets.tables import SMILES_TEXT
+    """DATA that is no file but reads as one SMILES becomes a file of one row; anything else stays as it is.
+
+    What is neither a file nor, by its ending, the name of one, is told to be no SMILES either.
+    """
+    from tetramer.datasets.opening import ENDINGS, existing
+    from tetramer.datasets.records import SMILES_TEXT
+    from tetramer.errors import UserError
 
     if data == "-" or os.path.lexists(data) or not re.match(SMILES_TEXT, data):
+        if data.strip() not in ("", "-") and not data.casefold().removesuffix(".gz").endswith(tuple(ENDINGS)):
+            try:
+                existing(data)
+            except UserError as error:
+                raise UserError(f"{error} It does not read as one SMILES either.") from error
         yield data
         return
     with tempfile.TemporaryDirectory(prefix="tetramer-") as folder:

@@ -250,7 +250,7 @@ def update(run: Run, sample: Sample, rng: torch.Generator, rate: float) -> tuple
     if not (math.isfinite(value) and math.isfinite(norm.item())):
         raise UserError(
             f"Training diverged at step {run.step}: loss {value}, gradient norm {norm.item()}. "
-            f"Lower the learning rate (--set training.peak={config.peak / 10:g}) or check the labels for outliers."
+            f"Lower the learning rate (--set training.peak={lower(config.peak):g}) or check the labels for outliers."
         )
     run.optimizer.step()
     if run.average:
@@ -262,6 +262,11 @@ def update(run: Run, sample: Sample, rng: torch.Generator, rate: float) -> tuple
             else:
                 run.average[name].copy_(now)
     return value, norm.item()
+
+
+def lower(peak: float) -> float:
+    """The learning rate to try after one that diverged: a tenth of it, and no more than most networks take."""
+    return min(peak / 10, TrainConfig.peak)
 
 
 def validate(run: Run, data: Data, rows: np.ndarray) -> float:

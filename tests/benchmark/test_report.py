@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tetramer.benchmark import report as module
-from tetramer.benchmark.cells import Spread
-from tetramer.benchmark.report import Headline, Report, Table, TargetPlot, render, write_report
+from tetramer.benchmark.cells import UNDEFINED, Spread
+from tetramer.benchmark.report import Headline, Report, Table, TargetPlot, laid_out, render, write_report
 from tetramer.errors import DiskError, UserError
 
 PAYLOADS = (Path(__file__).parent / "payloads.txt").read_text(encoding="utf-8").splitlines()
@@ -87,7 +87,7 @@ def full(texts: Sequence[str]) -> Report:
         title=" ".join(texts),
         summary=" ".join(texts),
         facts=[(text, text) for text in texts],
-        tables=[Table(text, (text, "n"), [(text, 1), (text, Spread(0.5, error=0.1))]) for text in texts],
+        tables=[Table(text, (text, "n"), [(text, 1), (text, Spread(0.5, error=0.1))], [text]) for text in texts],
         targets=[target(tasks[k % 3], text, cycle, cycle) for k, text in enumerate(texts)],
         headline=[Headline(text, text, text) for text in texts],
         notes=texts,
@@ -115,6 +115,35 @@ def test_the_page_says_what_it_was_given() -> None:
         "Six molecules occur twice.",
     ):
         assert said.replace(" ", "") in text.replace(" ", "")
+
+
+def test_what_is_undefined_stands_right_and_its_reason_once_below() -> None:
+    why = "spearman (mean): undefined, all predictions are equal."
+    table = Table("Test part", ("", "rmse", "spearman"), [("blend", 0.5, 0.9), ("mean", 1.0, UNDEFINED)], [why])
+    assert [right for _, right in laid_out(table)["header"]] == [False, True, True]  # type: ignore[attr-defined]
+    page = Page(render(Report("t", [], [table])))
+    assert page.text.count("undefined") == 2
+    below = page.text.index(why)
+    assert page.text.index("mean") < below
+    inside = [tag for tag, _ in page.elements]
+    assert inside.index("li") > inside.index("table")
+    assert ("ul", {"class": "under"}) in page.elements
+    assert ("ul", {"class": "under"}) not in Page(render(Report("t", [], [replace(table, notes=())]))).elements
+
+
+def test_a_long_table_is_whole_and_scrolls() -> None:
+    table = Table("Each target", ("target", "roc-auc"), [(f"assay {k}", 0.5) for k in range(617)], tall=True)
+    page = Page(render(Report("t", [], [table])))
+    assert page.text.count("assay ") == 617
+    assert ("div", {"class": "paper scroll tall"}) in page.elements
+    assert ("div", {"class": "paper scroll"}) in Page(render(Report("t", [], [replace(table, tall=False)]))).elements
+
+
+def test_the_edge_of_a_table_that_scrolls_has_a_shadow() -> None:
+    """The paper's own covers move with the content, so a shadow shows where there is more."""
+    (rule,) = re.findall(r"^\.scroll \{(.*)\}$", render(Report("t", [])), re.MULTILINE)
+    assert "background-attachment: local, local, scroll, scroll, scroll" in rule
+    assert rule.count("linear-gradient") == 4
 
 
 def test_coverage_and_largest_errors_are_exact() -> None:

@@ -165,6 +165,47 @@ def test_cells_that_are_no_labels_are_alarms() -> None:
     assert len(found.alarms) == 2
 
 
+@pytest.mark.parametrize(("bad", "severity"), [(9, "warning"), (10, "alarm"), (50, "alarm")])
+def test_many_unreadable_rows_are_an_alarm(bad: int, severity: str) -> None:
+    found = audit(table(["C1CC"] * bad + ["CCO"] * (50 - bad)), options=HERE)
+    (one,) = found.of("PARSE")
+    assert (one.severity, one.count, one.rows, one.more) == (
+        severity,
+        bad,
+        tuple(range(1, bad + 1))[:10],
+        max(0, bad - 10),
+    )
+
+
+def test_a_table_without_rows_says_so() -> None:
+    empty = Table(pa.table({"smiles": pa.array([], pa.string()), "y": pa.array([], pa.string())}), "t.csv")
+    (one,) = audit(empty, options=HERE).findings
+    assert (one.code, one.severity, one.sentence) == (
+        "NO_ROWS",
+        "alarm",
+        "t.csv has no rows, only the names of its columns.",
+    )
+    assert [one.code for one in overlap(table(["C"]), empty, options=HERE).findings] == ["NO_ROWS"]
+
+
+def test_numbers_that_are_not_written_as_numbers_are_told_without_a_target() -> None:
+    smiles = ["C" * k for k in range(1, 31)]
+    odd = [f"6,{k % 10}" for k in range(30)]
+    alone = audit(table(smiles, pIC50=odd), options=HERE)
+    assert (alone.targets, [one.code for one in alone.alarms]) == ((), ["LABEL_FORMAT"])
+    beside = audit(table(smiles, pIC50=odd, y=[k / 7 for k in range(30)]), options=HERE)
+    assert (beside.targets, [one.severity for one in beside.of("LABEL_FORMAT")]) == (("y",), ["warning"])
+    named = audit(table(smiles, pIC50=odd, y=[k / 7 for k in range(30)]), ["pIC50"], options=HERE)
+    assert [one.code for one in named.alarms] == ["LABEL_FORMAT"]
+
+
+def test_extreme_labels_are_told_and_nothing_overflows() -> None:
+    smiles = [f"{'C' * (k % 10 + 1)}{'O' * (k // 10)}" for k in range(100)] + ["OCC", "N"]
+    values = np.append(np.random.default_rng(0).normal(size=100), [1e308, 1e9])
+    found = audit(table(smiles, y=values), ["y"], options=HERE)
+    assert [one[0] for one in told(found)] == ["LABEL_HUGE", "EXTREME", "DUPLICATE"]
+
+
 def test_slow_checks_say_what_they_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_TARGETS", 1)
     asked: list[str] = []
@@ -179,9 +220,9 @@ def test_overlap_counts_each_row_under_its_closest_kin() -> None:
     test = table(["OCC", "C[C@@H](N)Oc1ccccc1", "OC1CC1", "CCCC", "", "C1C"], start=7, name="test.csv")
     found = overlap(train, test, options=HERE)
     assert told(found) == [
-        ("SAME_MOLECULE", None, 1, (8,)),
         ("EMPTY", None, 1, (12,)),
         ("PARSE", None, 1, (13,)),
+        ("SAME_MOLECULE", None, 1, (8,)),
         ("SAME_SKELETON", None, 1, (9,)),
         ("SAME_SCAFFOLD", None, 1, (10,)),
     ]

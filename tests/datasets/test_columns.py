@@ -10,6 +10,7 @@ from tetramer.datasets.columns import (
     Column,
     check_cells,
     check_copies,
+    check_formats,
     check_leaks,
     correlations,
     find_targets,
@@ -45,6 +46,47 @@ def test_every_kind_of_cell_is_read_and_the_wrong_ones_are_named() -> None:
         ("LABEL_INF", 2, (102, 110)),
         ("LABEL_TYPE", 1, (104,)),
     ]
+
+
+@pytest.mark.parametrize("plain", [0, 5])
+def test_numbers_that_are_not_written_as_numbers_are_no_target_and_told(plain: int) -> None:
+    cells = ["7"] * plain + ["6,6", "7,1", "8,25"] * 10 + ["n.d."]
+    data = table(pIC50=cells, purity=["98%", "95 %"] * (len(cells) // 2) + ["97%"] * (len(cells) % 2))
+    assert find_targets(data, None) == []
+    found = read_column(data, "pIC50")
+    assert {code: len(rows) for code, rows in found.wrong.items()} == {"LABEL_FORMAT": 30, "LABEL_TYPE": 1}
+    told = check_formats([found, read_column(data, "purity")], "warning", 100)
+    assert [(one.code, one.severity, one.count, one.rows[0]) for one in told] == [
+        ("LABEL_FORMAT", "warning", 30, 101 + plain),
+        ("LABEL_FORMAT", "warning", len(cells), 101),
+    ]
+    assert told[0].more == 20
+    assert told[0].sentence.endswith("not written as numbers. Write decimals with a point, as in 6.6.")
+    assert [one.code for one in check_cells(found, 0)][:2] == ["LABEL_FORMAT", "LABEL_TYPE"]
+    assert check_cells(found, 0)[0].severity == "alarm"
+
+
+def test_a_few_odd_numbers_hide_no_target() -> None:
+    cells = ["6.6", "7.1"] * 20 + ["5,5"]
+    found = read_column(table(y=cells), "y")
+    assert find_targets(table(y=cells), None) == ["y"]
+    assert codes(check_cells(found, 0)) == [("LABEL_FORMAT", 1, (41,))]
+    assert check_formats([found], "warning", 0) == []
+
+
+@pytest.mark.parametrize("huge", ["1e308", 1e308])
+def test_numbers_too_large_to_compute_with_are_no_labels(huge: Any) -> None:
+    found = read_column(table(y=[huge, *([type(huge)(1.5)] * 30)]), "y")
+    assert found.known.tolist() == [False, *[True] * 30]
+    assert codes(check_cells(found, 0))[0] == ("LABEL_HUGE", 1, (1,))
+
+
+def test_labels_far_from_all_others_are_slips() -> None:
+    values = np.append(np.random.default_rng(0).normal(size=100), [1e9])
+    (one,) = check_cells(column("y", values), 10)
+    assert (one.code, one.severity, one.count, one.rows) == ("EXTREME", "alarm", 1, (111,))
+    assert "1 label of 'y' far from all others, such as 1e+09 where the median is" in one.sentence
+    assert check_cells(column("y", values[:-1]), 0) == []
 
 
 def test_numbers_of_parquet_tell_nan_from_null() -> None:
@@ -131,6 +173,16 @@ def test_targets_are_found_and_what_is_none_is_left_out() -> None:
         "count of hits": rng.integers(0, 5, 60),
     }
     assert find_targets(table(**data), "smiles") == ["sign", "pIC50", "active", "count of hits"]
+
+
+def test_what_stands_beside_predictions_is_no_target() -> None:
+    rng = np.random.default_rng(0)
+    names = ["y", "y_pred", "y_lo", "y_hi", "y_prob_a", "y_load", "z_lo"]
+    data = {name: rng.normal(size=60) for name in names}
+    told = {"status": ["ok", "PARSE"] * 30, "reason": ["", "no molecule"] * 30}
+    assert find_targets(table(**data, **told), None) == ["y", "y_load", "z_lo"]
+    alone = {"status": ["active", "inactive"] * 30, "y_lo": data["y_lo"]}
+    assert find_targets(table(**alone), None) == ["status", "y_lo"]
 
 
 @pytest.mark.parametrize(

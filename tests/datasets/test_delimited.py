@@ -65,10 +65,21 @@ def test_empty_lines_are_no_rows_but_a_quoted_empty_cell_is(read):
     assert rows(read('a\n""\n\nC\n')) == [[""], ["C"]]
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
 def test_the_separator_is_found_in_the_header(read, mark):
-    assert rows(read(f'"x,;y"{mark}b{mark}c\n1{mark}2{mark}3\n')) == [["1", "2", "3"]]
-    assert delimiter_of(f'"x,,,;;;"{mark}b') == mark
+    assert rows(read(f'"x,;|y"{mark}b{mark}c\n1{mark}2{mark}3\n')) == [["1", "2", "3"]]
+    assert delimiter_of(f'"x,,,;;;|||"{mark}b') == mark
+
+
+def test_a_row_too_long_names_the_separator(read):
+    with pytest.raises(
+        UserError, match=r"has 3 values, .* A value that contains a vertical bar must stand in quotation"
+    ):
+        read("a|b\n1|2|3\n")
+
+
+def test_a_bar_in_a_name_is_no_separator_beside_commas(read):
+    assert rows(read("smiles,|d|,y\nC |lp:0:2|,1,2\n")) == [["C |lp:0:2|", "1", "2"]]
 
 
 def test_a_tsv_may_hold_commas(read):

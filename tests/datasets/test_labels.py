@@ -66,7 +66,8 @@ def test_signs_say_on_which_side_the_truth_lies(signs, number):
     ("cells", "message"),
     [
         (["1", "high", "2", "low"], r"'y' of t.csv holds text in a numeric target (row 2: 'high', row 4: 'low')."),
-        (["5,48", "5.1"], "Write decimals with a point, as in 5.48."),
+        (["5,48", "5.1"], "text in a numeric target (row 1: '5,48'). Write decimals with a point, as in 5.48."),
+        (["5,537", "5.1"], "write '5,537' as 5537 if it separates thousands, and as 5.537 if it is a decimal comma."),
         (["~3", "5.1"], "Write a plain number for an approximate one"),
         (["1_000", "5.1"], "text in a numeric target (row 1: '1_000')"),
         (["0x10", "5.1"], "text in a numeric target"),
@@ -79,6 +80,68 @@ def test_signs_say_on_which_side_the_truth_lies(signs, number):
 def test_what_is_no_number_is_named_with_its_row(cells, message):
     with pytest.raises(UserError, match=re.escape(message)):
         read(*cells)
+
+
+@pytest.mark.parametrize(
+    ("cells", "advice"),
+    [
+        (["6,6", "7,12", "", "NA"], "Write decimals with a point, as in 6.6."),
+        (
+            ["-0,02 uM", ">3,5 uM"],
+            "Write decimals with a point, as in -0.02. Write the number alone, in every row in the",
+        ),
+        (["1.234,5", "6,6"], "Write decimals with a point, as in 1234.5."),
+        (["0,123", "0,456"], "Write decimals with a point, as in 0.123."),
+        (["5,5378", "5,537"], "Write decimals with a point, as in 5.5378."),
+        (
+            ["5,537", "22,733"],
+            "write '5,537' as 5537 if it separates thousands, and as 5.537 if it is a decimal comma.",
+        ),
+        (["1,234,567", "3,000"], "Leave out the commas between thousands, as in 1234567."),
+        (["3,000", "1,234.5"], "Leave out the commas between thousands, as in 1234.5."),
+        (["1\u202f234", "12 000"], "Leave out what separates thousands, as in 1234."),
+        (["45%", "3 %"], "Write percentages without the sign, all of them as 45 or all as 0.45."),
+        (["3 nM", "10mg/mL", "2.5 log units"], "Write the number alone, in every row in the same unit."),
+        (["-0.02±0.1", "1 +/- 2", "1.2 (0.1)"], "Write the value alone; its error may stand in a column of its own."),
+        (["~3", "ca. 5"], "Write a plain number for an approximate one, or > or < for a bound."),
+        (["−0.5", "−3"], "Write a minus sign as -, the hyphen of the keyboard."),
+    ],
+)
+def test_numbers_that_are_not_written_as_numbers_are_no_classes(cells, advice):
+    with pytest.raises(UserError, match=re.escape(advice)) as error:
+        read(*cells * 10)
+    assert "holds no plain number, but texts that look like numbers (row 1: " in str(error.value)
+    assert str(error.value).endswith(" If they are classes, begin their names with a letter.")
+
+
+def test_many_decimal_commas_are_no_names_and_a_few_among_numbers_are_named():
+    cells = [f"-0,{k:03}" for k in range(266)]
+    with pytest.raises(UserError, match=r"Write decimals with a point, as in -0\.000"):
+        read(*cells)
+    with pytest.raises(
+        UserError, match=re.escape("text in a numeric target (row 3: '6,6'). Write decimals with a point")
+    ):
+        read("5.1", "7", "6,6", *["8.2"] * 20)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.sampled_from(["{}", "{} %", "{} nM", "{}±0,1", "~{}", "> {}"]))
+@settings(deadline=None)
+def test_no_decimal_comma_is_ever_a_class(values, form):
+    cells = [form.format(f"{value:.2f}".replace(".", ",")) for value in values]
+    with pytest.raises(UserError, match="Write decimals with a point, as in "):
+        read(*cells)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("1a", "1b", "2c"), ("2D", "3D"), ("0.5-1.0", "1.0-2.0"), ("3.4.21.5", "3.4.21.6"), ("1 low", "2 high"),
+        ("5-HT", "D2"), ("10 to 20", "20 to 30"), ("I", "II"), ("+", "-"), ("50-00-0", "64-17-5"),
+        ("low", "45%", "high"),
+    ],
+)  # fmt: skip
+def test_classes_that_hold_digits_stay_classes(classes):
+    assert read(*classes * 10).classes == (tuple(sorted(classes)),) or set(classes) == {"+", "-"}
 
 
 def test_rows_are_counted_from_the_start_of_the_file():
@@ -161,8 +224,9 @@ def test_targets_must_be_there_and_different():
 @pytest.mark.parametrize(
     ("values", "kind", "why"),
     [
-        ([0, 1] * 30, "binary", "'y' holds two different values, 0 and 1, so it is binary."),
-        ([2.5, 7] * 30, "binary", "two different values, 2.5 and 7"),
+        ([0, 1] * 30, "binary", "'y' holds two different values, 0 (30 rows) and 1 (30 rows), so it is binary."),
+        ([0] * 299 + [1], "binary", "'y' holds two different values, 0 (299 rows) and 1 (1 row), so it is binary."),
+        ([2.5, 7] * 30, "binary", "two different values, 2.5 (30 rows) and 7 (30 rows)"),
         ([1, 2, 3] * 10, "multiclass", "'y' holds 3 whole numbers that recur, so it is multiclass."),
         ([1, 2, 3] * 9, "regression", "'y' holds 3 different numbers, so it is regression."),
         ([1, 2, 3.5] * 20, "regression", "3 different numbers"),
@@ -177,9 +241,14 @@ def test_the_task_is_inferred_with_a_reason(values, kind, why):
     assert why in task.why
 
 
+INACTIVE = ("inactive", "active", "inactive")
+
+
 def test_texts_and_bounds_decide_the_task():
     assert infer_task(read("a", "b", "c", "a")).kind == "multiclass"
-    assert infer_task(read("inactive", "active")).why.startswith("'y' holds two different values, inactive and active")
+    assert "two different values, inactive (2 rows) and active (1 row)," in infer_task(read(*INACTIVE)).why
+    some = Labels(("y",), np.array([[0.0], [2], [2]]), np.zeros((3, 1), np.int8), (("a", "b", "c"),))
+    assert "two different values, a (1 row) and c (2 rows)," in infer_task(some).why
     assert infer_task(read(">10", "5", "5")).kind == "regression"
 
 
@@ -222,6 +291,15 @@ def test_what_cannot_be_learned_from_is_refused(found, task, message):
         check_labels(found, task)
 
 
+def test_labels_too_large_to_compute_with_are_named():
+    huge = made([1e308, -1e16, 1e15, *range(30)])
+    says = "Column 'y' holds labels beyond 1e+15 in size (row 1: 1e+308, row 2: -1e+16). Correct or empty"
+    with pytest.raises(UserError, match=re.escape(says)):
+        check_labels(huge, "regression")
+    check_labels(log10(made([1e308, *range(1, 30)])), "regression")  # a logarithm makes them small
+    check_labels(made([0, 1e20] * 15), "binary")
+
+
 def test_one_class_is_named_by_its_text():
     with pytest.raises(UserError, match="are active: one class only"):
         check_labels(read(*["active"] * 30), "binary")
@@ -234,10 +312,15 @@ def test_weights_are_read():
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (["1", "-1", ""], "missing, negative or no number (row 2: '-1', row 3: '')"),
+        (["1", "-1", ""], "a weight that is infinite, missing, negative or no number (row 2: '-1', row 3: '')"),
         (["1", ">2"], "row 2: '>2'"),
-        (["a", "b"], "row 1: 'a', row 2: 'b'"),
-        (["1", "inf"], "infinite"),
+        (["a", "b"], "holds no number, so it is no column of weights (row 1: 'a', row 2: 'b'). Name another one."),
+        ([f"word{k}" for k in range(300)], "so it is no column of weights (row 1: 'word0'"),
+        (["6,6"] * 30, "so it is no column of weights (row 1: '6,6'"),
+        (["1", "a"], "or no number (row 2: 'a'). A weight is a number of 0 or more."),
+        (["1", "inf"], "infinite, missing, negative or no number (row 2: 'inf')"),
+        ([1.0, -2.0], "infinite, missing, negative or no number (row 2: '-2.0')"),
+        ([True, False], "holds bool, so it is no column of weights."),
         (["0", "0"], "All weights in 'y' are 0"),
     ],
 )

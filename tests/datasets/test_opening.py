@@ -173,6 +173,12 @@ def test_a_file_that_may_not_be_read_says_so(file, monkeypatch):
         text_of(path)
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_no_folder(name):
+    with pytest.raises(UserError, match=r"The name of the input is empty. Give a file, or - for standard input"):
+        existing(name)
+
+
 @pytest.mark.parametrize("name", ["a\0b.csv", "x" * 5000 + ".csv", ""])
 def test_impossible_names_are_user_errors(name):
     with pytest.raises(UserError):

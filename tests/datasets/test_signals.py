@@ -11,6 +11,7 @@ from tetramer.datasets.signals import (
     bag_of_characters,
     bulk_scale,
     composition,
+    extremes,
     logistic,
     ordered,
     style,
@@ -205,3 +206,21 @@ def test_no_answer_without_style_or_with_few_rows() -> None:
     few = np.zeros(300)
     few[:9] = 1
     assert style(given_, canonical, few, classes=True) is None
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1e-9, 1.0, 1e9]), st.sampled_from([-1, 1]), st.integers(1, 3))
+def test_a_few_labels_far_away_are_found_in_any_unit(seed: int, unit: float, side: int, number: int) -> None:
+    values = np.random.default_rng(seed).normal(6, 1, 300)
+    values[:number] = side * 1e7 * np.arange(1, number + 1)
+    assert extremes(unit * values).tolist() == list(range(number))
+    assert extremes(unit * values[number:]).tolist() == []
+
+
+def test_what_is_far_but_not_alone_is_no_slip() -> None:
+    rng = np.random.default_rng(0)
+    assert len(extremes(10.0 ** rng.uniform(-3, 9, 2_000))) == 0  # concentrations
+    assert len(extremes(np.append(np.zeros(200), rng.normal(size=99)))) == 0  # most are equal
+    assert extremes(np.append(np.zeros(200), [*rng.normal(size=99), 1e7])).tolist() == [299]
+    assert len(extremes(np.append(rng.normal(size=90), [1e9] * 10))) == 0  # a tenth: two kinds of rows
+    assert len(extremes(np.append(rng.normal(size=18), 1e9))) == 0  # too few labels
+    assert len(extremes(np.ones(50))) == 0

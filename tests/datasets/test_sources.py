@@ -7,13 +7,15 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from tetramer.datasets import sources
 from tetramer.datasets.labels import check_labels, infer_task, labels
 from tetramer.datasets.readers import READERS
-from tetramer.datasets.sources import SOURCES, STATES, Mirror, Part, fetch, load, state, targets
+from tetramer.datasets.sources import SOURCES, STATES, Mirror, Part, describe, fetch, load, state, targets
+from tetramer.datasets.tables import Table
 from tetramer.errors import UserError
 from tetramer.metrics import METRICS
 
@@ -98,6 +100,25 @@ def test_geometries_fit_their_molecules():
     free = load("freesolv-3d")
     assert free.data["id"][0].as_py() == free.blocks[0].as_py().splitlines()[0] == "mobley_1017962"
     assert all("M  END" in block for block in free.texts)
+
+
+@needs_data
+def test_the_rows_told_are_those_that_would_be_read(monkeypatch):
+    told = describe("uspto-mit")
+    assert (told["state"], told["rows"], told["public"]) == ("mirror", 70_000, 479_035)
+    monkeypatch.delenv("TETRAMER_DATA")
+    told = describe("uspto-mit")
+    assert (told["state"], told["rows"], told["public"]) == ("verified", 479_035, 479_035)
+
+
+def test_a_published_set_may_repeat_a_name(place, monkeypatch):
+    at, _, _ = place
+    at("/table.csv")
+    twice = Table(pa.table({"y": ["1"], "y.1": ["1"]}), "t.csv", header=("y", "y"))
+    with pytest.raises(UserError, match="more than once"):
+        labels(twice, ["y"])
+    monkeypatch.setitem(sources.READERS, "plain", lambda paths: twice)
+    assert labels(load("esol"), ["y"]).names == ("y",)
 
 
 def test_the_state_says_where_a_set_is(place, tmp_path, monkeypatch):

@@ -23,6 +23,9 @@ from tetramer.datasets.tables import (
 )
 from tetramer.datasets.writing import TableWriter, write_table
 from tetramer.errors import UserError
+from tetramer.molecules import Limits
+from tetramer.molecules.parse import parse_block
+from tetramer.views import read
 
 BLOCK = """methane
   maker
@@ -110,8 +113,20 @@ def test_sdf_line_ends_do_not_matter(file):
 
 def test_a_record_without_end_is_still_a_row(file):
     table = read_table(file("x\n\n\nbroken\n> <a>\n1\n\n$$$$\n" + BLOCK, "t.sdf"))
-    assert table.texts == ["x\n\n\nbroken\n", BLOCK]
+    assert table.texts == ["x\n\n\nM  END\nbroken\n", BLOCK]
     assert table.data["a"].to_pylist() == ["1", None]
+
+
+@pytest.mark.parametrize("kept", [1, 8, 60, len(BLOCK) - 9, len(BLOCK) - 1])
+def test_a_record_that_was_cut_short_is_a_damaged_mol_block(file, kept):
+    table = read_table(file(BLOCK + "$$$$\n" + BLOCK.replace("methane", "last")[:kept], "t.sdf"))
+    first, second = (parse_block(text) for text in table.texts)
+    assert first.smiles == "C"
+    whole = kept >= len(BLOCK) - 4  # only the line end is missing
+    assert (second.smiles if whole else second.code) == ("C" if whole else "PARSE")
+    assert table.data["name"].to_pylist() == ["methane", "last"[:kept]]
+    codes = read(table.texts, [], limits=Limits(0)).codes
+    assert codes == ["ok", "ok" if whole else "PARSE"]  # the bulkhead knows it for a mol block too
 
 
 def test_parquet_keeps_its_types(file, tmp_path):
@@ -171,6 +186,8 @@ def test_a_table_without_rows_is_one_empty_piece(file):
         ("smiles,y\nCCO,1\n", ["smiles", "y"], ["CCO"]),
         ("id;SMILES\na;CCO\n", ["id", "SMILES"], ["CCO"]),
         ("smiles\ty\nCCO\t1\n", ["smiles", "y"], ["CCO"]),
+        ("smiles|y\nCCO|1\n", ["smiles", "y"], ["CCO"]),
+        ("CCO |lp:2:2| ethanol\nC\n", ["smiles", "name"], ["CCO", "C"]),
         ("Drug,Y\nc1ccccc1,1\n", ["Drug", "Y"], ["c1ccccc1"]),
         ("CCO ethanol\nC\n", ["smiles", "name"], ["CCO", "C"]),
         ("CCO\tethanol, dry\nC\n", ["smiles", "name"], ["CCO", "C"]),
@@ -210,6 +227,43 @@ def test_a_latin_file_leaves_a_note(file):
 )
 def test_the_structures_are_found_by_name_then_by_content(columns, found):
     assert smiles_column(table_of(**columns)) == found
+
+
+@pytest.mark.parametrize(
+    "name", ["Structure", "mol", "Molecule", "compound_structure", "canonical_smiles", "SMI", "cano_smiles"]
+)
+def test_common_names_hold_structures_however_short(name, stdin):
+    stdin(f"{name}\nCCO\nCC\n")
+    assert read_table("-").texts == ["CCO", "CC"]
+    assert smiles_column(table_of(**{name: ["CCO", "", "C"], "y": ["1", "2", "3"]})) == name
+
+
+@pytest.mark.parametrize("cells", [["CCO", "ethanol"], ["1", "2"], ["", ""], [1, 2]])
+def test_a_common_name_alone_makes_no_structures(cells):
+    with pytest.raises(UserError, match=r"No column of t.csv looks like SMILES"):
+        smiles_column(table_of(molecule=cells))
+
+
+def test_a_repeated_name_is_no_column(file):
+    table = read_table(file("smiles,y, y ,y,w\nCCO,1,2,3,4\n", "t.csv"))
+    says = r"The header of t.csv has 'y' more than once, as columns 2 and 4. Rename all but the one you mean."
+    for find in (column, structures):
+        with pytest.raises(UserError, match=says):
+            find(table, "y")
+    assert column(table, "y.1").to_pylist() == ["3"]
+    assert column(table, "w").to_pylist() == ["4"]
+    assert column(table, " y ").to_pylist() == ["2"]
+    with pytest.raises(UserError, match="'smiles' more than once, as columns 1, 2 and 4"):
+        smiles_column(read_table(file("smiles;smiles;y;smiles\nCCO;C;1;C\n", "u.csv")))
+
+
+def test_a_parquet_file_may_repeat_a_name_too(tmp_path):
+    data = pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array(["C"])], ["y", "y", "smiles"])
+    pq.write_table(data, tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert (table.columns, table.texts) == (["y", "y.1", "smiles"], ["C"])
+    with pytest.raises(UserError, match="'y' more than once, as columns 1 and 2"):
+        column(table, "y")
 
 
 @pytest.mark.parametrize(

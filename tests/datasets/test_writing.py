@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ import pytest
 
 from tetramer.datasets import writing
 from tetramer.datasets.tables import read_table
-from tetramer.datasets.writing import TableWriter, disk_errors, write_table
+from tetramer.datasets.writing import TableWriter, disk_errors, locked, unfinished, write_table
 from tetramer.errors import DiskError, UserError
 
 DATA = pa.table({"smiles": ["CCO", "C"], "y": [1.5, 2.0]})
@@ -139,6 +141,24 @@ def test_the_message_says_how_much_is_needed(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO])
+def test_space_is_told_only_where_it_is_wanting(tmp_path, code):
+    with pytest.raises(DiskError) as caught, disk_errors(tmp_path / "b.csv", 2_500_000):
+        raise OSError(code, os.strerror(code))
+    reason = f"{tmp_path / 'b.csv'} cannot be written: {os.strerror(code)}."
+    assert str(caught.value) == f"{reason} What was there before is intact."
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_standard_output_is_called_so(monkeypatch):
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=full))
+        with pytest.raises(DiskError) as caught:
+            write_table(DATA, "-")
+    message = "Standard output cannot be written: No space left on device. Give a file with --output."
+    assert str(caught.value) == message
+
+
 def test_a_closed_pipe_is_not_the_disk(tmp_path):
     with pytest.raises(BrokenPipeError), disk_errors(tmp_path / "a.csv", 0):
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
@@ -245,3 +265,47 @@ def test_a_folder_is_held_by_one_process_and_free_once_that_is_killed(tmp_path):
         holder.communicate()
     with writing.locked(folder):
         pass
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"),
+    [
+        (UserError("wrong"), False),
+        (UserError("wrong, but useful"), True),
+        (DiskError("full"), True),
+        (KeyboardInterrupt(), True),
+        (SystemExit(143), True),
+        (RuntimeError("ours"), True),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_mistake_takes_the_work_it_began_and_no_other(tmp_path, error, stays, earlier):
+    folder = tmp_path / "x.parts"
+    if earlier:
+        folder.mkdir()
+        (folder / "piece").touch()
+
+    def work():
+        with unfinished(folder, lambda found: "useful" in str(found)):
+            (folder / "more").touch()
+            raise error
+
+    with pytest.raises(type(error)):
+        work()
+    assert folder.exists() == (stays or earlier)
+    if earlier:
+        assert {"piece", "more"} <= set(names(folder))
+
+
+def test_a_folder_that_another_process_holds_is_left_to_it(tmp_path):
+    with locked(tmp_path / "x.parts"):
+        with pytest.raises(UserError, match="Another run is at work"), unfinished(tmp_path / "x.parts"):
+            pass
+        assert (tmp_path / "x.parts").exists()
+
+
+def test_work_that_ends_well_stays_until_it_is_taken_away(tmp_path):
+    with unfinished(tmp_path / "x.parts"):
+        (tmp_path / "x.parts" / "piece").touch()
+    assert (tmp_path / "x.parts" / "piece").exists()

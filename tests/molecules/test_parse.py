@@ -140,10 +140,32 @@ def test_bad_mol_blocks_are_refused_quietly(capfd: pytest.CaptureFixture[str]) -
 
 def test_reading_leaves_the_log_of_rdkit_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     before = rdBase.LogStatus()
-    for text in ("C1CC", "CN(C)(C)C", "CC>>C"):
+    for text in ("C1CC", "CN(C)(C)C", "CC>>C", "[H]"):
         parse(text)
     assert rdBase.LogStatus() == before
     assert capfd.readouterr().err == ""
+
+
+SPACE = " \t\n\r\x0b\x0c\x85\xa0\u2003\u3000"
+
+
+@pytest.mark.parametrize("text", ["CCO ", " CCO", "CCO\n", "CCO\r\n", *(f"{c}CCO{c}" for c in SPACE)])
+def test_white_space_around_a_text_is_dropped(text: str) -> None:
+    assert smiles(text) == "CCO"
+
+
+@given(st.text(SPACE), st.one_of(st.text(max_size=9), st.sampled_from(["CCO", "C C", "C1CC", "C\tC"])), st.text(SPACE))
+def test_white_space_around_a_text_changes_no_answer(before: str, text: str, after: str) -> None:
+    told, alone = parse(before + text + after), parse(text)
+    if isinstance(alone, Rejected):
+        assert isinstance(told, Rejected)
+        assert told.code == alone.code
+    else:
+        assert smiles_of(told) == alone.smiles
+
+
+def test_the_limit_counts_no_white_space_around() -> None:
+    assert smiles("CCO" + " " * 30, Standard(max_chars=3)) == "CCO"
 
 
 @given(st.text(max_size=30))

@@ -35,3 +35,11 @@ def test_long_chains_are_their_own_scaffold_at_once() -> None:
     assert scaffold("C" * 900) == "C" * 900
     assert scaffold("C1CC1" + "C" * 900) == "C" * 900 + "C1CC1"
     assert time.monotonic() - began < 2
+
+
+def test_rdkit_says_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """It warns of a hydrogen alone, and of what it cannot read."""
+    assert scaffolds(["[H+].CC", "[H].C1CC1C"]) == ["", "C1CC1"]
+    with pytest.raises(UserError):
+        scaffold("C1CC")
+    assert capfd.readouterr().err == ""

@@ -16,6 +16,7 @@ class Spread:
     high: float | None = None
 
 
+UNDEFINED = "undefined"  # stands in a column of numbers, as a number would
 Cell = str | int | float | Spread | None
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from tetramer.benchmark import plots
-from tetramer.benchmark.cells import Cell, column, figures, parts, show
+from tetramer.benchmark.cells import UNDEFINED, Cell, column, figures, parts, show
 from tetramer.datasets.writing import write_whole
 from tetramer.molecules.draw import draw
 
@@ -26,11 +26,13 @@ MOST = 24  # targets with pictures; a panel of 617 assays would make a page that
 
 @dataclass(frozen=True)
 class Table:
-    """A table of numbers: texts stand left, numbers right."""
+    """A table of numbers: texts stand left, numbers right; `notes` stand below. A `tall` one scrolls in a low box."""
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    tall: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,13 @@ def page(template: str, kind: str, title: str, summary: str, fields: Mapping[str
 def laid_out(table: Table, right: Sequence[str] = ()) -> dict[str, object]:
     """The table by columns, so that digits agree in a column; those without text and those of `right` stand right."""
     columns = [[row[place] for row in table.rows] for place in range(len(table.header))]
-    numeric = [bool(cells) and not any(isinstance(cell, str) for cell in cells) for cells in columns]
+    numeric = [
+        bool(cells) and not any(isinstance(cell, str) and cell != UNDEFINED for cell in cells) for cells in columns
+    ]
     numeric = [known or name in right for known, name in zip(numeric, table.header, strict=True)]
     rows = list(zip(*(column(cells) for cells in columns), strict=True))
-    return {"caption": table.caption, "header": list(zip(table.header, numeric, strict=True)), "rows": rows}
+    header = list(zip(table.header, numeric, strict=True))
+    return {"caption": table.caption, "header": header, "rows": rows, "notes": table.notes, "tall": table.tall}
 
 
 def _section(target: TargetPlot, report: Report) -> dict[str, object]:

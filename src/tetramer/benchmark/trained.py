@@ -1,18 +1,19 @@
 """A finished training as a folder: the model, the report, and the sentences for the terminal."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tetramer.benchmark.cells import UNDEFINED, Cell, Spread
 from tetramer.benchmark.report import Headline, Report, Table, TargetPlot, write_report
-from tetramer.checkpoint import read_card, recover
-from tetramer.errors import UserError
+from tetramer.checkpoint import check_place
 from tetramer.members import REGRESSION
 from tetramer.metrics import Score
 from tetramer.modelling import Result
+from tetramer.scoring import Scores, listed
 
 PARTS = {"test": "Test part", "held-out": "Training rows, each answered by fits that had not seen it"}
 VALIDATED = "Validation part, which also chose the weights"
@@ -22,26 +23,16 @@ NAMES = {
     "mean": "mean of the training rows",
 }
 FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "accuracy"}
+ERRORS = ("rmse", "mae")  # in the unit of the target
+ALIKE = 3.0  # targets without units may have standard deviations this far apart to be averaged
+TILES = 5  # targets that have a number of their own at the top of the page
+LINES = 12  # targets that have a line of their own on the terminal
+TALL = 30  # targets in a table that stands in full on the page; a longer one scrolls
 
 
 def check_output(path: Path) -> None:
     """UserError, before any work, if a model cannot be put at `path`: a file, or a folder of something else."""
-    recover(path)
-    above = next((there for there in (path, *path.absolute().parents) if there.exists()), path)
-    if above.exists() and not above.is_dir():
-        raise UserError(f"{above} is a file; --output names a folder for the model.")
-    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise UserError(f"{path} is where you work; --output names a new folder, which is put in place whole.")
-    if path.is_dir() and any(path.iterdir()) and not is_model(path):
-        raise UserError(f"{path} holds other files; --output names a new folder, or a model to be replaced.")
-
-
-def is_model(path: Path) -> bool:
-    """Whether a folder is a model of this program."""
-    try:
-        return read_card(path).get("kind") == "model"
-    except UserError:
-        return False
+    check_place(path)
 
 
 def best_part(result: Result) -> str:
@@ -56,21 +47,134 @@ def caption(result: Result, part: str) -> str:
     return PARTS[part]
 
 
-def number(score: Score) -> float | str:
-    """A score, or why there is none."""
-    return score.value if score.value is not None else f"undefined: {score.reason}"
+def judges(groups: Scores) -> list[str]:
+    """The group that answers, and those to hold it against."""
+    names = [name for name in ("blend", *groups) if name in groups]
+    return [names[0], *(name for name in ("baseline", "mean") if name in groups and name != names[0])]
+
+
+def alike(result: Result) -> bool:
+    """Whether errors of the targets may be averaged: they have one unit or, without units, spread about as widely."""
+    values, units = result.plan.data.values, result.assay.units
+    if any(units) or values is None:
+        return len(set(units)) == 1
+    spread = np.nanstd(values[result.plan.fold >= 0], axis=0)
+    return bool(spread.max() <= ALIKE * spread.min())
+
+
+def averaged(result: Result) -> list[str]:
+    """The metrics whose mean over the targets means something: errors of unlike quantities are not added up."""
+    groups, problem = result.scores[best_part(result)], result.model.problem
+    unlike = problem.task == REGRESSION and len(problem.targets) > 1 and not alike(result)
+    return [metric for metric in next(iter(groups.values())) if not (unlike and metric in ERRORS)]
+
+
+def mean_of(score: Score, targets: Sequence[str]) -> str:
+    """Which targets a score is the mean of: "mean of 1 of 3 targets (a and b: only one class)"."""
+    if not score.skipped or not score.targets:
+        return f"mean of {len(targets)} targets"
+    return f"mean of {score.targets} of {len(targets)} targets ({undefined(score.each, targets)})"
+
+
+def undefined(scores: Sequence[Score], targets: Sequence[str]) -> str:
+    """Why targets have no value, those with one reason together; "" where all have one."""
+    if len(targets) == 1:
+        return scores[0].reason
+    why: dict[str, list[str]] = {}
+    for name, one in zip(targets, scores, strict=True):
+        if one.value is None:
+            why.setdefault(one.reason.partition(" (")[0], []).append(name)
+    if [len(names) for names in why.values()] == [len(targets)]:
+        return f"all targets: {next(iter(why))}"
+    return "; ".join(f"{listed(names)}: {reason}" for reason, names in why.items())
+
+
+def gaps(groups: Scores, metrics: Sequence[str], targets: Sequence[str]) -> list[str]:
+    """A sentence a reason for values that are undefined, or are means over some of the targets only.
+
+    Groups are named but where the reason is that of most, and each of the others has one of its own.
+    """
+    said: dict[str, list[str]] = {}
+    for metric in metrics:
+        found: dict[str, list[str]] = {}
+        for group, by in groups.items():
+            one = by[metric]
+            if one.skipped:
+                why = mean_of(one, targets) if one.targets else f"undefined, {undefined(one.each, targets)}"
+                found.setdefault(why, []).append(NAMES.get(group, group))
+        most = max(found, key=lambda why: len(found[why]), default="")
+        if sum(map(len, found.values())) < len(groups):
+            most = ""
+        for why, names in found.items():
+            said.setdefault(why, []).append(metric if why == most else f"{metric} ({listed(names)})")
+    return [f"{listed(which)}: {why}." for why, which in said.items()]
+
+
+def unlike(result: Result) -> list[str]:
+    """What to know of means over the targets of a regression."""
+    problem = result.model.problem
+    if problem.task != REGRESSION or len(problem.targets) == 1:
+        return []
+    if "rmse" in averaged(result):
+        return ["The targets are different quantities: a mean over them is the error of none."]
+    return [f"{' and '.join(ERRORS)} are not averaged, because the targets differ in unit or scale."]
 
 
 def tables(result: Result) -> list[Table]:
-    """One table of scores a part, the model's row first."""
-    out = []
+    """One table of scores a part, the model's row first; with several targets, behind the first one that of each."""
+    out, targets, metrics = [], result.model.problem.targets, averaged(result)
     for part in ("test", "held-out"):
         groups = result.scores.get(part, {})
-        if groups:
-            metrics = list(next(iter(groups.values())))
-            rows = [[NAMES.get(g, g), *(number(by[m]) for m in metrics)] for g, by in groups.items()]
-            out.append(Table(caption(result, part), ["", *metrics], rows))
+        if not groups:
+            continue
+        rows = [[NAMES.get(g, g), *(cell(by[m]) for m in metrics)] for g, by in groups.items()]
+        several = f", mean of {len(targets)} targets" if len(targets) > 1 else ""
+        notes = [*gaps(groups, metrics, targets), *unlike(result)]
+        out.append(Table(caption(result, part) + several, ["", *metrics], rows, notes))
+        if several and part == best_part(result):
+            out.append(each_table(result))
     return out
+
+
+def each_target(result: Result) -> tuple[dict[str, list[Score]], list[int]]:
+    """The first metric of the model and of what to hold it against, a score a target, and how many labels went in."""
+    groups, task = result.scores[best_part(result)], result.model.problem.task
+    metric, (main, *against) = FIRST[task], judges(groups)
+    columns = {metric: list(groups[main][metric].each)}
+    if task == REGRESSION:
+        columns["r2"] = list(groups[main]["r2"].each)
+    columns |= {f"{metric} of the {name}": list(groups[name][metric].each) for name in against}
+    return columns, [score.rows for score in columns[metric]]
+
+
+def each_table(result: Result) -> Table:
+    """`each_target` for the page, a row a target; errors of unlike targets have their own digits."""
+    columns, counts = each_target(result)
+    problem, place = result.model.problem, caption(result, best_part(result))
+    own = problem.task == REGRESSION and "rmse" not in averaged(result)
+    told = [[cell(score, own and head != "r2") for score in scores] for head, scores in columns.items()]
+    rows = [[target, *cells, count] for target, count, *cells in zip(problem.targets, counts, *told, strict=True)]
+    why = dict.fromkeys(undefined(scores, problem.targets) for scores in columns.values())
+    notes = [f"Undefined for {text}." for text in why if text]
+    title = f"Each target: {place[0].lower()}{place[1:]}"
+    return Table(title, ["target", *columns, "labels"], rows, notes, tall=len(rows) > TALL)
+
+
+def each_lines(result: Result) -> list[str]:
+    """`each_target` for a terminal; of very many the first."""
+    columns, counts = each_target(result)
+    targets = result.model.problem.targets
+    few = {head: written(scores[:LINES]) for head, scores in columns.items()}
+    lines = aligned(targets[:LINES], few | {"labels": [f"{count}" for count in counts[:LINES]]})
+    left = len(targets) - LINES
+    return ["Each target:", *lines, *([f"  The report has {left:,} more."] if left > 0 else [])]
+
+
+def cell(score: Score, own: bool = False) -> Cell:
+    """A score in a table; `own`: with digits that suit it alone, not its column."""
+    if score.value is None:
+        return UNDEFINED
+    return Spread(score.value) if own else score.value
 
 
 def facts(result: Result, seconds: float) -> list[tuple[str, Any]]:
@@ -123,32 +227,68 @@ def plots(result: Result) -> list[TargetPlot]:
 
 
 def headline(result: Result) -> list[Headline]:
-    """The first metric of the model, beside the baseline and the mean."""
-    groups = result.scores[best_part(result)]
+    """The first metric of the model, beside the baseline and the mean; of a few targets also that of each."""
+    groups, targets, metric = result.scores[best_part(result)], result.model.problem.targets, averaged(result)[0]
+    main, *against = judges(groups)
+
+    def tile(label: str, scores: Sequence[Score], why: str) -> Headline:
+        note = ", ".join(f"{NAMES[name]} {shown(score)}" for name, score in zip(against, scores[1:], strict=True))
+        value = scores[0].value
+        return Headline(label, UNDEFINED, why) if value is None else Headline(label, value, note)
+
+    whole = [groups[name][metric] for name in (main, *against)]
+    label = metric if len(targets) == 1 else f"{metric}, {mean_of(whole[0], targets)}"
+    tiles = [tile(label, whole, undefined(whole[0].each, targets))]
     metric = FIRST[result.model.problem.task]
-    names = [name for name in ("blend", *groups) if name in groups]
-    main, against = names[0], [name for name in ("baseline", "mean") if name in groups and name != names[0]]
-    note = ", ".join(f"{NAMES[name]} {shown(groups[name][metric])}" for name in against)
-    return [Headline(metric, number(groups[main][metric]), note)]
+    for place, target in enumerate(targets if 1 < len(targets) <= TILES else ()):
+        own = [groups[name][metric].each[place] for name in (main, *against)]
+        tiles.append(tile(f"{metric}, {target}", own, own[0].reason))
+    return tiles
 
 
 def shown(score: Score) -> str:
-    """A score with three decimals."""
-    return f"{score.value:.3f}" if score.value is not None else "undefined"
+    """A score by itself."""
+    return written([score])[0]
+
+
+def written(scores: Sequence[Score]) -> list[str]:
+    """Scores of one column with three decimals or, where these would be too many or too few, four digits."""
+    largest = max((abs(score.value) for score in scores if score.value is not None), default=0.0)
+    form = ".3f" if largest == 0 or 0.01 <= largest < 1e5 else ".4g"
+    return [UNDEFINED if score.value is None else f"{score.value:{form}}" for score in scores]
+
+
+def aligned(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Lines of a table, the names left and the columns right, two blanks or more between them."""
+    width = max(len(name) for name in names)
+    widths = [max(10, 2 + max(map(len, (head, *cells)))) for head, cells in columns.items()]
+    lines = [" " * (width + 2) + "".join(f"{head:>{w}}" for head, w in zip(columns, widths, strict=True))]
+    for name, *cells in zip(names, *columns.values(), strict=True):
+        lines.append(f"  {name:<{width}}" + "".join(f"{text:>{w}}" for text, w in zip(cells, widths, strict=True)))
+    return lines
 
 
 def sentences(result: Result) -> list[str]:
     """The outcome for a terminal: one line a group, on the part where the model is judged."""
-    part = best_part(result)
-    groups = result.scores[part]
-    metrics = list(next(iter(groups.values())))
-    width = max(len(NAMES.get(name, name)) for name in groups)
-    lines = [f"{caption(result, part)} ({len(result.split.test) if part == 'test' else len(result.held)} rows):"]
-    lines.append(" " * (width + 2) + "".join(f"{metric:>10}" for metric in metrics))
-    for name, by in groups.items():
-        lines.append(f"  {NAMES.get(name, name):<{width}}" + "".join(f"{shown(by[metric]):>10}" for metric in metrics))
+    part, targets = best_part(result), result.model.problem.targets
+    groups, metrics = result.scores[part], averaged(result)
+    rows = f"{len(result.split.test) if part == 'test' else len(result.held)} rows"
+    table = aligned(
+        [NAMES.get(group, group) for group in groups],
+        {metric: written([by[metric] for by in groups.values()]) for metric in metrics},
+    )
+    if len(targets) == 1:
+        lines = [f"{caption(result, part)} ({rows}):", *table]
+    else:
+        main = {judges(groups)[0]: groups[judges(groups)[0]]}
+        labels = max(score.rows for by in main.values() for score in by.values())
+        holes = gaps(main, metrics, targets)
+        mean = "mean over targets" if holes else f"mean of {len(targets)} targets"
+        lines = [f"{caption(result, part)} ({rows}, {labels} labels), {mean}:", *table]
+        lines += [*holes, *unlike(result), *each_lines(result)]
     if result.model.problem.task == REGRESSION and (cover := coverage(result)) is not None:
-        lines.append(f"The {result.model.card['level']:.0%} interval holds {cover:.1%} of them.")
+        what = "them" if len(targets) == 1 else "the labels"
+        lines.append(f"The {result.model.card['level']:.0%} interval holds {cover:.1%} of {what}.")
     split = result.model.card["split"]
     return [*lines, f"Split {split['name']}, SHA-256 {split['sha256']}"]
 

@@ -5,7 +5,7 @@ columns, labels that contradict the composition, and a way of writing SMILES tha
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from tetramer.datasets.columns import (
     Column,
     check_cells,
     check_copies,
+    check_formats,
     check_leaks,
     find_targets,
     read_column,
@@ -25,6 +26,7 @@ from tetramer.datasets.findings import (
     WARNING,
     Audit,
     Finding,
+    beyond,
     first_rows,
     ordered,
     percent,
@@ -38,6 +40,7 @@ from tetramer.molecules.keys import keys
 from tetramer.views import Reader
 from tetramer.views.graph import GraphFeatures, atom_counts
 
+MANY_UNREADABLE = 0.2  # of the rows: an alarm
 MOST_TARGETS = 20  # that the slow checks look at, those with the most labels
 MANY_CONFLICTS = 0.01  # of the labelled molecules: an alarm
 MANY_CONTRADICT = 0.05  # of the labelled rows: an alarm
@@ -86,9 +89,12 @@ def audit(
     others = [read_column(table, name) for name in table.columns if name not in (*names, where)]
     regression = any(column.kind == "regression" for column in columns)
     read = read_structures(texts, options, ["graph"] if regression else [])
-    found = [*check_reading(read, table.start), *check_repeats(columns, read, table.start, options.limits)]
+    found = check_rows(table)
+    found += [*check_reading(read, table.start), *check_repeats(columns, read, table.start, options.limits)]
     for column in columns:
         found += check_cells(column, table.start)
+    if targets is None:
+        found += check_formats(others, WARNING if columns else ALARM, table.start)
     found += [*check_copies(columns, table.columns), *check_leaks(columns, others)]
     most = sorted(columns, key=lambda column: -int(column.known.sum()))[:MOST_TARGETS]
     chosen = {column.name for column in most}
@@ -121,18 +127,26 @@ def read_structures(texts: list[str], options: Options, views: list[str]) -> Str
     return Structures(texts, smiles, codes, reasons, np.concatenate(counts) if counts else None)
 
 
+def check_rows(table: Table) -> list[Finding]:
+    """A table without rows, of which there is nothing else to tell."""
+    sentence = f"{table.name} has no rows, only the names of its columns."
+    return [] if len(table) else [Finding("NO_ROWS", ALARM, None, 0, (), sentence)]
+
+
 def check_reading(read: Structures, start: int) -> list[Finding]:
     """Rows without a molecule, by status code, and rows of several molecules."""
     found = []
+    failed = sum(code != "ok" for code in read.codes)
+    severity = ALARM if failed and failed >= MANY_UNREADABLE * len(read.codes) else WARNING
     for code in sorted(set(read.codes) - {"ok"}):
         rows = np.flatnonzero([one == code for one in read.codes])
         sentence = f"{some(len(rows), 'row')} cannot be read, {code}; the first because: {read.reasons[rows[0]]}."
-        found.append(Finding(code, WARNING, None, len(rows), first_rows(rows, start), sentence))
+        found.append(Finding(code, severity, None, len(rows), first_rows(rows, start), sentence, more=beyond(rows)))
     rows = np.flatnonzero(["." in text for text in read.smiles])
     if len(rows):
         sentence = f"{some(len(rows), 'row')} of several molecules: salts, solvates or mixtures."
-        values = {"share": len(rows) / len(read.smiles)}
-        found.append(Finding("MULTI_COMPONENT", NOTE, None, len(rows), first_rows(rows, start), sentence, values))
+        told = sentence, {"share": len(rows) / len(read.smiles)}, beyond(rows)
+        found.append(Finding("MULTI_COMPONENT", NOTE, None, len(rows), first_rows(rows, start), *told))
     return found
 
 
@@ -150,8 +164,8 @@ def check_repeats(
             f"{some(len(extra), 'row')} with the molecule of an earlier row; {some(molecules, 'molecule')} in more "
             "than one row. Keep them on one side of every split."
         )
-        values = {"molecules": float(molecules), "rows": float(sizes[sizes > 1].sum())}
-        found.append(Finding("DUPLICATE", WARNING, None, len(extra), first_rows(extra, start), sentence, values))
+        told = sentence, {"molecules": float(molecules), "rows": float(sizes[sizes > 1].sum())}, beyond(extra)
+        found.append(Finding("DUPLICATE", WARNING, None, len(extra), first_rows(extra, start), *told))
         found += conflicts(columns, same, "CONFLICT", start)
     kin = numbered(keys(read.smiles, "skeleton", limits))
     rows = np.flatnonzero(kin >= 0)
@@ -164,7 +178,8 @@ def check_repeats(
             f"{some(len(of), 'molecule')} equal to another one but for stereo, tautomer, charge or isotope, by the "
             "first block of the InChIKey. Keep them on one side of every split."
         )
-        found.append(Finding("ISOMER", NOTE, None, len(of), first_rows(np.sort(of), start), sentence))
+        places = first_rows(np.sort(of), start)
+        found.append(Finding("ISOMER", NOTE, None, len(of), places, sentence, more=beyond(of)))
         found += conflicts(columns, np.where(mixed, kin, -1), "ISOMER_CONFLICT", start)
     return found
 
@@ -213,13 +228,15 @@ def conflicts(columns: Sequence[Column], groups: np.ndarray, code: str, start: i
         anywhere |= conflict
         if conflict.any():
             rows = _of_groups(groups, conflict, column.known)
-            found.append(_conflict(column, (count, conflict, spread), code, first_rows(rows, start)))
+            one = _conflict(column, (count, conflict, spread), code, first_rows(rows, start))
+            found.append(replace(one, more=beyond(rows)))
     if len(columns) > 1 and found:
         what = "molecule" if code == "CONFLICT" else "family of isomers"
         sentence = f"Different labels in at least one target: {_counted(int(anywhere.sum()), what)}."
         rows = _of_groups(groups, anywhere, np.ones(len(groups), bool))
         severity = min((one.severity for one in found), key=SEVERITIES.index)
-        total = Finding(code, severity, None, int(anywhere.sum()), first_rows(rows, start), sentence)
+        places, more = first_rows(rows, start), beyond(rows)
+        total = Finding(code, severity, None, int(anywhere.sum()), places, sentence, more=more)
         found = [total, *found] if code == "CONFLICT" else [total]
     return found
 
@@ -276,7 +293,8 @@ def check_composition(column: Column, read: Structures, start: int) -> list[Find
     )
     values = {"share": share, "explained": fit.explained, "scale": fit.scale, "beyond": fit.beyond}
     severity = ALARM if share >= MANY_CONTRADICT else WARNING
-    return [Finding("COMPOSITION", severity, column.name, len(wrong), first_rows(wrong, start), sentence, values)]
+    told = sentence, values, beyond(wrong)
+    return [Finding("COMPOSITION", severity, column.name, len(wrong), first_rows(wrong, start), *told)]
 
 
 def check_style(column: Column, read: Structures) -> list[Finding]:
@@ -319,7 +337,7 @@ def overlap(first: Table, second: Table, smiles: str | None = None, options: Opt
         ("SAME_SKELETON", WARNING, *_keys(seen, asked, "skeleton", options), "with an isomer of a molecule"),
         ("SAME_SCAFFOLD", NOTE, *_keys(seen, asked, "scaffold", options), "with the ring scaffold of a molecule"),
     )
-    found = [*check_reading(asked, second.start)]
+    found = [*check_rows(second), *check_reading(asked, second.start)]
     for code, severity, there, here, what in kinds:
         known = set(there) - {""}
         rows = np.flatnonzero(np.array([key in known for key in here], bool) & ok & ~taken)
@@ -327,8 +345,8 @@ def overlap(first: Table, second: Table, smiles: str | None = None, options: Opt
         if len(rows):
             share = len(rows) / max(1, int(ok.sum()))
             sentence = f"{some(len(rows), 'row')} of {second.name} ({percent(share)}) {what} of {first.name}."
-            places = first_rows(rows, second.start)
-            found.append(Finding(code, severity, None, len(rows), places, sentence, {"share": share}))
+            told = sentence, {"share": share}, beyond(rows)
+            found.append(Finding(code, severity, None, len(rows), first_rows(rows, second.start), *told))
     molecules = len(set(asked.smiles) - {""})
     return Audit(second.name, len(second), molecules, (), ordered(found))
 

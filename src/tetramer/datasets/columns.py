@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tetramer.datasets.cells import Cells
 from tetramer.datasets.delimited import is_text
-from tetramer.datasets.findings import ALARM, NOTE, WARNING, Finding, first_rows, some
-from tetramer.datasets.labels import Cells, Labels, infer_task, names_not_classes
+from tetramer.datasets.findings import ALARM, NOTE, WARNING, Finding, beyond, first_rows, some
+from tetramer.datasets.labels import LARGEST, Labels, infer_task, names_not_classes
 from tetramer.datasets.partitions import WORDS
-from tetramer.datasets.signals import ordered
+from tetramer.datasets.signals import extremes, ordered
 from tetramer.datasets.tables import Table, looks_like_smiles
 from tetramer.metrics import ranks
 
@@ -35,7 +37,8 @@ SAMPLE = 1_000  # labels from which the number of decimals is taken
 class Column:
     """One column, (n,) float64 values and int8 censor signs as in `Labels`; `wrong`: LABEL code → places of cells.
 
-    kind: regression, binary or multiclass; `tolerance`: labels that differ by no more are equal but for rounding.
+    kind: regression, binary or multiclass; `tolerance`: labels that differ by no more are equal but for rounding;
+    `advice`: what to do about the texts among `wrong`.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Column:
     kind: str = "regression"
     tolerance: float = 0.0
     wrong: dict[str, np.ndarray] = field(default_factory=dict)
+    advice: str = ""
 
     @property
     def known(self) -> np.ndarray:
@@ -64,25 +68,26 @@ def read_column(table: Table, name: str) -> Column:
         cells = cells.cast(cells.type.value_type)
     if pa.types.is_boolean(cells.type):
         cells = pc.if_else(cells, "true", "false")
-    kind = cells.type
-    if is_text(kind):
-        values, censor, classes, wrong = _texts(cells)
-    else:
-        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-        there = np.asarray(cells.is_valid())
-        values = np.array(cells.cast(pa.float64(), safe=False).to_numpy()) if numeric else np.full(len(table), np.nan)
-        wrong = {"LABEL_NAN": there & np.isnan(values), "LABEL_INF": np.isinf(values)}
-        if not numeric:
-            wrong = {"LABEL_TYPE": there}
-        censor, classes = np.zeros(len(table), np.int8), None
-    values[np.isinf(values)] = np.nan
-    found = {code: np.flatnonzero(mask) for code, mask in wrong.items() if mask.any()}
-    task = infer_task(Labels((name,), values[:, None], censor[:, None], (classes,))).kind
+    read = _texts(cells) if is_text(cells.type) else _others(cells)
+    values, huge = read.values, np.isfinite(read.values) & (np.abs(read.values) > LARGEST)
+    values[np.isinf(values) | huge] = np.nan
+    found = {code: np.flatnonzero(mask) for code, mask in {**read.wrong, "LABEL_HUGE": huge}.items() if mask.any()}
+    task = infer_task(Labels((name,), values[:, None], read.censor[:, None], (read.classes,))).kind
     tolerance = rounding(values) if task == "regression" else 0.0
-    return Column(name, values, censor, classes, task, tolerance, found)
+    return Column(name, values, read.censor, read.classes, task, tolerance, found, read.advice)
 
 
-def _texts(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...] | None, dict[str, np.ndarray]]:
+class Read(NamedTuple):
+    """What stands in a column of n cells; `wrong` is code → (n,) bool, the rest as in `Column`."""
+
+    values: np.ndarray
+    censor: np.ndarray
+    classes: tuple[str, ...] | None
+    wrong: dict[str, np.ndarray]
+    advice: str = ""
+
+
+def _texts(column: pa.ChunkedArray) -> Read:
     """Cells of text by the rules of `labels`: numbers and bounds, or classes where there is no number at all."""
     cells = Cells.of(column)
     values, censor = np.full(len(cells.texts), np.nan), np.zeros(len(cells.texts), np.int8)
@@ -90,11 +95,22 @@ def _texts(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, tuple[str, 
     if cells.are_classes:
         texts = cells.different()
         if names_not_classes(texts, int((~cells.missing).sum())):
-            return values, censor, None, {**wrong, "LABEL_TYPE": ~cells.missing}
-        return cells.places(texts), censor, tuple(texts), wrong
+            return Read(values, censor, None, {**wrong, "LABEL_TYPE": ~cells.missing})
+        return Read(cells.places(texts), censor, tuple(texts), wrong)
     values, censor = cells.numbers()
     wrong["LABEL_INF"] = cells.infinite | np.isinf(values)  # 1e999 is written as a number
-    return values, censor, None, {**wrong, "LABEL_TYPE": cells.neither}
+    wrong |= {"LABEL_FORMAT": cells.odd, "LABEL_TYPE": cells.neither & ~cells.odd}
+    return Read(values, censor, None, wrong, cells.advice)
+
+
+def _others(column: pa.ChunkedArray) -> Read:
+    """Cells of any type but text."""
+    kind, there = column.type, np.asarray(column.is_valid())
+    censor = np.zeros(len(column), np.int8)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        return Read(np.full(len(column), np.nan), censor, None, {"LABEL_TYPE": there})
+    values = np.array(column.cast(pa.float64(), safe=False).to_numpy())
+    return Read(values, censor, None, {"LABEL_NAN": there & np.isnan(values), "LABEL_INF": np.isinf(values)})
 
 
 def rounding(values: np.ndarray) -> float:
@@ -115,9 +131,19 @@ def find_targets(table: Table, structure: str | None) -> list[str]:
     """Columns that may be targets: numbers or few classes.
 
     Not the structures, identifiers (all different whole numbers in order, or named so), parts of a split, columns
-    whose name speaks of predictions or of a usual descriptor, and columns that hold more text than numbers.
+    whose name speaks of predictions or of a usual descriptor, what stands beside predictions in a file of ours, and
+    columns that hold more text than numbers.
     """
-    return [name for name in table.columns if name != structure and _may_be_target(table, name)]
+    ours = _beside_predictions(table.columns)
+    return [name for name in table.columns if name not in (structure, *ours) and _may_be_target(table, name)]
+
+
+def _beside_predictions(names: Sequence[str]) -> list[str]:
+    """Bounds and probabilities of a predicted column X, where `X_pred` is there too, and the status of its rows."""
+    predicted = [name.removesuffix("_pred") for name in names if name.endswith("_pred")]
+    bounds = [f"{of}_{end}" for of in predicted for end in ("lo", "hi")]
+    bounds += [name for name in names for of in predicted if name.startswith(f"{of}_prob_")]
+    return [*bounds, *(["status", "reason"] if {"status", "reason"} <= set(names) else [])]
 
 
 def _may_be_target(table: Table, name: str) -> bool:
@@ -127,7 +153,8 @@ def _may_be_target(table: Table, name: str) -> bool:
         return False
     column = read_column(table, name)
     values = column.values[column.known]
-    if not len(values) or len(values) < len(column.wrong.get("LABEL_TYPE", ())):
+    texts = sum(len(column.wrong.get(code, ())) for code in ("LABEL_TYPE", "LABEL_FORMAT"))
+    if not len(values) or len(values) < texts:
         return False
     if column.classes and all(text.casefold() in WORDS for text in column.classes):
         return False
@@ -150,21 +177,20 @@ def hinted(name: str) -> bool:
 WRONG = {
     "LABEL_NAN": (NOTE, "say NaN and are read as missing", "Empty them, if nothing was measured."),
     "LABEL_INF": (ALARM, "are infinite", "Correct or empty them; training refuses them."),
+    "LABEL_HUGE": (ALARM, f"are beyond {LARGEST:g} in size", "Correct or empty them, or change the unit."),
+    "LABEL_FORMAT": (ALARM, "look like numbers, but are not written as numbers", ""),
     "LABEL_TYPE": (ALARM, "hold no number", "Correct or empty them; a bound is written >10 or <5."),
 }
 
 
 def check_cells(column: Column, start: int) -> list[Finding]:
     """Cells that are no labels, and targets of which nothing or too little can be learned."""
-    found = []
-    for code, rows in column.wrong.items():
-        severity, what, advice = WRONG[code]
-        sentence = f"{some(len(rows), 'cell')} of {column.name!r} {what}. {advice}"
-        found.append(Finding(code, severity, column.name, len(rows), first_rows(rows, start), sentence))
+    found = [_wrong(column, code, start) for code in column.wrong]
     known = column.values[column.known]
     if not len(known):
         sentence = f"No row has a label in {column.name!r}."
-        return [*found, Finding("ALL_MISSING", ALARM, column.name, len(column.values), (), sentence)]
+        empty = Finding("ALL_MISSING", ALARM, column.name, len(column.values), (), sentence)
+        return found if "LABEL_FORMAT" in column.wrong else [*found, empty]
     different, counts = np.unique(known, return_counts=True)
     if len(different) == 1:
         code = "ONE_CLASS" if column.classes or different[0] in (0.0, 1.0) else "CONSTANT"
@@ -180,8 +206,42 @@ def check_cells(column: Column, start: int) -> list[Finding]:
             f"Classes of {column.name!r} with fewer than {FEW} labels: {listed}. A held-out part has few or none of "
             "them, and its metrics mean little."
         )
-        found.append(Finding("FEW_OF_CLASS", WARNING, column.name, len(few), first_rows(rows, start), sentence))
-    return found
+        places, more = first_rows(rows, start), beyond(rows)
+        found.append(Finding("FEW_OF_CLASS", WARNING, column.name, len(few), places, sentence, more=more))
+    return [*found, *_extremes(column, start)]
+
+
+def check_formats(columns: Sequence[Column], severity: str, start: int) -> list[Finding]:
+    """Columns that would be numbers, were they written as numbers; without that they are no targets."""
+    return [replace(_wrong(one, "LABEL_FORMAT", start), severity=severity) for one in columns if _unreadable(one)]
+
+
+def _unreadable(column: Column) -> bool:
+    """Whether most cells of a column look like numbers that we do not read."""
+    other = max(int(column.known.sum()), len(column.wrong.get("LABEL_TYPE", ())))
+    return len(column.wrong.get("LABEL_FORMAT", ())) > other
+
+
+def _wrong(column: Column, code: str, start: int) -> Finding:
+    """The cells of one code."""
+    severity, what, advice = WRONG[code]
+    rows = column.wrong[code]
+    sentence = f"{some(len(rows), 'cell')} of {column.name!r} {what}. {advice or column.advice}"
+    return Finding(code, severity, column.name, len(rows), first_rows(rows, start), sentence, more=beyond(rows))
+
+
+def _extremes(column: Column, start: int) -> list[Finding]:
+    """A few labels that lie so far away that they can only be slips of a unit or of a keyboard."""
+    places = np.flatnonzero(column.known & (column.censor == 0))
+    if column.kind != "regression" or not len(rows := places[extremes(column.values[places])]):
+        return []
+    values = {"median": float(np.median(column.values[places])), "first": float(column.values[rows[0]])}
+    sentence = (
+        f"{some(len(rows), 'label')} of {column.name!r} far from all others, such as {values['first']:g} where the "
+        f"median is {values['median']:g}. One such label outweighs all the rest: check the unit and the decimal point."
+    )
+    where = first_rows(rows, start)
+    return [Finding("EXTREME", ALARM, column.name, len(rows), where, sentence, values, beyond(rows))]
 
 
 def check_copies(columns: Sequence[Column], names: Sequence[str]) -> list[Finding]:

@@ -22,6 +22,7 @@ from tetramer.errors import UserError
 
 BLOCK = 1 << 20  # bytes given to Arrow at a time
 LONGEST = 1 << 22  # bytes of one row; a longer one is a quotation mark that was never closed
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 RISKY = "^'*[=+\\-@\t\r\n]"
 GUARDED = "^'('*[=+\\-@\t\r\n])"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -45,9 +46,9 @@ def unique_names(names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def delimiter_of(head: str) -> str:
-    """The separator of a CSV's first line: comma, or the semicolon or tab that is more frequent outside quotes."""
+    """The separator of a CSV's first line: comma, or the one of SEPARATORS that is more frequent outside quotes."""
     bare = "".join(head.split('"')[::2]).lstrip("\r\n").splitlines()
-    counts = {mark: (bare or [""])[0].count(mark) for mark in ",;\t"}
+    counts = {mark: (bare or [""])[0].count(mark) for mark in SEPARATORS}
     return max(counts, key=counts.__getitem__)
 
 
@@ -82,8 +83,10 @@ def _is_data(cells: list[str]) -> bool:
     return bool(numbers and structures) and not any("smiles" in cell.casefold() for cell in cells)
 
 
-def read_delimited(stream: TextStream, delimiter: str | None, raw: bool) -> tuple[Iterator[pa.RecordBatch], list[str]]:
-    """Batches whose columns are all strings, and notes for the reader.
+def read_delimited(
+    stream: TextStream, delimiter: str | None, raw: bool
+) -> tuple[Iterator[pa.RecordBatch], list[str], list[str]]:
+    """Batches whose columns are all strings, the header as written, notes for the reader.
 
     Empty lines between rows are skipped, as spreadsheets and pandas do. Unless `raw`, the apostrophe that
     `guard` puts before a formula is taken off again.
@@ -94,7 +97,7 @@ def read_delimited(stream: TextStream, delimiter: str | None, raw: bool) -> tupl
     names, repeated = unique_names(found)
     notes = [f"The header of {label(stream.path)} repeats {name!r}; a number was added." for name in repeated]
     none = pa.record_batch({name: pa.array([], pa.string()) for name in names})
-    return chain([none], [] if alone else _batches(stream, names, delimiter, raw)), notes
+    return chain([none], [] if alone else _batches(stream, names, delimiter, raw)), found, notes
 
 
 def _batches(stream: TextStream, names: list[str], delimiter: str, raw: bool) -> Iterator[pa.RecordBatch]:
@@ -172,9 +175,8 @@ def _rows_end(held: bytes, delimiter: str) -> int:
 def _ragged(name: str, row: arrow_csv.InvalidRow, delimiter: str, above: int) -> str:
     """The sentence about a row that is longer or shorter than the header; `above`: rows before its block."""
     shown = row.text if len(row.text) <= 80 else row.text[:80] + "…"
-    sign = {"\t": "tab", ",": "comma", ";": "semicolon"}[delimiter]
     where = f"Data row {row.number - 1 + above}" if row.number is not None else "A row"  # Arrow counts the header
-    advice = f"A value that contains a {sign} must stand in quotation marks"
+    advice = f"A value that contains a {SEPARATORS[delimiter]} must stand in quotation marks"
     if row.text.count('"') % 2:
         advice = "A quotation mark in it is never closed"
     return (

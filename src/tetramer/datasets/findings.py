@@ -12,6 +12,7 @@ SEVERITIES = (ALARM, WARNING, NOTE)
 """Alarm: numbers from these data would mislead. Warning: look at these rows or columns. Note: good to know."""
 
 CODES: dict[str, str] = {
+    "NO_ROWS": "a table without rows",
     "DUPLICATE": "rows whose molecule stands in an earlier row",
     "CONFLICT": "molecules whose repeated rows have different labels",
     "ISOMER": "molecules that differ only in stereo, tautomer, charge or isotope from another one",
@@ -29,6 +30,9 @@ CODES: dict[str, str] = {
     "LABEL_NAN": "cells that say NaN",
     "LABEL_INF": "infinite labels",
     "LABEL_TYPE": "text among numbers, or cells that hold neither numbers nor classes",
+    "LABEL_FORMAT": "numbers that are not written as numbers: a decimal comma, a unit, %, ± or ~",
+    "LABEL_HUGE": "labels too large to compute with",
+    "EXTREME": "labels alone and far from all others",
     "ALL_MISSING": "a target without any label",
     "ONE_CLASS": "a class target whose labels are all the same",
     "CONSTANT": "a numeric target whose labels are all the same",
@@ -49,10 +53,11 @@ CODES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found. `rows` are the first ones, counted from 1 without the header; `target` None: the whole table.
+    """One thing found. `rows` are the first ones, counted from 1 without the header, and there are `more` beyond them.
 
-    `count` is the number of things that CODES[code] names: rows, molecules, cells or columns. `values` are the
-    numbers behind the sentence; all are finite.
+    `target` None: the whole table.
+    `count` is the number of things that CODES[code] names: rows, molecules, cells or columns. `values` are the numbers
+    behind the sentence; all are finite.
     """
 
     code: str
@@ -62,6 +67,7 @@ class Finding:
     rows: tuple[int, ...]
     sentence: str
     values: dict[str, float] = field(default_factory=dict)
+    more: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,11 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def first_rows(rows: np.ndarray, start: int) -> tuple[int, ...]:
     """The first places, (m,) from 0 in this piece of the file, as row numbers; `start` rows come before the piece."""
     return tuple(int(row) + start + 1 for row in rows[:SHOWN])
+
+
+def beyond(rows: np.ndarray) -> int:
+    """How many places, (m,), `first_rows` leaves out."""
+    return max(0, len(rows) - SHOWN)
 
 
 def some(number: int, what: str) -> str:

@@ -1,31 +1,28 @@
 """Cells of target columns → numbers, censor signs and classes; the checks that make a training table sound.
 
-A cell is a number, a bound (">10", "<= 5"), missing (MISSING), or, in a column that holds no number at all, a class.
+A cell is a number, a bound (">10", "<= 5"), missing (`cells.MISSING`), or, in a column of texts that neither are nor
+look like numbers, a class.
 Anything else stops the reading with a UserError that names the first rows: a label is never guessed and never dropped.
 Rows in messages are data rows, counted from 1 without the header.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tetramer.datasets.cells import Cells
 from tetramer.datasets.delimited import is_text
+from tetramer.datasets.findings import some
 from tetramer.datasets.tables import Table, find_column
 from tetramer.errors import UserError, pick
 
-MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none")
-"""Texts that mean "not measured", in any case; nothing else does."""
-
-NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-CENSORED = rf"^(?P<sign>>=|<=|[<>≤≥=]?)\s*(?P<number>{NUMBER})$"
-INFINITE = r"^[+-]?inf(inity)?$"
 SHOWN = 5  # rows that a message names
 MOST_CLASSES = 100
 LEAST = 20  # labelled rows from which a model can be trained
+LARGEST = 1e15  # of a number to learn: its square is far from the end of float32
 FEW = 10  # as many different whole numbers, each seen FEW times on average, are classes
 OPPOSITES = (
     ("negative", "positive"),
@@ -111,55 +108,6 @@ def _read(table: Table, name: str) -> Column:
     return _read_text(table, name, column)
 
 
-class Cells(NamedTuple):
-    """A column of text, cell by cell: what it can be read as. A million cells take about half a second."""
-
-    texts: pa.Array  # (n,) trimmed, "" where empty
-    missing: np.ndarray  # (n,) bool
-    infinite: np.ndarray  # (n,) bool: "inf", "-Infinity"
-    number: np.ndarray  # (n,) bool: a number or a bound
-    parts: pa.Array  # (n,) sign and number, null elsewhere
-
-    @classmethod
-    def of(cls, column: pa.ChunkedArray) -> Self:
-        """Read the column; no cell is refused here."""
-        texts = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), "")).combine_chunks()
-        lower, parts = pc.utf8_lower(texts), pc.extract_regex(texts, CENSORED)
-        missing = np.asarray(pc.is_in(lower, pa.array(MISSING)))
-        infinite = np.asarray(pc.match_substring_regex(lower, INFINITE))
-        return cls(texts, missing, infinite, np.asarray(parts.is_valid()), parts)
-
-    @property
-    def are_classes(self) -> bool:
-        """Whether the column holds texts and no number at all."""
-        return not self.number.any() and not self.infinite.any() and not self.missing.all()
-
-    @property
-    def neither(self) -> np.ndarray:
-        """(n,) bool: text, in a column of numbers."""
-        return np.asarray(~(self.number | self.missing | self.infinite))
-
-    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values (n,) float64, correctly rounded, NaN where there is no number; signs (n,) int8 as in `Labels`."""
-        values, signs = np.full(len(self.texts), np.nan), np.zeros(len(self.texts), np.int8)
-        found = self.parts.filter(pa.array(self.number))
-        values[self.number] = pc.struct_field(found, "number").cast(pa.float64())
-        sign = pc.struct_field(found, "sign")
-        signs[self.number] = np.asarray(pc.is_in(sign, pa.array([">", ">=", "≥"]))).astype(np.int8)
-        signs[self.number] -= np.asarray(pc.is_in(sign, pa.array(["<", "<=", "≤"]))).astype(np.int8)
-        return values, signs
-
-    def different(self) -> list[str]:
-        """The texts that occur, in alphabetical order."""
-        return sorted(pc.unique(self.texts.filter(pa.array(~self.missing))).to_pylist())
-
-    def places(self, ordered: list[str]) -> np.ndarray:
-        """(n,) float64 place of each cell in `ordered`, NaN where missing."""
-        values = np.full(len(self.texts), np.nan)
-        values[~self.missing] = np.asarray(pc.index_in(self.texts, pa.array(ordered)).filter(pa.array(~self.missing)))
-        return values
-
-
 def _read_text(table: Table, name: str, column: pa.ChunkedArray) -> Column:
     """One target of text."""
     cells = Cells.of(column)
@@ -167,20 +115,14 @@ def _read_text(table: Table, name: str, column: pa.ChunkedArray) -> Column:
         return _read_classes(table, name, cells)
     infinite, wrong, correct = "an infinite label", cells.neither, "Correct or empty these cells."
     _refuse(table, name, cells.infinite, cells.texts, infinite, correct)
-    _refuse(table, name, wrong, cells.texts, "text in a numeric target", _advice(cells.texts, wrong))
+    what, advice = "text in a numeric target", cells.advice
+    if wrong.any() and not cells.number.any():
+        what = "no plain number, but texts that look like numbers"
+        advice += " If they are classes, begin their names with a letter."
+    _refuse(table, name, wrong, cells.texts, what, advice)
     values, signs = cells.numbers()
     _refuse(table, name, np.isinf(values), cells.texts, infinite, correct)
     return values, signs, None
-
-
-def _advice(cells: pa.Array, bad: np.ndarray) -> str:
-    """What to do about text among numbers, by what the text looks like."""
-    texts = cells.filter(pa.array(bad))
-    if pc.any(pc.match_substring_regex(texts, r"^[<>≤≥=]*\s*[+-]?\d+,\d+$")).as_py():
-        return "Write decimals with a point, as in 5.48."
-    if pc.any(pc.match_substring_regex(texts, r"^[~≈]")).as_py():
-        return "Write a plain number for an approximate one, or > or < for a bound."
-    return "Empty these cells or correct them; a bound is written >10 or <5."
 
 
 def _read_classes(table: Table, name: str, cells: Cells) -> Column:
@@ -239,11 +181,12 @@ def _infer(labels: Labels, column: int) -> Task:
     """The task of one target."""
     name, classes = labels.names[column], labels.classes[column]
     known = labels.known[:, column]
-    values = np.unique(labels.values[known, column])
+    values, counts = np.unique(labels.values[known, column], return_counts=True)
     if labels.censor[:, column].any():
         return Task("regression", f"{name!r} holds bounds (> or <), so it is regression.")
     if len(values) == 2:
-        shown = list(classes) if classes else [f"{value:g}" for value in values]
+        texts = [classes[int(value)] if classes else f"{value:g}" for value in values]
+        shown = [f"{text} ({some(int(count), 'row')})" for text, count in zip(texts, counts, strict=True)]
         return Task("binary", f"{name!r} holds two different values, {shown[0]} and {shown[1]}, so it is binary.")
     if classes is not None:
         return Task("multiclass", f"{name!r} holds {len(values)} different texts, so it is multiclass.")
@@ -274,6 +217,7 @@ def as_classes(labels: Labels) -> Labels:
 def check_labels(labels: Labels, task: str, least: int = LEAST) -> None:
     """UserError where nothing can be learned: a target without labels, of one class or one value, too few rows.
 
+    Numbers too large to compute with are one too.
     task: a kind of Task; least: rows that must have at least one label.
     """
     known = labels.known
@@ -282,6 +226,8 @@ def check_labels(labels: Labels, task: str, least: int = LEAST) -> None:
         raise UserError(f"No row has a label in {', '.join(map(repr, empty))}. Is it the right column?")
     for column, name in enumerate(labels.names):
         values = labels.values[known[:, column], column]
+        if task == "regression":
+            _check_size(name, labels.values[:, column])
         if (values == values[0]).all():
             texts = labels.classes[column]
             shown = texts[int(values[0])] if texts else f"{values[0]:g}"
@@ -294,13 +240,39 @@ def check_labels(labels: Labels, task: str, least: int = LEAST) -> None:
         raise UserError(f"{count} rows have a label; at least {least} are needed. Add measured compounds.")
 
 
+def _check_size(name: str, values: np.ndarray) -> None:
+    """UserError for numbers (n,) beyond LARGEST: their squares are too large to compute with."""
+    rows = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(rows):
+        raise UserError(
+            f"Column {name!r} holds labels beyond {LARGEST:g} in size ({_shown(rows, values)}). Correct or empty these "
+            "cells, change the unit, or learn the logarithm with --log10."
+        )
+
+
+def _shown(rows: np.ndarray, values: np.ndarray) -> str:
+    """The first places (m,) as rows, counted from 1, with the values (n,) there."""
+    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+    return ", ".join(f"row {row + 1}: {values[row]:g}" for row in rows[:SHOWN]) + more
+
+
 def weights(table: Table, name: str) -> np.ndarray:
     """(n,) float64 row weights, finite and not negative, at least one positive."""
     name = find_column(table, name)
-    values, censor, classes = _read(table, name)
-    cells = table.data[name]
-    bad = np.isnan(values) | (values < 0) | (censor != 0) | (classes is not None)
-    _refuse(table, name, bad, cells, "a weight that is missing, negative or no number", "A weight is 0 or more.")
+    column = table.data[name]
+    if is_text(column.type):
+        cells = Cells.of(column)
+        values, signs = cells.numbers()
+        values[signs != 0] = np.nan
+        if not cells.number.any():
+            what = "no number, so it is no column of weights"
+            _refuse(table, name, ~cells.missing, cells.texts, what, "Name another one.")
+    else:
+        values, _, classes = _read(table, name)
+        if classes is not None:
+            raise UserError(f"Column {name!r} of {table.name} holds {column.type}, so it is no column of weights.")
+    bad, what = ~np.isfinite(values) | (values < 0), "a weight that is infinite, missing, negative or no number"
+    _refuse(table, name, bad, column, what, "A weight is a number of 0 or more.")
     if len(values) and not values.any():
         raise UserError(f"All weights in {name!r} are 0, so no row would count.")
     return values
@@ -333,6 +305,5 @@ def _check_positive(labels: Labels, what: str) -> None:
             raise UserError(f"Column {name!r} holds classes such as {texts[0]!r}; {what} needs numbers.")
         rows = np.flatnonzero(labels.values[:, column] <= 0)
         if len(rows):
-            shown = ", ".join(f"row {row + 1}: {labels.values[row, column]:g}" for row in rows[:SHOWN])
-            more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
-            raise UserError(f"Column {name!r} holds labels of 0 or less ({shown}{more}); {what} needs more than 0.")
+            shown = _shown(rows, labels.values[:, column])
+            raise UserError(f"Column {name!r} holds labels of 0 or less ({shown}); {what} needs more than 0.")

@@ -69,6 +69,8 @@ def existing(path: str | Path) -> Path:
 
     Of a missing file it names the nearest name in the same folder, so that a slip of the pen is seen at once.
     """
+    if not str(path).strip():
+        raise UserError("The name of the input is empty. Give a file, or - for standard input.")
     path = Path(path)
     try:
         if path.is_dir():

@@ -67,12 +67,13 @@ def records(stream: TextStream) -> Iterator[str]:
 def parse_record(record: str) -> tuple[str, str, dict[str, str]]:
     """Mol block (to `M  END`), title line, properties of one record; values of several lines keep their breaks.
 
-    Without `M  END` the block goes on to the first property. A value ends at an empty line.
+    Without `M  END` the block goes on to the first property, and is damaged: it may lack bonds, or charges. A value
+    ends at an empty line.
     """
     end = record.find("\nM  END")
     cut = record.find("\n", end + 1) + 1 if end >= 0 else record.find("\n>") + 1
     cut = cut or len(record)
-    block = record[:cut]
+    block = record[:cut] if end >= 0 else _damaged(record[:cut])
     properties: dict[str, str] = {}
     name, value = "", list[str]()
     for line in [*record[cut:].split("\n"), ""]:
@@ -84,6 +85,17 @@ def parse_record(record: str) -> tuple[str, str, dict[str, str]]:
         elif match := PROPERTY.match(line):
             name = match[1]
     return (block if block.strip() else ""), record.partition("\n")[0].strip(), properties
+
+
+def _damaged(block: str) -> str:
+    """What is left of a mol block, in such a form that it is read as a mol block and refused; blank text is no block.
+
+    Readers know a mol block by its end. Put in the place of the counts, the end makes it one that holds nothing.
+    """
+    if not block.strip():
+        return ""
+    head, rest = block.split("\n")[:3], block.split("\n")[3:]
+    return "\n".join([*head, *[""] * (3 - len(head)), "M  END", *rest])
 
 
 def property_names(texts: Iterable[str]) -> list[str]:

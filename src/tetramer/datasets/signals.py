@@ -1,4 +1,5 @@
-"""Two questions to the labels of one target: do they contradict the composition, and does the writing style tell them?
+"""Questions to the labels of one target: do they contradict the composition, does the writing style tell them, and do a
+few of them lie where no other does?
 
 Numpy only. Random choices are pure functions of the number of the draw.
 """
@@ -11,8 +12,12 @@ import numpy as np
 
 from tetramer.metrics import roc_auc
 
-FEWEST = 50  # labels; below this neither question is asked
+FEWEST = 50  # labels; below this composition and style are not asked for
 EXPLAINED = 0.95  # R² by medians from which atom counts are said to explain a target
+ENOUGH = 20  # labels of which one may be alone
+FAR = 1e4  # scales from the median beyond which a label may be a slip
+GAP = 100.0  # times as far as the next label: it is alone
+ALONE = 0.01  # of the labels at most are alone
 FALSE = 0.01  # share of false ones among the rows that are told to contradict
 TUKEY = 4.685  # scales at which a row has no weight left in the fit; 95 % efficient for normal errors
 SIGMA = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
@@ -106,6 +111,26 @@ def _beyond_chance(size: np.ndarray) -> int:
     chance = np.array([erfc(z / root) for z in size[: np.searchsorted(-size, -1.0)]])
     kept = np.flatnonzero(chance * len(size) <= FALSE * np.arange(1, len(chance) + 1))
     return int(kept[-1]) + 1 if len(kept) else 0
+
+
+def extremes(values: np.ndarray) -> np.ndarray:
+    """Places of the few labels (n,) that lie FAR from the median and GAP times as far as all others, in order.
+
+    Labels that stretch over many orders of magnitude, as concentrations do, leave no such gap. Where most labels are
+    equal, the scale is that of the others. None with fewer than ENOUGH labels.
+    """
+    if len(values) < ENOUGH:
+        return np.zeros(0, np.int64)
+    size = np.abs(values - np.median(values))
+    if not size.any():
+        return np.zeros(0, np.int64)
+    scale = SIGMA * float(np.median(size) or np.median(size[size > 0]))
+    order = np.argsort(size, kind="stable")
+    ranked = size[order]
+    jumps = np.flatnonzero((ranked[1:] > FAR * scale) & (ranked[1:] > GAP * ranked[:-1])) + 1
+    first = next((jump for jump in jumps.tolist() if len(values) - jump <= max(1, ALONE * len(values))), len(values))
+    alone: np.ndarray = np.sort(order[first:])
+    return alone
 
 
 @dataclass(frozen=True)

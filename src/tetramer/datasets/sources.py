@@ -11,6 +11,7 @@ import logging
 import os
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -76,13 +77,17 @@ def state(name: str) -> str:
 
 
 def describe(name: str) -> dict[str, str | int]:
-    """All that is known of a data set, for a person: one word or number a key, long texts last."""
+    """All that is known of a data set, for a person: one word or number a key, long texts last.
+
+    `rows` are those that would be read now; a mirror may hold fewer than the `public` set.
+    """
     source = pick(SOURCES, name, "data set")
     every = EVERY in source.targets
     shown = ", ".join(f"{column} ({unit})" if unit else column for column, unit in source.targets.items())
     return {
         "name": name,
-        "rows": source.rows,
+        "rows": source.mirror.rows if source.mirror and _mirrored(source.mirror) else source.rows,
+        "public": source.rows,
         "holds": source.holds,
         "targets": "many" if every else len(source.targets),
         "task": source.task,
@@ -120,7 +125,8 @@ def load(name: str, accept_unverified: bool = False) -> Table:
     """
     source = pick(SOURCES, name, "data set")
     whole = _mirrored(source.mirror)
-    return read_table(whole) if whole else READERS[source.reader](fetch(name, accept_unverified))
+    table = read_table(whole) if whole else READERS[source.reader](fetch(name, accept_unverified))
+    return replace(table, header=())  # a repeated name is told in the note, and means its first column
 
 
 def targets(name: str, table: Table) -> dict[str, str]:

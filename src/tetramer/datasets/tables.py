@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tetramer.datasets import records
-from tetramer.datasets.delimited import is_text, read_delimited
+from tetramer.datasets.delimited import SEPARATORS, is_text, read_delimited, unique_names
 from tetramer.datasets.opening import STDIN, TextStream, existing, format_of, label
 from tetramer.errors import UserError, nearest
 
@@ -25,7 +25,8 @@ class Table:
     """Rows of a file. Text formats give text columns as read; Parquet gives its own types.
 
     `blocks` are the mol blocks of an SDF: they are structures and no column, so an output that repeats `data` stays
-    readable. `start` is the number of data rows of the file that come before this piece.
+    readable. `start` is the number of data rows of the file that come before this piece. A header that repeats a name
+    gives columns `x`, `x.1`, …; no one can mean either of them by `x`, so `header` keeps the names as written.
     """
 
     data: pa.Table
@@ -34,6 +35,7 @@ class Table:
     structure: str | None = None  # the column that the format itself says holds the structures
     blocks: pa.ChunkedArray | None = None
     notes: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()  # of the file, with repeated names; empty where nobody needs to know
 
     def __len__(self) -> int:
         return int(self.data.num_rows if self.blocks is None else len(self.blocks))
@@ -62,6 +64,7 @@ def read_table(path: str | Path, raw_csv: bool = False) -> Table:
         structure=pieces[0].structure,
         blocks=pa.chunked_array([chunk for block in blocks for chunk in block.chunks], pa.string()) if blocks else None,
         notes=pieces[-1].notes,
+        header=pieces[0].header,
     )
 
 
@@ -75,27 +78,29 @@ def stream_table(path: str | Path, rows: int = ROWS, raw_csv: bool = False) -> I
     kind = format_of(path)
     if kind == "parquet":
         for start, data in _cut(_parquet(path), rows):
-            yield Table(data, label(path), start)
+            names = tuple(data.column_names)
+            yield Table(data.rename_columns(unique_names([*names])[0]), label(path), start, header=names)
         return
     with TextStream(path) as stream:
-        batches, kind, notes = _open(stream, kind, raw_csv)
+        batches, kind, header, notes = _open(stream, kind, raw_csv)
         for start, data in _cut(batches, rows):
             blocks = data[records.BLOCKS] if kind == "sdf" else None
             rest = data.drop_columns([records.BLOCKS]) if kind == "sdf" else data
             found = (*notes, stream.note) if stream.note else tuple(notes)
-            yield Table(rest, label(path), start, "smiles" if kind == "smi" else None, blocks, found)
+            structure = "smiles" if kind == "smi" else None
+            yield Table(rest, label(path), start, structure, blocks, found, tuple(header))
 
 
-def _open(stream: TextStream, kind: str, raw: bool) -> tuple[Iterator[pa.RecordBatch], str, list[str]]:
-    """Batches of any size, the format that was recognised, notes for the reader."""
+def _open(stream: TextStream, kind: str, raw: bool) -> tuple[Iterator[pa.RecordBatch], str, list[str], list[str]]:
+    """Batches of any size, the format that was recognised, the header as written, notes for the reader."""
     if kind == "text":
         kind = sniff(stream)
     if kind == "smi":
-        return records.read_smi(stream), kind, []
+        return records.read_smi(stream), kind, [], []
     if kind == "sdf":
-        return _sdf(stream), kind, []
-    batches, notes = read_delimited(stream, "\t" if kind == "tsv" else None, raw)
-    return batches, kind, notes
+        return _sdf(stream), kind, [], []
+    batches, header, notes = read_delimited(stream, "\t" if kind == "tsv" else None, raw)
+    return batches, kind, header, notes
 
 
 def _sdf(stream: TextStream) -> Iterator[pa.RecordBatch]:
@@ -114,7 +119,7 @@ def sniff(stream: TextStream) -> str:
     if len(lines) > 3 and re.search(r"V[23]000\s*$", lines[3]):
         return "sdf"
     first = next((line for line in lines if line.strip()), "")
-    cells = [cell.strip(' "').casefold() for cell in re.split(r"[,;\t]", first)]
+    cells = [cell.strip(' "').casefold() for cell in re.split(f"[{''.join(SEPARATORS)}]", first)]
     word = first.split(maxsplit=1)[0][:1000] if first.strip() else ""
     if len(cells) == 1 and cells[0].split()[:1] == ["smiles"]:
         return "smi"
@@ -156,7 +161,23 @@ def column(table: Table, name: str) -> pa.ChunkedArray:
 
 
 def find_column(table: Table, name: str) -> str:
-    """The column's exact name; white space around names does not matter, upper and lower case do."""
+    """The column's exact name; white space around names does not matter, upper and lower case do.
+
+    A name that the header has more than once is a UserError: nobody knows which column is meant.
+    """
+    found = _named(table, name)
+    places = [str(place) for place, there in enumerate(table.header, 1) if there == found]
+    if len(places) > 1:
+        listed = f"{', '.join(places[:-1])} and {places[-1]}"
+        raise UserError(
+            f"The header of {table.name} has {found!r} more than once, as columns {listed}. Rename all but the one you "
+            "mean."
+        )
+    return found
+
+
+def _named(table: Table, name: str) -> str:
+    """The name of the column that is meant; a UserError names the columns there are and the likeliest one."""
     if name in table.columns:
         return name
     trimmed = [there for there in table.columns if there.strip() == name.strip()]
@@ -175,6 +196,10 @@ def _listing(names: list[str]) -> str:
 SMILES_NAMES = ("smiles", "canonicalsmiles", "isomericsmiles", "smi", "smilesstring", "structuresmiles")
 
 
+COMMON_NAMES = ("structure", "mol", "molecule", "compound", "compoundstructure", "molstructure")
+"""Names that may mean structures, names or amounts: they count where every cell reads as SMILES, however short."""
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[\s_\-.]", "", name).casefold()
 
@@ -188,10 +213,16 @@ def smiles_column(table: Table, name: str | None = None) -> str:
         return find_column(table, name)
     if table.structure is not None:
         return table.structure
-    for fits in (_is_smiles, _is_variant, lambda c: "smiles" in _plain(c), lambda c: looks_like_smiles(table.data[c])):
+    for fits in (
+        _is_smiles,
+        _is_variant,
+        lambda name: "smiles" in _plain(name),
+        lambda name: _plain(name) in COMMON_NAMES and looks_like_smiles(table.data[name], 1.0, 0.0),
+        lambda name: looks_like_smiles(table.data[name]),
+    ):
         found = [there for there in table.columns if fits(there)]
         if len(found) == 1:
-            return found[0]
+            return find_column(table, found[0])
         if found:
             listed = ", ".join(repr(there) for there in found)
             raise UserError(f"Several columns of {table.name} may hold the structures: {listed}. Name one.")
@@ -206,7 +237,7 @@ def _is_variant(name: str) -> bool:
     return _plain(name) in SMILES_NAMES
 
 
-def looks_like_smiles(values: pa.ChunkedArray) -> bool:
+def looks_like_smiles(values: pa.ChunkedArray, least: float = 0.9, telling: float = 0.5) -> bool:
     """At least nine in ten of the first values read as SMILES, and at least half hold more than capital letters."""
     if not is_text(values.type):
         return False
@@ -215,8 +246,8 @@ def looks_like_smiles(values: pa.ChunkedArray) -> bool:
     if not len(cells):
         return False
     fits = pc.match_substring_regex(cells, SMILES_TEXT)
-    telling = pc.match_substring_regex(cells, TELLING)
-    return bool(pc.mean(fits).as_py() >= 0.9 and pc.mean(telling).as_py() >= 0.5)
+    tells = pc.match_substring_regex(cells, TELLING)
+    return bool(pc.mean(fits).as_py() >= least and pc.mean(tells).as_py() >= telling)
 
 
 def structures(table: Table, name: str | None = None) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -25,13 +25,14 @@ from tetramer.datasets.opening import STDIN
 from tetramer.errors import DiskError, UserError
 
 ROWS = 65_536  # of one Parquet row group, so that a reader can go piece by piece
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_ERRORS = FULL | {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 LOCK = "lock"  # file in a folder of unfinished work that one process holds
 
 
 @contextlib.contextmanager
 def disk_errors(path: Path, need: int) -> Iterator[None]:
-    """Turn the disk's refusals into a DiskError that names the path and the bytes needed and free.
+    """Turn the disk's refusals into a DiskError that names the path and, if it is full, the bytes needed and free.
 
     need: bytes, roughly. Other operating-system errors become UserErrors. A pipe closed by its reader passes through:
     the command line ends quietly then.
@@ -41,12 +42,17 @@ def disk_errors(path: Path, need: int) -> Iterator[None]:
     except BrokenPipeError:  # whoever read our standard output has gone; no fault of the disk
         raise
     except OSError as error:
+        reason = error.strerror or str(error)
+        if str(path) == STDIN:
+            raise DiskError(f"Standard output cannot be written: {reason}. Give a file with --output.") from error
         if error.errno not in DISK_ERRORS:
-            raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+            raise UserError(f"{path} cannot be written: {reason}.") from error
+        if error.errno not in FULL:
+            raise DiskError(f"{path} cannot be written: {reason}. What was there before is intact.") from error
         folder = next((there for there in path.absolute().parents if there.exists()), Path.cwd())
         free = shutil.disk_usage(folder).free
         raise DiskError(
-            f"{path} cannot be written: {error.strerror}. About {need / 1e6:,.1f} MB are needed and "
+            f"{path} cannot be written: {reason}. About {need / 1e6:,.1f} MB are needed and "
             f"{free / 1e6:,.1f} MB are free. What was there before is intact."
         ) from error
 
@@ -72,6 +78,27 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def unfinished(folder: Path, useful: Callable[[UserError], bool] = lambda error: False) -> Iterator[None]:
+    """`locked`, for work that a stopped run leaves to the next one.
+
+    A UserError takes with it a folder that this run began, unless what is done is `useful` after it: the command has to
+    be changed first. A disk that refuses or a signal leaves everything, and so does an earlier run's work.
+    """
+    useless = False
+    try:
+        with locked(folder):
+            begun = {path.name for path in folder.iterdir()} <= {LOCK}
+            try:
+                yield
+            except UserError as error:
+                useless = begun and not isinstance(error, DiskError) and not useful(error)
+                raise
+    finally:
+        if useless:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class TableWriter:

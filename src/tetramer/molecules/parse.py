@@ -75,11 +75,12 @@ class Rejected:
 
 
 def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:
-    """Read one SMILES."""
+    """Read one SMILES; white space around it is dropped."""
+    text = text.strip() or text
     refused = look(text, standard)
     if refused is not None:
         return refused
-    with rdBase.CaptureErrorLog() as log:
+    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         mol = Chem.MolFromSmiles(text, PLAIN)
     if mol is None:
         return explain(text, sentence(log.messages))

@@ -15,18 +15,18 @@ def scaffold(smiles: str, chirality: bool = False) -> str:
 
     A molecule of more than 300 heavy atoms is its own scaffold. Raises UserError if RDKit cannot read the text.
     """
-    with rdBase.CaptureErrorLog():
+    with rdBase.BlockLogs():  # warnings too, such as of a hydrogen alone
         mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
-        raise UserError(f"{smiles!r} cannot be read as SMILES, so it has no scaffold.")
-    if ":" in smiles:
-        for atom in mol.GetAtoms():
-            atom.SetAtomMapNum(0)  # a label of a drawing would make a scaffold of its own
-    if mol.GetNumHeavyAtoms() > LARGEST:
-        return str(Chem.MolToSmiles(mol, isomericSmiles=chirality))
-    if not mol.GetRingInfo().NumRings():
-        return ""
-    return str(MurckoScaffold.MurckoScaffoldSmiles(mol=mol, includeChirality=chirality))  # type: ignore[no-untyped-call]
+        if mol is None:
+            raise UserError(f"{smiles!r} cannot be read as SMILES, so it has no scaffold.")
+        if ":" in smiles:
+            for atom in mol.GetAtoms():
+                atom.SetAtomMapNum(0)  # a label of a drawing would make a scaffold of its own
+        if mol.GetNumHeavyAtoms() > LARGEST:
+            return str(Chem.MolToSmiles(mol, isomericSmiles=chirality))
+        if not mol.GetRingInfo().NumRings():
+            return ""
+        return str(MurckoScaffold.MurckoScaffoldSmiles(mol=mol, includeChirality=chirality))  # type: ignore[no-untyped-call]
 
 
 def scaffolds(smiles: Sequence[str], chirality: bool = False) -> list[str]:

@@ -77,13 +77,14 @@ def embed(
     from tetramer.views.read import Reader
 
     loaded = None if model is None else Model.load(model)
+    views = embedding_views(loaded, view)
     if loaded is None:
         say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
     with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader, one_thread():
         flat = Path(output).suffix.casefold() not in (".parquet", ".pq")
         run_rows(
             reader, data, output, smiles_column, on_error, as_json,
-            embedding_views(loaded), lambda reading: embedding_columns(loaded, reading, flat, view),
+            views, lambda reading: embedding_columns(loaded, reading, flat),
             ["embed", flat, view, None if loaded is None else loaded.card["sha256"]],
         )  # fmt: skip
 
@@ -116,6 +117,7 @@ def run_rows(
             return
     refused = {code: count for code, count in counts.by_status.items() if not code.startswith("ok")}
     listed = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
-    say(f"{counts.rows} rows" + (f", {sum(refused.values())} without a number ({listed})" if refused else "") + ".")
+    rows = "1 row" if counts.rows == 1 else f"{counts.rows} rows"
+    say(rows + (f", {sum(refused.values())} without a number ({listed})" if refused else "") + ".")
     if as_json and output != "-":
         print(json.dumps({"rows": counts.rows, "status": counts.by_status, "output": output}))

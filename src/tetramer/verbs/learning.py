@@ -8,6 +8,8 @@ from typer import Argument, Option
 from tetramer.terminal import Bar, say
 from tetramer.verbs.options import Charges, Json, Salts, Smiles, Structures, Tautomers, Workers, overrides_of
 
+DIED = "What is done is kept"  # said of a worker that died: the same command may well do better
+
 if TYPE_CHECKING:
     from tetramer.assays import Assay
     from tetramer.datasets.splits import Split
@@ -78,11 +80,11 @@ def run_training(
     from time import monotonic
 
     from tetramer.benchmark import trained
-    from tetramer.datasets.writing import locked
+    from tetramer.datasets.writing import unfinished
     from tetramer.modelling import train as fit
 
     start, parts = monotonic(), output.parent / f"{output.name}.parts"
-    with locked(parts), Bar() as bar:
+    with unfinished(parts, lambda error: DIED in str(error)), Bar() as bar:
         result = fit(read[0], options, parts, read[1], bar.show, say)
     trained.write(result, output, report, monotonic() - start, title, structures)
     shutil.rmtree(parts, ignore_errors=True)  # unfinished work that is finished

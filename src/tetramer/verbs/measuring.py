@@ -42,7 +42,8 @@ def audit(
             f"{one.name}: {one.rows:,} rows, {one.molecules:,} molecules; targets: {', '.join(one.targets) or 'none'}"
         )
         for finding in one.findings:
-            where = f" Rows {', '.join(map(str, finding.rows))}." if finding.rows else ""
+            more = f" and {finding.more:,} more" if finding.more else ""
+            where = f" Rows {', '.join(map(str, finding.rows))}{more}." if finding.rows else ""
             print(f"  {finding.severity:<8} {finding.sentence}{where}")
         if not one.findings:
             print("  nothing found")
