@@ -19,7 +19,7 @@ from tetramer.members.intervals import Intervals
 from tetramer.modelling import Options, Result, chosen_members, pieces_of, train
 from tetramer.molecules import Limits, Standard
 from tetramer.recipes import RECIPES, resolve
-from tetramer.scoring import interval_notes, leak, leak_notes, mean_answer
+from tetramer.scoring import interval_notes, leak_notes, mean_answer
 from tetramer.training import epoch_order
 
 SMALL = {"folds": "2", "trees": "10", "training.epochs": "2", "encoder.width": "16", "encoder.widths": "16"}
@@ -239,16 +239,6 @@ def test_the_same_file_twice_is_a_loud_note(smiles: list[str], oxygen: np.ndarra
 def test_leaks_in_words(found: tuple[int, int, int], says: list[str]) -> None:
     told = leak_notes(dict(zip(("test", "molecules", "scaffolds"), found, strict=True)))
     assert told == [text.format("the training or validation part") for text in says]
-
-
-def test_leaks_of_many_molecules_are_counted_by_workers(smiles: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = [*smiles, *smiles[::7]]
-    split = splits.make("random", texts)
-    expected = splits.leak(split, texts)
-    assert expected["molecules"] > 0
-    assert leak(split, texts, Limits(1)) == expected
-    monkeypatch.setattr("tetramer.scoring.MANY", 10)
-    assert leak(split, texts, Limits(1)) == expected
 
 
 def test_too_few_molecules_to_calibrate_are_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:

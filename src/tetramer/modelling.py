@@ -28,7 +28,7 @@ from tetramer.members.work import Fitted, Piece, Plan, Progress, config_of, load
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
 from tetramer.recipes import Recipe, resolve
-from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak, leak_notes, score
+from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import VIEWS, Reader, Reading, store
 from tetramer.views.read import joined
@@ -112,7 +112,7 @@ def train(
     )
     split = only(split, known)
     plan, notes = make_plan(assay, options, recipe, reading, split)
-    shared = leak(split, reading.smiles, options.limits) if len(split.test) else None
+    shared = splits.leak(split, reading.smiles, limits=options.limits) if len(split.test) else None
     notes += [*(leak_notes(shared) if shared else []), *interval_notes(plan, options.level)]
     for note in notes:
         say(note)

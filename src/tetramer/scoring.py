@@ -9,18 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tetramer.datasets.splits import Split
 from tetramer.inference import Model
 from tetramer.members import REGRESSION
 from tetramer.members.blend import combine
 from tetramer.members.intervals import FEWEST
 from tetramer.members.work import Plan
 from tetramer.metrics import METRICS, Score, evaluate_all
-from tetramer.molecules import Limits
-from tetramer.molecules.keys import keys
 
 CLASSICAL = ("trees", "kernels")
-MANY = 2_000  # molecules whose scaffolds are worth worker processes: a second's work
 Scores = dict[str, dict[str, Score]]  # group → metric → score
 
 
@@ -79,21 +75,8 @@ def as_card(scores: Scores, targets: Sequence[str]) -> dict[str, dict[str, Any]]
     return out
 
 
-def leak(split: Split, smiles: Sequence[str], limits: Limits) -> dict[str, int]:
-    """What `datasets.splits.leak` counts, with the scaffolds of many molecules made in worker processes."""
-    seen = [smiles[row] for part in (split.train, split.valid) for row in part.tolist()]
-    asked = [smiles[row] for row in split.test.tolist()]
-    frames = keys([*seen, *asked], "scaffold", limits if len(seen) + len(asked) > MANY else Limits(0))
-    molecules, known = set(seen), set(frames[: len(seen)]) - {""}
-    return {
-        "test": len(asked),
-        "molecules": sum(text in molecules for text in asked),
-        "scaffolds": sum(frame in known for frame in frames[len(seen) :]),
-    }
-
-
 def leak_notes(found: dict[str, int]) -> list[str]:
-    """The sentence for what `leak` found, if any molecule is shared; shared scaffolds alone are no fault."""
+    """The sentence for what `splits.leak` found, if any molecule is shared; shared scaffolds alone are no fault."""
     tests, shared, frames = found["test"], found["molecules"], found["scaffolds"]
     if not shared:
         return []

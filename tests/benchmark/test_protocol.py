@@ -1,4 +1,4 @@
-"""A benchmark measures what it says: no test label is seen, a killed run ends with the same rows, others are refused."""
+"""A benchmark measures what it says: no test label is seen, killed runs end with the same rows, others are refused."""
 
 import json
 import signal

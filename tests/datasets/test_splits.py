@@ -33,6 +33,7 @@ from tetramer.datasets.splits import (
     save,
 )
 from tetramer.errors import UserError
+from tetramer.molecules import Limits
 from tetramer.views.bits import environments
 
 SIZES = (0.8, 0.1, 0.1)
@@ -341,10 +342,11 @@ def test_grouped_folds_are_as_even_as_large_groups_allow():
     assert sorted(len(fold.test) for fold in kfold(16, 3, 0, keys)) == [5, 5, 6]
 
 
-def test_the_leak_is_counted_by_hand(letters):
+def test_the_leak_is_counted_by_hand():
     split = splits.Split(np.array([0, 1]), np.array([2]), np.array([3, 4, 5, 6, 7]), "")
-    texts = ["a1", "x1", "b1", "a1", "b2", "x1", "c1", "x2"]
-    assert leak(split, texts) == {"test": 5, "molecules": 2, "scaffolds": 2}  # a1 and x1; a and b, never no scaffold
+    texts = ["Cc1ccccc1", "CCO", "CC1CCCCC1", "Cc1ccccc1", "OC1CCCCC1", "CCO", "c1ccncc1", "CCN"]
+    # toluene and ethanol; the rings of toluene and methylcyclohexane, never the missing ring of ethanol
+    assert leak(split, texts) == {"test": 5, "molecules": 2, "scaffolds": 2}
 
 
 @needs_data
@@ -642,3 +644,13 @@ def test_index_files_that_cannot_be_read_or_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         save(make("none", ["C"]), tmp_path / "file" / "split.json")
+
+
+def test_leaks_of_many_molecules_are_counted_by_workers(smiles: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*smiles, *smiles[::7]]
+    split = make("random", texts)
+    expected = leak(split, texts)
+    assert expected["molecules"] > 0
+    assert leak(split, texts, limits=Limits(1)) == expected
+    monkeypatch.setattr("tetramer.datasets.splits.MANY", 10)
+    assert leak(split, texts, limits=Limits(1)) == expected

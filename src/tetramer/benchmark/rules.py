@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tetramer.benchmark.cases import Case
 from tetramer.benchmark.significance import overlap
 from tetramer.datasets import splits
 from tetramer.datasets.splits import SPLITS, Split
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError, nearest
+from tetramer.molecules.keys import keys
 
 ALIASES = {"B": "scaffold-balanced", "B-grover": "scaffold-balanced", "D": "scaffold", "R": "random"}
 CLASSES = {
@@ -80,20 +79,21 @@ def note(case: Case, rule: str, repeats: int, path: Path) -> None:
     """
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     count = max(repeats, len(told.get(rule, {"splits": []})["splits"]))
+    skeletons = keys(case.reading.smiles)
     made = {seed: make(case, rule, seed) for seed in seeds_of(rule, count)}
     told[rule] = {
         "class": class_of(rule),
         "data_sha256": case.sha256,
         "overlap": round(overlap([split.test for split in made.values()]), 6),
         "splits": [
-            {"seed": seed, "sha256": split.sha256, "sizes": split.sizes, "leak": leaks(case, split)}
+            {"seed": seed, "sha256": split.sha256, "sizes": split.sizes, "leak": leaks(case, split, skeletons)}
             for seed, split in made.items()
         ],
     }
     write_whole(path, json.dumps(dict(sorted(told.items())), indent=1).encode() + b"\n")
 
 
-def leaks(case: Case, split: Split) -> dict[str, int]:
-    """Test rows whose molecule or scaffold stands in train or valid."""
-    found = splits.leak(split, case.reading.smiles)
-    return {name: int(np.int64(count)) for name, count in found.items() if name != "test"}
+def leaks(case: Case, split: Split, skeletons: Sequence[str]) -> dict[str, int]:
+    """Test rows whose molecule, skeleton (n) or scaffold stands in train or valid."""
+    found = splits.leak(split, case.reading.smiles, skeletons)
+    return {name: count for name, count in found.items() if name != "test"}

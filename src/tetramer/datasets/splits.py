@@ -26,6 +26,8 @@ from tetramer.datasets.partitions import (
     split_of,
 )
 from tetramer.errors import UserError, pick
+from tetramer.molecules import Limits
+from tetramer.molecules import keys as naming
 from tetramer.molecules.scaffolds import scaffolds
 from tetramer.views.bits import environments
 
@@ -53,6 +55,7 @@ __all__ = [
 Keys = Sequence[object] | np.ndarray
 CLASSES = 20  # a column of numbers with more different values is stratified by quantiles
 BINS = 10  # of equal size
+MANY = 2_000  # molecules whose scaffolds are worth worker processes: a second's work
 
 
 def random(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
@@ -352,19 +355,23 @@ def make(
     return split
 
 
-def leak(split: Split, smiles: Sequence[str], keys: Sequence[str] | None = None) -> dict[str, int]:
+def leak(
+    split: Split, smiles: Sequence[str], keys: Sequence[str] | None = None, limits: Limits | None = None
+) -> dict[str, int]:
     """What the test part shares with train and valid: rows whose molecule, key and scaffold was seen.
 
     smiles: (n) canonical; keys: (n) another name of each molecule, best the first block of its InChIKey, which
-    tautomers and stereoisomers share. Empty keys and the empty scaffold of acyclic molecules are not counted as shared.
+    tautomers and stereoisomers share; limits: of the workers that make the scaffolds of many molecules. Empty keys and
+    the empty scaffold of acyclic molecules are not counted as shared.
     """
     others, tests = [*split.train.tolist(), *split.valid.tolist()], split.test.tolist()
-    seen = {smiles[row] for row in others}
-    known = set(scaffolds(sorted(seen), False)) - {""}
+    texts = [smiles[row] for row in (*others, *tests)]
+    frames = naming.keys(texts, "scaffold", limits if len(texts) > MANY else Limits(0))
+    seen, known = set(texts[: len(others)]), set(frames[: len(others)]) - {""}
     found = {
         "test": len(tests),
-        "molecules": sum(smiles[row] in seen for row in tests),
-        "scaffolds": sum(frame in known for frame in scaffolds([smiles[row] for row in tests], False)),
+        "molecules": sum(text in seen for text in texts[len(others) :]),
+        "scaffolds": sum(frame in known for frame in frames[len(others) :]),
     }
     if keys is not None:
         names = {keys[row] for row in others} - {""}
