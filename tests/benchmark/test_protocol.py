@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tetramer.benchmark import external, plain, rules
+from tetramer.benchmark import efficiency, external, plain, rules
 from tetramer.benchmark.cases import Case, case_of
 from tetramer.benchmark.methods import Given, Told, method_of
 from tetramer.benchmark.protocol import Protocol, load, run
@@ -218,7 +218,7 @@ def test_names_of_splits_and_their_seeds() -> None:
 
 
 def test_data_efficiency_learns_from_a_share_and_asks_all_others(demo: Case) -> None:
-    for share in rules.DEM_SHARES:
+    for share in efficiency.SHARES:
         split = rules.make(demo, f"dem-{share:g}", 3)
         assert split.sizes == (int(share * 400 + 1e-9), 0, 400 - int(share * 400 + 1e-9))
         assert sorted([*split.train.tolist(), *split.test.tolist()]) == list(range(400))

@@ -371,7 +371,8 @@ def test_the_order_of_the_rows_does_not_matter(rows: list[Finished]) -> None:
 
 def test_json_is_plain_short_and_whole() -> None:
     found = json.loads(WHOLE)
-    assert list(found) == ["reference", "tables", "overall", "blends", "intervals", "versions", "machines"]
+    names = ["reference", "tables", "overall", "blends", "intervals", "efficiencies", "versions", "machines"]
+    assert list(found) == names
     assert found["versions"] == ["numpy 2, tetramer 1"]
     assert found["blends"][0]["weights"] == {"a": 0.333333, "b": 0.666667}
     assert found["tables"][0]["setting"] == {"letter": "B", "rule": "balanced", "fit_rows": "train+valid"}

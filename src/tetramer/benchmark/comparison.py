@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tetramer.benchmark import plots
 from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.efficiency import SHARES, Efficiency
 from tetramer.benchmark.report import Picture, Table, laid_out, page, uri
 from tetramer.benchmark.significance import MARGIN, Ranking, error_of
 from tetramer.benchmark.standing import VERDICTS, Line, Setting, Standing, spans
@@ -75,7 +76,8 @@ def write_comparison(path: Path, summary: Summary, title: str) -> None:
 
 def render(summary: Summary, title: str) -> str:
     """The page as text."""
-    sections = [_overall(whole) for whole in summary.overall] + [_data(table) for table in summary.tables]
+    sections = [_overall(whole) for whole in summary.overall] + [_efficiency(one) for one in summary.efficiencies]
+    sections += [_data(table) for table in summary.tables]
     sections += _blends(summary.blends) + _intervals(summary.intervals)
     fields = {
         "said": _said(summary),
@@ -88,6 +90,21 @@ def render(summary: Summary, title: str) -> str:
     sets = {table.data for table in summary.tables}
     head = f"{_count(methods, 'method')} on {_count(sets, 'data set')}. Every difference is from {summary.reference}."
     return page("comparison.html", "tetramer benchmark", title, head, fields)
+
+
+def _efficiency(told: Efficiency) -> Section:
+    """DEM and the seven means behind it."""
+    rows: list[list[Cell]] = [
+        [method, dem, *means] for method, dem, means in zip(told.methods, told.dem, told.means, strict=True)
+    ]
+    header = ["method", "DEM", *(f"{share:.2%}" for share in SHARES)]
+    aside = (
+        f"DEM is the mean {told.metric} over learning from seven shares of the rows, each answering all other rows: "
+        f"{'higher' if told.higher else 'lower'} is better."
+    )
+    notes = [f"{', '.join(told.lacks)}: no value on some share, so no DEM."] if told.lacks else []
+    table = laid_out(Table("By share of the rows", header, rows))
+    return Section(f"{told.data}, data efficiency", "", [aside], [table], notes=notes)
 
 
 def _count(things: set[str], what: str) -> str:

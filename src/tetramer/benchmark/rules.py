@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tetramer.benchmark.cases import Case
+from tetramer.benchmark.efficiency import DEM
+from tetramer.benchmark.efficiency import RULES as DEM_RULES
 from tetramer.benchmark.significance import overlap
 from tetramer.datasets import splits
 from tetramer.datasets.splits import SPLITS, Split
@@ -26,10 +28,6 @@ CLASSES = {
     "stratified": "R",
 }
 """Rule → letter of its class of protocol; numbers of two classes are never compared. Other rules have a class each."""
-
-DEM = "dem"  # data efficiency: learn from a share of the rows, answer all others
-DEM_SHARES = tuple(2.0**k / 80 for k in range(7))  # 1.25 % to 80 %
-DEM_RULES = [f"{DEM}-{share:g}" for share in DEM_SHARES]
 
 
 def resolve(names: Sequence[str]) -> list[str]:

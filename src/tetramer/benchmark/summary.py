@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from tetramer.benchmark.cells import Cell, Spread, column
+from tetramer.benchmark.efficiency import Efficiency, efficiencies
 from tetramer.benchmark.significance import Ranking, Row, error_of, holm, paired, rank_methods, ratio
 from tetramer.benchmark.standing import (
     UNTESTED,
@@ -123,6 +124,7 @@ class Summary:
     overall: tuple[Overall, ...]
     blends: tuple[Blend, ...]
     intervals: tuple[Interval, ...]
+    efficiencies: tuple[Efficiency, ...]
     versions: tuple[str, ...]
     machines: tuple[str, ...]
 
@@ -142,6 +144,7 @@ def summarise(rows: Iterable[Finished], overlaps: Overlaps, against: str) -> Sum
         overall=tuple(overall(rows, standings, against)),
         blends=tuple(members(rows, overlaps)),
         intervals=tuple(intervals(rows)),
+        efficiencies=tuple(efficiencies(standings)),
         versions=tuple(sorted({_versions(row) for row in rows})),
         machines=tuple(sorted({str(row["cost"]["machine"]) for row in rows})),
     )
@@ -347,6 +350,11 @@ def lines(summary: Summary) -> list[str]:
         ]
         out += _aligned(["method", "ratio (95 %)", "mean rank", "verdict"], rows)
         out += [f"  {note}" for note in whole.notes]
+    for one in summary.efficiencies:
+        out += ["", f"{one.data}, data efficiency: mean {one.metric} over learning from 1.25 % to 80 % of the rows"]
+        out += _aligned(
+            ["method", "DEM"], [[method, value] for method, value in zip(one.methods, one.dem, strict=True)]
+        )
     for table in summary.tables:
         better = "higher" if table.higher else "lower"
         out += ["", f"{table.data}, {table.setting.name}: {table.metric}, {better} is better; {table.spread}"]
