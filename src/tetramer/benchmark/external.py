@@ -7,6 +7,7 @@ import csv
 import math
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ HOURS = 6.0
 
 def chemprop_config(program: str) -> dict[str, Any]:
     """Version and settings of chemprop. UserError if `program` is not its command line."""
-    if not shutil.which(program):
+    found = shutil.which(program)
+    if not found:
         raise UserError(
             f"{program} is not a program. Give the path of chemprop in its environment, such as env/bin/chemprop."
         )
-    python = Path(str(shutil.which(program))).parent / "python"
-    asked = [str(python), "-c", "from importlib.metadata import version; print(version('chemprop'))"]
+    python = shutil.which("python", path=str(Path(found).parent)) or sys.executable
+    asked = [python, "-c", "from importlib.metadata import version; print(version('chemprop'))"]
     told = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603
     if told.returncode:
         raise UserError(f"{program} does not lie in an environment with chemprop ({last_line(told.stderr)}).")

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
@@ -55,6 +56,7 @@ class Settings:
         """A data set, read once into `output/features`."""
         return case_of(data, Path(self.output) / "features", self.targets, self.smiles, self.split_column)
 
+    @cache  # noqa: B019 (a model or a peer's version is looked up once; settings are few and live as long)
     def method(self, name: str) -> Method:
         """A method with these settings."""
         return method_of(name, dict(self.programs), dict(self.overrides))
