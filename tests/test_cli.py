@@ -411,7 +411,7 @@ def test_embed(table: Path, tmp_path: Path, run: Any) -> None:
     out = pq.read_table(tmp_path / "e.parquet")
     assert out.column_names[-3:] == ["embedding", "status", "reason"]
     assert out["embedding"].type.list_size == 2048
-    told = run("embed", "CCO", "--workers", "0")
+    told = run("embed", " CCO ", "--workers", "0")
     assert told.out.startswith("smiles,e0,e1,e2")
     assert "fingerprint view" in told.err
 
@@ -423,6 +423,9 @@ def test_a_model_without_a_network_has_no_vectors(model: Path, table: Path, tmp_
 
 
 def test_a_view_that_is_no_vector_is_told_alone_and_first(table: Path, tmp_path: Path, run: Any) -> None:
+    both = run("embed", table, "--model", tmp_path, "--view", "fingerprint", "--workers", "0")
+    assert both.code == 2
+    assert "--model and --view exclude each other" in both.err
     told = run("embed", table, "--view", "graph", "-o", tmp_path / "e.parquet", "--workers", "0")
     assert told.code == 2
     assert told.err == "error: Without a model only the fingerprint view gives a vector; 'graph' needs --model.\n"

@@ -25,7 +25,7 @@ def one_smiles(data: str) -> Iterator[str]:
     from tetramer.datasets.records import SMILES_TEXT
     from tetramer.errors import UserError
 
-    if data == "-" or os.path.lexists(data) or not re.match(SMILES_TEXT, data):
+    if data == "-" or os.path.lexists(data) or not re.match(SMILES_TEXT, data.strip()):
         if data.strip() not in ("", "-") and not data.casefold().removesuffix(".gz").endswith(tuple(ENDINGS)):
             try:
                 existing(data)
@@ -35,7 +35,7 @@ def one_smiles(data: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="tetramer-") as folder:
         path = Path(folder) / "one.csv"
-        path.write_text(f'smiles\n"{data}"\n')
+        path.write_text(f'smiles\n"{data.strip()}"\n')
         yield str(path)
 
 

@@ -64,7 +64,7 @@ def embed(
     data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
     output: Annotated[str, Option("--output", "-o", help="Parquet or CSV file; - is standard output")] = "-",
     model: Annotated[Path | None, Option(help="model folder with a network; without one, --view")] = None,
-    view: Annotated[str, Option(help="what the vector is without --model: fingerprint")] = "fingerprint",
+    view: Annotated[str | None, Option(help="what the vector is without --model [default: fingerprint]")] = None,
     smiles_column: Smiles = None,
     on_error: OnError = "keep",
     workers: Workers = None,
@@ -76,8 +76,10 @@ def embed(
     from tetramer.molecules import Limits
     from tetramer.views.read import Reader
 
+    if model is not None and view is not None:
+        raise UserError("--model and --view exclude each other: a model's vectors are those of its networks.")
     loaded = None if model is None else Model.load(model)
-    views = embedding_views(loaded, view)
+    views = embedding_views(loaded, view or "fingerprint")
     if loaded is None:
         say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
     with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader, one_thread():
@@ -85,7 +87,7 @@ def embed(
         run_rows(
             reader, data, output, smiles_column, on_error, as_json,
             views, lambda reading: embedding_columns(loaded, reading, flat),
-            ["embed", flat, view, None if loaded is None else loaded.card["sha256"]],
+            ["embed", flat, views, None if loaded is None else loaded.card["sha256"]],
         )  # fmt: skip
 
 
