@@ -162,6 +162,7 @@ def read_into(
         told = {"keys": keys, "smiles": whole.smiles, "codes": whole.codes, "reasons": whole.reasons}
         with writing.disk_errors(parts, 0):
             shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             for view in views:
                 store.put(folder, view, [whole.features[view]])
             made = note.with_suffix(".tmp")

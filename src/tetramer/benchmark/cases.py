@@ -59,12 +59,17 @@ class Case:
 
 
 def case_of(
-    data: str, cache: Path, targets: Sequence[str] = (), smiles: str | None = None, split_column: str | None = None
+    data: str,
+    cache: Path,
+    targets: Sequence[str] = (),
+    smiles: str | None = None,
+    split_column: str | None = None,
+    views: Sequence[str] = tuple(VIEWS),
 ) -> Case:
     """A data set of SOURCES ("esol"; "hiv:10000" is 10,000 rows drawn once and for all) or a user's table.
 
     What is read of the structures is kept in a folder of `cache` and taken from there the next time. split_column: what
-    a rule of `splits.COLUMNS` looks at.
+    a rule of `splits.COLUMNS` looks at; views: what is read besides canonical SMILES.
     """
     known, _, wanted = data.rpartition(":") if data.rpartition(":")[2].isdigit() else (data, "", "")
     if known in sources.SOURCES:
@@ -92,7 +97,7 @@ def case_of(
     if split_column:
         assay = replace(assay, keys=texts_of(table, split_column))
     with Reader() as reader:
-        reading = read_into(cache / name, reader, assay.texts, tuple(VIEWS), reader.standard, lambda *_: None)
+        reading = read_into(cache / name, reader, assay.texts, views, reader.standard, lambda *_: None)
     return Case(name, assay, reading, metric or FIRST[assay.task], hash_of(assay), cache / name, geometry_of(table))
 
 
