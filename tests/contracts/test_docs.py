@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,3 +93,10 @@ def test_every_error_is_described() -> None:
     page = re.sub(r"\s+", " ", read("docs/errors.md"))
     missing = [f"{where}: {text}" for where, text in messages() if re.sub(r"\s+", " ", text) not in page]
     assert missing == [], "give each a line in docs/errors.md"
+
+
+def test_the_page_of_results_is_that_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks" / "results_page.py"))
+    monkeypatch.setitem(script["main"].__globals__, "PAGE", tmp_path / "results.md")
+    script["main"]()
+    assert (tmp_path / "results.md").read_text(encoding="utf-8") == read("docs/results.md")

@@ -1,0 +1,151 @@
+"""docs/results.md, from the rows under `results`. Measures nothing.
+
+    python benchmarks/results_page.py
+
+A method stands in a table with what it was measured on; a cell without a number was not measured.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tetramer.benchmark import protocol, summary
+from tetramer.benchmark.cells import Cell, Spread, show
+from tetramer.benchmark.comparing import REFERENCES
+from tetramer.benchmark.standing import Setting, Standing
+from tetramer.benchmark.summary import Blend, Summary, interval
+
+ROOT = Path(__file__).parents[1]
+ROWS, PAGE = ROOT / "results" / "benchmark", ROOT / "docs" / "results.md"
+
+HEAD = """# Results
+
+This page is made from the rows under `results/benchmark` by `python benchmarks/results_page.py`; the commands that
+made the rows stand in [Benchmark](benchmark.md#the-projects-own-rows), what the classes of splits mean in
+[Splits](splits.md). ± is the standard deviation over splits, in brackets stands their number where it is not that of
+the title. Settings are chosen on training rows alone, the same for every data set. Numbers of two tables are not to be
+compared: the splits or the rows fitted on differ.
+"""
+
+
+def page(told: Summary) -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for setting in sorted({table.setting for table in told.tables}):
+        tables = [table for table in told.tables if table.setting == setting]
+        parts += [f"## {title(setting, tables)}", values(tables)]
+        parts += [overall(told, setting), blends(told, setting), intervals(told, setting)]
+    return "\n\n".join([part.strip() for part in parts if part] + [hashes(told)]) + "\n"
+
+
+def title(setting: Setting, tables: Sequence[Standing]) -> str:
+    """What the tables of a setting have in common."""
+    splits = most(tables)
+    return f"{setting.name[0].upper()}{setting.name[1:]}, {splits} split{'s' if splits > 1 else ''}"
+
+
+def most(tables: Sequence[Standing]) -> int:
+    """Splits of the setting."""
+    return max(line.splits for table in tables for line in table.lines)
+
+
+def values(tables: Sequence[Standing]) -> str:
+    """Methods × data sets."""
+    full = most(tables)
+    methods = sorted({line.method for table in tables for line in table.lines}, key=lambda name: rank(name, tables))
+    rows = [["", *(f"{table.metric}, {'higher' if table.higher else 'lower'} is better" for table in tables)]]
+    for method in methods:
+        row = [method]
+        for table in tables:
+            line = next((one for one in table.lines if one.method == method), None)
+            if line is None or line.mean is None:
+                row.append("")
+                continue
+            few = f" ({line.splits})" if line.splits < full else ""
+            row.append(show(Spread(line.mean, error=line.sd)) + few)
+        rows.append(row)
+    return markdown(["method", *(table.data for table in tables)], rows)
+
+
+def rank(method: str, tables: Sequence[Standing]) -> float:
+    """Mean place of a method among those measured, best first."""
+    places = [
+        [line.method for line in table.lines].index(method) / len(table.lines)
+        for table in tables
+        if method in [line.method for line in table.lines]
+    ]
+    return sum(places) / len(places)
+
+
+def overall(told: Summary, setting: Setting) -> str:
+    """Ratios of errors over the data sets, and mean ranks."""
+    whole = next((one for one in told.overall if one.setting == setting), None)
+    if whole is None:
+        return ""
+    rows: list[list[Cell]] = [
+        [line.method, line.sets, interval(line.ratio, line.low, line.high), line.mean_rank, line.verdict]
+        for line in whole.lines
+    ]
+    head = f"Error as a share of that of `{whole.reference}`, geometric mean over data sets:"
+    return f"{head}\n\n" + markdown(["method", "sets", "ratio (95 %)", "mean rank", "verdict"], rows)
+
+
+def blends(told: Summary, setting: Setting) -> str:
+    """Each blend against the best of its members."""
+    rows: list[list[Cell]] = [
+        [one.data, one.method, one.mean, one.best, one.best_mean, one.ratio, gap(one)]
+        for one in told.blends
+        if one.setting == setting
+    ]
+    names = ["data", "blend", "its error or score", "best member", "its error or score", "ratio of errors"]
+    head = "A blend against its best member, which is chosen on the same test parts; that favours the member:"
+    return f"{head}\n\n" + markdown([*names, "difference (95 %)"], rows) if rows else ""
+
+
+def gap(one: Blend) -> Cell:
+    """Blend minus member, with its interval."""
+    return interval(one.difference, one.low, one.high)
+
+
+def intervals(told: Summary, setting: Setting) -> str:
+    """What 90 % intervals held."""
+    rows: list[list[Cell]] = [
+        [one.data, one.method, Spread(100 * one.coverage, error=sd(one.coverage_sd)), one.width, one.rank_correlation]
+        for one in told.intervals
+        if one.setting == setting
+    ]
+    head = "Intervals at 90 %: share of truths inside in %, mean width, rank correlation of width and error:"
+    return f"{head}\n\n" + markdown(["data", "method", "inside", "width", "correlation"], rows) if rows else ""
+
+
+def sd(share: float | None) -> float | None:
+    """A share as per cent."""
+    return None if share is None else 100 * share
+
+
+def hashes(told: Summary) -> str:
+    """The splits that all of this rests on."""
+    rows: list[list[Cell]] = [
+        [table.data, table.setting.rule, str(seed), sha[:16]]
+        for table in told.tables
+        for seed, sha in sorted(table.splits.items())
+    ]
+    unique = [row for place, row in enumerate(rows) if row not in rows[:place]]
+    return "## Splits\n\n" + markdown(["data", "rule", "seed", "SHA-256"], unique)
+
+
+def markdown(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """A table."""
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    return "\n".join(lines + ["| " + " | ".join(map(show, row)) + " |" for row in rows])
+
+
+def main() -> None:
+    """Write the page."""
+    rows, overlaps = protocol.load(ROWS)
+    methods = {row["method"] for row in rows}
+    reference = next(name for name in REFERENCES if name in methods)
+    PAGE.write_text(page(summary.summarise(rows, overlaps, reference)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
