@@ -1,15 +1,15 @@
 """Numbers → pictures: each function returns one SVG text, the same bytes for the same numbers.
 
-matplotlib is loaded when the first picture is drawn, and draws without a screen. Text from outside (units, classes) is
-drawn as glyph outlines, never as markup or as a formula.
+Text from outside (units, classes) is drawn as glyph outlines, never as markup or as a formula.
 """
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tetramer.space.style import BLUE, INK, LINE, RED, SOFT, STYLE, canvas, plain, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,22 +17,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-INK, SOFT, LINE, BLUE, RED = "#1f2933", "#616e7c", "#d5dbe1", "#2b6a99", "#c2492f"
-STYLE: Any = {
-    "axes.edgecolor": "#9aa5b1",
-    "axes.labelcolor": INK,
-    "axes.labelsize": 10,
-    "axes.linewidth": 0.8,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.size": 9,
-    "svg.hashsalt": "tetramer",
-    "text.parse_math": False,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-}
 VECTOR = 2_000  # points; beyond, they are drawn as one bitmap inside the picture
-LONGEST = 48  # characters of a label
 ROW_NAME = 28  # characters of the name of a row
 
 
@@ -56,7 +41,7 @@ def parity(truth: Floats, prediction: Floats, low: Floats | None, high: Floats |
     axes.set_xticks(axes.get_yticks())
     axes.set_xlabel(_with_unit("measured", unit))
     axes.set_ylabel(_with_unit("predicted", unit))
-    return _svg(figure)
+    return svg(figure)
 
 
 def width_error(truth: Floats, prediction: Floats, low: Floats, high: Floats, unit: str) -> str:
@@ -74,7 +59,7 @@ def width_error(truth: Floats, prediction: Floats, low: Floats, high: Floats, un
     axes.set(xlim=(0, 1.05 * float(max(half.max(), 1e-12))), ylim=(0, 1.05 * float(max(error.max(), 1e-12))))
     axes.set_xlabel(_with_unit("half width of the interval", unit))
     axes.set_ylabel(_with_unit("size of the error", unit))
-    return _svg(figure)
+    return svg(figure)
 
 
 def roc(truth: Floats, probability: Floats) -> str:
@@ -88,7 +73,7 @@ def roc(truth: Floats, probability: Floats) -> str:
     axes.fill_between(called, found, color=BLUE, alpha=0.08, linewidth=0)
     axes.plot(called, found, color=BLUE, linewidth=1.8, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="false positive rate", ylabel="true positive rate")
-    return _svg(figure)
+    return svg(figure)
 
 
 def reliability(truth: Floats, probability: Floats, share_of: str) -> str:
@@ -108,7 +93,7 @@ def reliability(truth: Floats, probability: Floats, share_of: str) -> str:
     strip.hist(probability, bins=np.linspace(0, 1, 21).tolist(), color=BLUE, alpha=0.45)
     strip.set(xlim=(0, 1), yticks=[], xlabel="predicted probability")
     strip.spines["left"].set_visible(False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def grouped(truth: Floats, probability: Floats) -> tuple[Floats, Floats, Floats]:
@@ -132,7 +117,7 @@ def confusion(truth: NDArray[np.int64], prediction: NDArray[np.int64], classes: 
     side = float(np.clip(2.4 + 0.5 * size, 4.2, 9.0))
     figure, axes = _figure(side, side)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1.15)  # the darkest blue stays light enough to read on
-    names = [_plain(name) for name in classes]
+    names = [plain(name) for name in classes]
     axes.set_xticks(range(size), names, rotation=40 if max(map(len, names)) > 3 else 0, ha="right")
     axes.set_yticks(range(size), names)
     axes.set(xlabel="predicted", ylabel="true")
@@ -142,7 +127,7 @@ def confusion(truth: NDArray[np.int64], prediction: NDArray[np.int64], classes: 
         for row, column in np.ndindex(size, size):
             colour = "white" if share[row, column] > 0.6 else INK
             axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour)
-    return _svg(figure)
+    return svg(figure)
 
 
 def differences(
@@ -177,8 +162,8 @@ def differences(
         _mean_mark(axes, float(np.mean(values)), row, (least, most), colour)
     axes.set(xlim=(least, most), ylim=(len(methods) - 0.5, -0.5))
     _named_rows(axes, methods)
-    axes.set_xlabel(_plain(label))
-    return _svg(figure)
+    axes.set_xlabel(plain(label))
+    return svg(figure)
 
 
 def _mean_mark(axes: "Axes", mean: float, row: int, edges: tuple[float, float], colour: str) -> None:
@@ -196,7 +181,7 @@ def _mean_mark(axes: "Axes", mean: float, row: int, edges: tuple[float, float], 
 def _named_rows(axes: "Axes", names: Sequence[str]) -> None:
     """Names at the rows, the middle of long ones left out, so that space for the picture remains."""
     short = [name if len(name) <= ROW_NAME else f"{name[:12]}…{name[13 - ROW_NAME :]}" for name in names]
-    axes.set_yticks(range(len(names)), [_plain(name) for name in short])
+    axes.set_yticks(range(len(names)), [plain(name) for name in short])
     axes.tick_params(axis="y", length=0, pad=7, labelcolor=INK)
     axes.spines["left"].set_visible(False)
 
@@ -228,32 +213,18 @@ def critical_difference(
     axes.set_xticks(range(1, count + 1))
     _named_rows(axes, methods)
     axes.set_xlabel("mean rank over the data sets, 1 is best")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _figure(width: float, height: float, rows: tuple[int, ...] = (1,)) -> tuple["Figure", Any]:
-    """A figure outside pyplot, so that no window, no global state and no cleaning up comes with it."""
+    """A figure with one row of axes, or with several whose heights are as `rows`."""
     from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = canvas(width, height)
         ratios = {"height_ratios": rows} if len(rows) > 1 else None
         axes = figure.subplots(len(rows), 1, gridspec_kw=ratios)
     return figure, axes
-
-
-def _svg(figure: "Figure") -> str:
-    from matplotlib import rc_context
-
-    out = io.StringIO()
-    with rc_context(STYLE):
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, dpi=160, metadata=nothing)
-    text = out.getvalue()
-    return text[text.index("<svg") :]  # without the prolog, which names a document type on another host
 
 
 def _points(axes: "Axes", x: Floats, y: Floats, colour: str, total: int) -> None:
@@ -283,13 +254,4 @@ def _wilson(share: Floats, count: Floats, z: float = 1.96) -> tuple[Floats, Floa
 
 
 def _with_unit(word: str, unit: str) -> str:
-    return f"{word} ({_plain(unit)})" if unit.strip() else word
-
-
-def _plain(text: str) -> str:
-    """Text that the font can draw: other characters become an empty box, and long text ends in an ellipsis."""
-    from matplotlib.font_manager import fontManager, get_font
-
-    known = get_font(fontManager.findfont("DejaVu Sans")).get_charmap()
-    short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    return "".join(sign if ord(sign) in known and sign.isprintable() else "□" for sign in short)
+    return f"{word} ({plain(unit)})" if unit.strip() else word
