@@ -2,13 +2,19 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import pytest
 
 from tetramer.errors import UserError
+from tetramer.members.base import Problem
+from tetramer.members.neural import NeuralConfig, build
 from tetramer.members.work import config_of
-from tetramer.recipes import RECIPES, configured, number, paths, resolve
+from tetramer.recipes import RECIPES, paths, resolve
+from tetramer.settings import configured, number
+from tetramer.views.conformer import ConformerSettings
 
 
 def configs(recipe: Any) -> dict[str, dict[str, Any]]:
@@ -76,7 +82,7 @@ def test_folds() -> None:
         ("encoder.descriptors", "1", "descriptors is 1; it must be true or false"),
         ("encoder.widths", "0", "widths ≥ 1"),
         ("encoder.readout", "max", "max"),
-        ("encoder", "transformer", "There is no encoder named 'transformer'"),
+        ("encoder", "perceiver", "There is no encoder named 'perceiver'"),
         ("head.dropout", "1.5", "dropout in [0, 1)"),
     ],
 )
@@ -113,8 +119,8 @@ def test_numbers_exactly() -> None:
 def test_every_key_that_is_offered_works() -> None:
     for name, recipe in RECIPES.items():
         for member, spec in recipe.members.items():
-            for path, (group, last) in paths(spec).items():
-                default = (spec["config"][group] if group else spec["config"]).get(last)
+            for path, (place, _) in paths(spec).items():
+                default = reduce(getitem, place[:-1], spec["config"]).get(place[-1])
                 if default is not None:
                     resolve(name, {f"{member}.{'.'.join(path)}": str(default)})
 
@@ -145,3 +151,51 @@ def test_configs_from_names_and_values_exactly() -> None:
 def test_configs_refuse_what_is_of_another_kind(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         configured(Example, wrong)
+
+
+def test_views_with_a_plus_are_joined() -> None:
+    recipe = resolve(
+        "conformer+graph", {"encoder.graph.depth": "2", "encoder.join": "gated", "views.conformer.count": "3"}
+    )
+    config = recipe.members["fusion"]["config"]
+    assert list(config["encoder_config"]["branches"]) == ["graph", "conformer"]  # in the order of VIEWS
+    assert config["encoder_config"]["branches"]["graph"]["depth"] == 2
+    assert config["encoder_config"]["join"] == "gated"
+    assert recipe.settings()["conformer"] == ConformerSettings(count=3)
+    assert config_of("neural", config).views == ("graph", "conformer")
+    assert RECIPES["fusion"].members["fusion"]["config"]["encoder_config"]["branches"]["graph"]["depth"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("fp-mlp", 1.97), ("mpnn", 1.59), ("egnn", 1.92), ("mpnn-fp", 3.56), ("egnn-fp", 3.96), ("egnn-mpnn", 3.45)],
+)
+def test_published_rows_have_the_published_sizes(name: str, millions: float) -> None:
+    """Figure 2 of the study "combining modalities"."""
+    (spec,) = RECIPES[f"study001-{name}"].members.values()
+    config = config_of("neural", spec["config"])
+    assert isinstance(config, NeuralConfig)
+    network = build(config, Problem("regression", ("G",)), 0)
+    assert abs(sum(part.numel() for part in network.parameters()) / 1e6 - millions) < 0.011
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "text", "says"),
+    [
+        ("graph+tree", "", "", "There is no view named 'tree'"),
+        ("graph+graph", "", "", "names a view twice"),
+        ("graph+", "", "", "There is no view named ''"),
+        ("graph+smiles", "encoder.graph.dept", "2", "Did you mean 'encoder.graph.depth'"),
+        ("graph+smiles", "encoder.graph.depth", "x", "must be a whole number"),
+        ("graph+smiles", "encoder.branches", "x", "no member has such a setting"),
+        ("graph+smiles", "encoder.join", "sum", "There is no fusion named 'sum'"),
+        ("conformer", "views.conformer.count", "0", "count=0 conformers is out of range"),
+        ("conformer", "views.conformer.size", "0", "the conformer view has no setting 'size'. Choose from: count"),
+        ("graph", "views.graph.size", "0", "the graph view has no setting 'size'. It has none."),
+        ("graph", "views.tree.size", "0", "There is no view named 'tree'"),
+    ],
+)
+def test_wrong_joins_are_told(name: str, key: str, text: str, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve(name, {key: text} if key else {})
+    assert says in str(error.value)

@@ -35,7 +35,7 @@ def columns(reading: Reading) -> dict[str, pa.Array]:
     """The number of atoms, hydrogens included: exact, so that a shifted row is seen."""
     atoms = reading.features["fingerprint"].elements.sum(axis=1).astype(float)
     atoms[~reading.ok] = np.nan
-    return {"atoms": pa.array(atoms, from_pandas=True)} | status_columns(reading)
+    return {"atoms": pa.array(atoms, from_pandas=True)} | status_columns(reading, reading.ok)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from tetramer.datasets import labels as reading_labels
 from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
+from tetramer.datasets.placed import texts_for
 from tetramer.datasets.splits import COLUMNS, Split, from_column
-from tetramer.datasets.tables import Table, find_column, read_table, structures
+from tetramer.datasets.tables import Table, find_column, read_table
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
 from tetramer.scoring import listed
@@ -74,6 +75,7 @@ class Files:
     log10: bool = False
     to_pic50: str | None = None  # unit of the concentrations that the targets hold
     task: str = "auto"
+    views: tuple[str, ...] = ()  # that the structures are read for
 
 
 def read_files(files: Files) -> tuple[Assay, Split | None]:
@@ -85,7 +87,7 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
     check_rule(files)
     named = [(files.data, "train"), (files.validation, "valid"), (files.test, "test")]
     tables = [(read_table(path), part) for path, part in named if path is not None]
-    texts = [text for table, _ in tables for text in structures(table, files.smiles)]
+    texts = [text for table, _ in tables for text in texts_for(files.views, table, files.smiles)]
     labels = read_labels([table for table, _ in tables], files)
     weight = None
     if files.weight:

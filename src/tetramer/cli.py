@@ -19,6 +19,7 @@ from tetramer.terminal import say
 from tetramer.verbs.answering import embed, predict
 from tetramer.verbs.learning import demo, train
 from tetramer.verbs.measuring import audit, benchmark, datasets, doctor
+from tetramer.verbs.shaping import conformers
 
 STOPPED = "Stopped; what is done is kept. The same command goes on from there."
 
@@ -27,6 +28,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "predict": predict,
     "embed": embed,
+    "conformers": conformers,
     "audit": audit,
     "datasets": datasets,
     "benchmark": benchmark,

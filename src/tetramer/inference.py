@@ -14,12 +14,15 @@ import pyarrow as pa
 from tetramer.checkpoint import Card, Files, finite, pack, read_folder, unpack, write_folder
 from tetramer.errors import UserError, pick
 from tetramer.members import BINARY, MULTICLASS, REGRESSION, Neural, Problem
+from tetramer.members.base import to_read
 from tetramer.members.blend import combine, spread
 from tetramer.members.intervals import Intervals
 from tetramer.members.work import Fitted
 from tetramer.molecules import Standard
 from tetramer.views import VIEWS, Reading
-from tetramer.views.base import Features
+from tetramer.views.base import Features, Settings
+from tetramer.views.read import settings_of
+from tetramer.views.smiles import VOCABULARY_HASH
 
 LEVEL = 0.9  # nominal coverage of an interval
 
@@ -43,6 +46,7 @@ class Model:
     members: dict[str, Fitted]  # by name; a member's group is its name up to the last dot
     weights: np.ndarray  # (T, G)
     intervals: list[Intervals | None] = field(default_factory=list)  # one a target; empty for classes
+    settings: dict[str, Settings] = field(default_factory=dict)  # of the views that are not made with their defaults
 
     @property
     def groups(self) -> dict[str, list[Fitted]]:
@@ -55,7 +59,7 @@ class Model:
     @property
     def views(self) -> tuple[str, ...]:
         """What has to be featurised before `predict`."""
-        return tuple(view for view in VIEWS if any(view in fitted.views for fitted in self.members.values()))
+        return to_read({view for fitted in self.members.values() for view in fitted.views})
 
     def told(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """What every group says of the molecules `rows` (n,): (G, n, T, K)."""
@@ -109,7 +113,8 @@ class Model:
             "standard": asdict(self.standard),
             "members": list(self.members),
             "views": list(self.views),
-        }
+            "settings": {view: asdict(told) for view, told in self.settings.items()},
+        } | ({"vocabulary": VOCABULARY_HASH} if "smiles" in self.views else {})
         write_folder(path, self.card | card, files)
 
     @classmethod
@@ -141,7 +146,10 @@ class Model:
         intervals = [interval_from(arrays, target) for target in range(len(problem.targets))]
         if problem.task != REGRESSION:
             intervals = []
-        model = cls(card, problem, Standard(**card["standard"]), members, arrays["weights"], intervals)
+        settings = settings_of(card.get("settings", {}))
+        if card.get("vocabulary", VOCABULARY_HASH) != VOCABULARY_HASH:
+            raise UserError("The model was trained with other tokens of SMILES than this version has. Train again.")
+        model = cls(card, problem, Standard(**card["standard"]), members, arrays["weights"], intervals, settings)
         if model.weights.shape != (len(problem.targets), len(model.groups)):
             raise UserError("The weights of the blend do not fit the members of the card. Train again.")
         return model
@@ -179,7 +187,7 @@ def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> 
                 numbers(answer.low[:, target]),
                 numbers(answer.high[:, target]),
             )
-    return columns | status_columns(reading)
+    return columns | status_columns(reading, np.isfinite(answer.values).any(axis=(1, 2)))
 
 
 def numbers(values: np.ndarray) -> pa.Array:
@@ -187,9 +195,10 @@ def numbers(values: np.ndarray) -> pa.Array:
     return pa.array(values, from_pandas=True)
 
 
-def status_columns(reading: Reading) -> dict[str, pa.Array]:
-    """`status` and `reason` of every row."""
-    return {"status": pa.array(reading.codes, pa.string()), "reason": pa.array(reading.reasons, pa.string())}
+def status_columns(reading: Reading, answered: np.ndarray) -> dict[str, pa.Array]:
+    """`status` and `reason` of every row; answered: (n,) bool."""
+    codes, reasons = reading.statuses(answered)
+    return {"status": pa.array(codes, pa.string()), "reason": pa.array(reasons, pa.string())}
 
 
 def vectors(model: Model | None, reading: Reading) -> np.ndarray:
@@ -212,7 +221,7 @@ def embedding_columns(model: Model | None, reading: Reading, flat: bool) -> dict
     else:
         cells = pa.array(np.nan_to_num(told).reshape(-1), pa.float32())
         columns = {"embedding": pa.FixedSizeListArray.from_arrays(cells, told.shape[1], mask=pa.array(~known))}
-    return columns | status_columns(reading)
+    return columns | status_columns(reading, known)
 
 
 def embedding_views(model: Model | None, view: str = "fingerprint") -> tuple[str, ...]:

@@ -5,7 +5,9 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,16 @@ from tetramer.checkpoint import config_hash
 from tetramer.datasets import splits, writing
 from tetramer.datasets.labels import LEAST
 from tetramer.datasets.splits import Split
-from tetramer.encoders import ENCODERS
 from tetramer.errors import UserError, pick
 from tetramer.inference import LEVEL, Answer, Model
 from tetramer.members import REGRESSION, Problem
-from tetramer.members.base import atom_counts
+from tetramer.members.base import atom_counts, to_read
 from tetramer.members.blend import combine, fit_weights, spread
 from tetramer.members.intervals import Intervals
 from tetramer.members.work import Fitted, Piece, Plan, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
-from tetramer.recipes import Recipe, resolve
+from tetramer.recipes import Recipe, groups, resolve
 from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import VIEWS, Reader, Reading, store
@@ -97,8 +98,8 @@ def train(
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
     keys = keys_of(assay, options)
     say(assay.why)
-    with Reader(options.standard, options.limits) as reader:
-        reading = read_into(parts, reader, assay.texts, views_of(recipe), options.standard, progress)
+    with Reader(options.standard, options.limits, recipe.settings()) as reader:
+        reading = read_into(parts, reader, assay.texts, views_of(recipe), progress)
     known = np.isfinite(assay.labels.values).any(axis=1) & reading.ok
     refused = len(reading) - int(reading.ok.sum())
     if refused:
@@ -116,7 +117,7 @@ def train(
     notes += [*(leak_notes(shared) if shared else []), *interval_notes(plan, options.level)]
     for note in notes:
         say(note)
-    reuse(parts, plan, plan_key(plan, reading), say)
+    reuse(parts, plan, plan_key(plan, assay.texts, [reading.smiles, recipe.views]), say)
     run(parts, plan, workers_for(plan, options), progress)
     model, told, held = blend(plan, parts, options)
     scores = {"held-out": score(plan, model, told, held)}
@@ -138,39 +139,48 @@ def keys_of(assay: Assay, options: Options) -> Sequence[object] | None:
 
 
 def views_of(recipe: Recipe) -> tuple[str, ...]:
-    """The views a recipe's members look at; the fingerprint view also counts atoms, so it is never missed."""
-    configs = [spec["config"] for spec in recipe.members.values()]
-    wanted = {view for c in configs for view in (ENCODERS[c["encoder"]].views if "encoder" in c else ("fingerprint",))}
-    return tuple(view for view in VIEWS if view in wanted)
+    """The views to read for a recipe's members."""
+    configs = [config_of(spec["kind"], spec["config"]) for spec in recipe.members.values()]
+    return to_read({view for config in configs for view in config.views})
 
 
-def read_into(
-    parts: Path, reader: Reader, texts: list[str], views: Sequence[str], standard: Standard, progress: Progress
-) -> Reading:
-    """Read the structures into `parts`, or take what an earlier run of the same texts left there."""
-    keys = {view: store.key(texts, view, standard) for view in views}
+def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str], progress: Progress) -> Reading:
+    """Read the structures into `parts`, but for the views that an earlier run of the same texts left there."""
+    made = {view: reader.settings.get(view, VIEWS[view].SETTINGS()) for view in views}
+    keys = {view: store.key(texts, view, reader.standard, settings) for view, settings in made.items()}
     folder, note = parts / "features", parts / "features" / "reading.json"
-    told = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    told = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {"keys": {}}
     stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
-    if told.get("keys") != keys or None in stores.values():
+    missing = [view for view in views if told["keys"].get(view) != keys[view] or stores[view] is None]
+    if missing:
         readings, count = [], 0
-        for reading in reader.stream(texts, views, max(1, min(256, len(texts) // 8 + 1))):
+        for reading in reader.stream(texts, missing, max(1, min(256, len(texts) // 8 + 1))):
             readings.append(reading)
             count += len(reading)
             progress("structures", count / len(texts))
-        whole = joined(readings)
-        told = {"keys": keys, "smiles": whole.smiles, "codes": whole.codes, "reasons": whole.reasons}
+        told = noted(told if len(missing) < len(views) else {"keys": {}}, joined(readings), keys)
         with writing.disk_errors(parts, 0):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            for view in views:
-                store.put(folder, view, [whole.features[view]])
-            made = note.with_suffix(".tmp")
-            made.write_text(json.dumps(told), encoding="utf-8")
-            made.replace(note)  # the last step: what it names is there
+            folder.mkdir(parents=True, exist_ok=True)
+            note.unlink(missing_ok=True)
+            for view in missing:
+                shutil.rmtree(folder / view, ignore_errors=True)
+                store.put(folder, view, [reading.features[view] for reading in readings])
+            temporary = note.with_suffix(".tmp")
+            temporary.write_text(json.dumps(told), encoding="utf-8")
+            temporary.replace(note)  # the last step: what it names is there
         stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
     features = {view: held.features() for view, held in stores.items() if held is not None}
     return Reading(features, told["smiles"], told["codes"], told["reasons"])
+
+
+def noted(before: dict[str, Any], reading: Reading, keys: dict[str, str]) -> dict[str, Any]:
+    """What is kept beside the features. A row that a view read earlier has refused stays refused."""
+    out = {"keys": before["keys"] | keys, "smiles": reading.smiles, "codes": reading.codes, "reasons": reading.reasons}
+    if "codes" in before:
+        refused = [code != "ok" for code in before["codes"]]
+        for name in ("smiles", "codes", "reasons"):
+            out[name] = [old if gone else new for gone, old, new in zip(refused, before[name], out[name], strict=True)]
+    return out
 
 
 def only(split: Split, known: np.ndarray) -> Split:
@@ -239,8 +249,8 @@ def chosen_members(recipe: Recipe, problem: Problem) -> tuple[dict[str, dict[str
 def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, extensive: bool) -> list[Piece]:
     """One piece a fold; a classical member is fitted once more on all rows and answers by that fit alone."""
     config, kind = deepcopy(spec["config"]), spec["kind"]
-    if extensive and config.get("encoder") == "mpnn":
-        config["encoder_config"] = {"readout": "sum"} | config["encoder_config"]
+    if extensive and kind not in CLASSICAL:
+        summed(spec | {"config": config})
     places: list[int | None] = [*range(folds), *([None] if kind in CLASSICAL or not folds else [])]
     seeds = options.seeds if kind not in CLASSICAL else 1
     return [
@@ -250,6 +260,13 @@ def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, ex
         for fold in places
         for number in range(options.seed, options.seed + seeds)
     ]
+
+
+def summed(spec: dict[str, Any]) -> None:
+    """Let a network of an extensive target add up its atoms, in every branch, unless its settings say otherwise."""
+    for _, place, kind in groups(spec):
+        if place[0] == "encoder_config" and any(one.name == "readout" for one in fields(kind)):
+            reduce(getitem, place, spec["config"]).setdefault("readout", "sum")
 
 
 def reuse(parts: Path, plan: Plan, wanted: str, say: Callable[[str], None]) -> None:
@@ -267,14 +284,14 @@ def reuse(parts: Path, plan: Plan, wanted: str, say: Callable[[str], None]) -> N
         note.write_text(wanted)
 
 
-def plan_key(plan: Plan, reading: Reading) -> str:
-    """A hash of all that decides the weights: structures, labels, rows, settings and versions."""
+def plan_key(plan: Plan, texts: Sequence[str], seen: list[object]) -> str:
+    """A hash of all that decides the weights: structures, how they are seen, labels, rows, settings and versions."""
     data = plan.data
     assert data.values is not None and data.censor is not None and data.weight is not None  # noqa: PT018
     lists = [np.nan_to_num(data.values, nan=1e300), data.censor, data.weight, plan.fold, plan.valid]
     told = [asdict(piece) for piece in plan.pieces]
     arrays = [array.tolist() for array in lists]
-    return config_hash([asdict(plan.problem), told, arrays, reading.smiles, sorted(reading.features), versions()])
+    return config_hash([asdict(plan.problem), told, arrays, list(texts), seen, versions()])
 
 
 def workers_for(plan: Plan, options: Options) -> int:
@@ -310,7 +327,8 @@ def blend(plan: Plan, parts: Path, options: Options) -> tuple[Model, np.ndarray,
         error[data.censor[held] != 0] = np.nan
         width = spread(told)
         intervals = [Intervals.fit(error[:, t], width[:, t]) for t in range(error.shape[1])]
-    return Model({}, plan.problem, options.standard, members, weights, intervals), told, held
+    settings = {view: told.answering() for view, told in resolve(options.recipe, options.overrides).settings().items()}
+    return Model({}, plan.problem, options.standard, members, weights, intervals, settings), told, held
 
 
 def make_card(

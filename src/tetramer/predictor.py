@@ -168,17 +168,17 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
 
     def _answer(self, X: Column, level: float = LEVEL) -> Answer:
         model = self._fitted()
-        with Reader(model.standard, Limits(self.workers)) as reader:
+        with Reader(model.standard, Limits(self.workers), model.settings) as reader:
             reading = reader.read(texts_of(X), model.views)
-        self.status_ = status_of(reading)
-        return model.predict(reading.features, np.arange(len(reading)), level)
+        answer = model.predict(reading.features, np.arange(len(reading)), level)
+        self.status_ = status_of(reading, np.isfinite(answer.values).any(axis=(1, 2)))
+        return answer
 
 
-def status_of(reading: Reading) -> list[str]:
-    """ "ok" or CODE: reason, a row."""
-    return [
-        code if code == "ok" else f"{code}: {why}" for code, why in zip(reading.codes, reading.reasons, strict=True)
-    ]
+def status_of(reading: Reading, answered: np.ndarray) -> list[str]:
+    """ "ok", ok:NOTE: reason, or CODE: reason, a row."""
+    codes, reasons = reading.statuses(answered)
+    return [code if code == "ok" else f"{code}: {why}" for code, why in zip(codes, reasons, strict=True)]
 
 
 def flat(values: np.ndarray) -> np.ndarray:
@@ -264,11 +264,12 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """(n, D) float32; a refused SMILES is a row of NaN, and `status_` says why."""
         if not hasattr(self, "model_"):
             self.fit(X)
-        standard = None if self.model_ is None else self.model_.standard
-        with Reader(standard, Limits(self.workers)) as reader:
+        standard, settings = (None, None) if self.model_ is None else (self.model_.standard, self.model_.settings)
+        with Reader(standard, Limits(self.workers), settings) as reader:
             reading = reader.read(texts_of(X), embedding_views(self.model_))
-        self.status_ = status_of(reading)
-        return vectors(self.model_, reading)
+        told = vectors(self.model_, reading)
+        self.status_ = status_of(reading, np.isfinite(told).all(axis=1))
+        return told
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

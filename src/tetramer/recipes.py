@@ -1,18 +1,23 @@
 """Named combinations of members and settings, as plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar, get_type_hints
+from functools import reduce
+from operator import getitem
+from typing import Any, get_type_hints
 
-from tetramer.encoders import ENCODERS
+from tetramer.encoders import ENCODERS, branch_of
 from tetramer.errors import UserError, nearest, pick
 from tetramer.objectives.supervised import SupervisedConfig
+from tetramer.settings import Hint, configured, converted, number
 from tetramer.training import TrainConfig
+from tetramer.views import VIEWS
+from tetramer.views.base import Settings
+from tetramer.views.read import settings_of
 
 Spec = dict[str, Any]
-Hint = Any  # an annotation
-C = TypeVar("C")
+Path = tuple[str, ...]  # the names that lead to a setting
 
 TREES: dict[str, Spec] = {
     "lightgbm": {"kind": "trees", "config": {"mode": "boosted", "trees": 400}},
@@ -51,6 +56,37 @@ FINGERPRINT: Spec = {
 }
 
 
+# Every SMILES is one of these writings or the canonical one, another in every epoch.
+SMILES: Spec = {
+    "kind": "neural",
+    "config": {
+        "encoder": "transformer",
+        "encoder_config": {},
+        "head": {},
+        "training": {
+            "epochs": 100,
+            "visits": 400_000,
+            "batch": 64,
+            "peak": 5e-4,
+            "optimizer": "adamw",
+            "weight_decay": 1e-2,
+            "ema": 0.999,
+        },
+    },
+}
+CONFORMER: Spec = {
+    "kind": "neural",
+    "config": {
+        "encoder": "painn",
+        "encoder_config": {},
+        "head": {},
+        "training": {"epochs": 100, "visits": 400_000, "batch": 64, "peak": 5e-4, "ema": 0.999},
+    },
+}
+OF_VIEW = {"fingerprint": FINGERPRINT, "smiles": SMILES, "graph": GRAPH, "conformer": CONFORMER}
+VIEW_SETTINGS: dict[str, Spec] = {"smiles": {"variants": 8}}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Members by name, and how they are fitted.
@@ -63,6 +99,11 @@ class Recipe:
     members: dict[str, Spec] = field(default_factory=dict)
     folds: int = 0
     about: str = ""
+    views: dict[str, Spec] = field(default_factory=dict)  # settings of the views that are not made with their defaults
+
+    def settings(self) -> dict[str, Settings]:
+        """The views' settings, checked."""
+        return settings_of(self.views)
 
 
 def for_blend(spec: Spec, **training: float) -> Spec:
@@ -78,10 +119,55 @@ SUMMED["config"]["encoder_config"] |= {"readout": "sum", "dropout": 0.1}
 TRENDED = deepcopy(FINGERPRINT)
 TRENDED["config"]["trend"] = True
 
-RECIPES: dict[str, Recipe] = {
+
+def joined(views: Iterable[str]) -> Spec:
+    """One network that joins the encoders of several views."""
+    branches = {view: deepcopy(OF_VIEW[view]["config"]["encoder_config"]) for view in VIEWS if view in set(views)}
+    training = {"epochs": 100, "visits": 400_000, "batch": 64, "peak": 5e-4, "ema": 0.999}
+    config = {"encoder": "fusion", "encoder_config": {"branches": branches}, "head": {}, "training": training}
+    return {"kind": "neural", "config": config}
+
+
+def combining(branches: dict[str, Spec], head: list[int]) -> Recipe:
+    """A row of the study "combining modalities" as it published it: raw target, means of atoms, plain concatenation."""
+    settings: Spec = {"branches": branches, "join": "concat", "normalise": False, "absent": 0.0}
+    encoder = "fusion"
+    if len(branches) == 1:
+        (settings,) = deepcopy(list(branches.values()))
+        encoder = settings.pop("encoder")
+    training = {"epochs": 100, "batch": 32, "peak": 1e-3, "schedule": "plateau", "decay": 0.5, "clip": 0.0}
+    head_settings = {"widths": head, "loss": "mae"}
+    config = {
+        "encoder": encoder,
+        "encoder_config": settings,
+        "head": head_settings,
+        "training": training,
+        "reference": False,
+    }
+    return Recipe({encoder: {"kind": "neural", "config": config}}, 0, "a row of a published study, as it was")
+
+
+WIDTHS = [512, 512, 512, 256, 256, 256]
+BITS: Spec = {"encoder": "mlp", "widths": WIDTHS, "descriptors": False, "binary": True, "normalise": True}
+MEANS: Spec = {"encoder": "combining-mpnn"}
+MOVING: Spec = {"encoder": "combining-egnn"}
+# The heads are those that come nearest to the study's numbers of parameters.
+STUDY001 = {
+    "study001-fp-mlp": combining({"fingerprint": BITS}, [256, 256]),
+    "study001-mpnn": combining({"graph": MEANS}, []),
+    "study001-egnn": combining({"conformer": MOVING}, [256]),
+    "study001-mpnn-fp": combining({"fingerprint": BITS, "graph": MEANS}, [256]),
+    "study001-egnn-fp": combining({"fingerprint": BITS, "conformer": MOVING}, [512]),
+    "study001-egnn-mpnn": combining({"graph": MEANS, "conformer": MOVING}, []),
+}
+
+RECIPES: dict[str, Recipe] = STUDY001 | {
     "baseline": Recipe(TREES | KERNELS, 5, "trees and kernel machines on fingerprints and descriptors, blended"),
     "fingerprint": Recipe({"fingerprint": FINGERPRINT}, 0, "a network on fingerprint counts and descriptors"),
+    "smiles": Recipe({"smiles": SMILES}, 0, "a transformer on the tokens of SMILES", VIEW_SETTINGS),
     "graph": Recipe({"graph": GRAPH}, 0, "a directed message-passing network on atoms and bonds"),
+    "conformer": Recipe({"conformer": CONFORMER}, 0, "an equivariant network on the atoms' places in space"),
+    "fusion": Recipe({"fusion": joined(OF_VIEW)}, 0, "one network on all four views, joined", VIEW_SETTINGS),
     "auto": Recipe(
         TREES
         | KERNELS
@@ -99,25 +185,53 @@ def resolve(name: str, overrides: dict[str, str]) -> Recipe:
     is applied to every member that has such a setting. Raises UserError if none has, or if the value is of the wrong
     kind.
     """
-    recipe = pick(RECIPES, name, "recipe")
-    members = deepcopy(recipe.members)
+    recipe = recipe_of(name)
+    members, views = deepcopy(recipe.members), deepcopy(recipe.views)
     for key, text in overrides.items():
         if key == "folds":
             recipe = replace(recipe, folds=folds_of(text))
+            continue
+        if key.startswith("views."):
+            set_view(views, key, text)
             continue
         path, hit = having(members, key)
         if not hit:
             raise UserError(unknown_key(key, members))
         for spec in hit:
-            group, last = paths(spec)[path]
-            value = number(text) if not group else converted(key, number(text), hint_of(spec, group, last))
-            (spec["config"][group] if group else spec["config"])[last] = value
+            place, hint = paths(spec)[path]
+            put(spec["config"], place, number(text) if hint is None else converted(key, number(text), hint))
     for spec in members.values():
         check(spec)
-    return replace(recipe, members=members)
+    recipe = replace(recipe, members=members, views=views)
+    recipe.settings()
+    return recipe
 
 
-def having(members: dict[str, Spec], key: str) -> tuple[tuple[str, ...], list[Spec]]:
+def recipe_of(name: str) -> Recipe:
+    """The recipe `name`; several views with + between them are joined in one network."""
+    if name in RECIPES or "+" not in name:
+        return pick(RECIPES, name, "recipe")
+    views = [view.strip() for view in name.split("+")]
+    for view in views:
+        pick(OF_VIEW, view, "view")
+    if len(set(views)) < len(views):
+        raise UserError(f"--recipe {name} names a view twice. Name each once, such as graph+conformer.")
+    settings = {view: told for view, told in VIEW_SETTINGS.items() if view in views}
+    return Recipe({"fusion": joined(views)}, 0, f"one network on {' and '.join(views)}, joined", settings)
+
+
+def set_view(views: dict[str, Spec], key: str, text: str) -> None:
+    """Apply `--set views.VIEW.NAME=value`."""
+    view, _, name = key.removeprefix("views.").partition(".")
+    kind = pick(VIEWS, view, "view").SETTINGS
+    hints = {one.name: get_type_hints(kind)[one.name] for one in fields(kind)}
+    if name not in hints:
+        told = f"Choose from: {', '.join(sorted(hints))}." if hints else "It has none."
+        raise UserError(f"--set {key}: the {view} view has no setting {name!r}. {told}")
+    views.setdefault(view, {})[name] = converted(key, number(text), hints[name])
+
+
+def having(members: dict[str, Spec], key: str) -> tuple[Path, list[Spec]]:
     """The path that a key of `--set` means, and the members that have it."""
     owner, _, rest = key.partition(".")
     chosen = {owner: members[owner]} if owner in members else members
@@ -127,7 +241,7 @@ def having(members: dict[str, Spec], key: str) -> tuple[tuple[str, ...], list[Sp
 
 def takes(name: str, key: str) -> bool:
     """Whether `--set KEY=…` means something to the recipe `name`."""
-    return key == "folds" or bool(having(pick(RECIPES, name, "recipe").members, key)[1])
+    return key == "folds" or key.startswith("views.") or bool(having(recipe_of(name).members, key)[1])
 
 
 def folds_of(text: str) -> int:
@@ -138,73 +252,47 @@ def folds_of(text: str) -> int:
     return value
 
 
-def paths(spec: Spec) -> dict[tuple[str, ...], tuple[str, str]]:
-    """Every setting of a member: its path in a key → the group of its config ("" for none) and its name there."""
+def paths(spec: Spec) -> dict[Path, tuple[Path, Hint]]:
+    """Every setting of a member: its path in a key → its place in the config, and the annotation it has there."""
     if spec["kind"] != "neural":
-        return {(name,): ("", name) for name in spec["config"]}
-    told: dict[tuple[str, ...], tuple[str, str]] = {("encoder",): ("", "encoder"), ("trend",): ("", "trend")}
-    for word, group, kind in groups(spec):
-        told |= {(word, one.name): (group, one.name) for one in fields(kind)}
-    for fixed in (("training", "seed"), ("head", "task"), ("head", "targets"), ("head", "classes")):
-        del told[fixed]  # these follow from the data and from --seed
+        return {(name,): ((name,), None) for name in spec["config"]}
+    told: dict[Path, tuple[Path, Hint]] = {(name,): ((name,), None) for name in ("encoder", "trend", "reference")}
+    for word, place, kind in groups(spec):
+        hints = get_type_hints(kind)
+        told |= {(*word, one.name): ((*place, one.name), hints[one.name]) for one in fields(kind)}
+    for fixed in FIXED:
+        told.pop(fixed, None)
     return told
 
 
-def groups(spec: Spec) -> tuple[tuple[str, str, type], ...]:
-    """Groups of a network's settings: first word of a key, name in the config, dataclass."""
-    encoder = pick(ENCODERS, spec["config"]["encoder"], "encoder").Config
-    return (
-        ("encoder", "encoder_config", encoder),
-        ("head", "head", SupervisedConfig),
-        ("training", "training", TrainConfig),
-    )
+# These follow from the data and from --seed, or are groups of settings themselves.
+FIXED = (("training", "seed"), ("head", "task"), ("head", "targets"), ("head", "classes"), ("encoder", "branches"))
 
 
-def hint_of(spec: Spec, group: str, name: str) -> Hint:
-    """The annotation of a network's setting."""
-    kind = next(kind for _, there, kind in groups(spec) if there == group)
-    return get_type_hints(kind)[name]
+def groups(spec: Spec) -> list[tuple[Path, Path, type]]:
+    """Groups of a network's settings: first words of a key, place in the config, dataclass."""
+    config = spec["config"]
+    told: list[tuple[Path, Path, type]] = [
+        (("encoder",), ("encoder_config",), pick(ENCODERS, config["encoder"], "encoder").Config),
+        (("head",), ("head",), SupervisedConfig),
+        (("training",), ("training",), TrainConfig),
+    ]
+    for view, settings in config["encoder_config"].get("branches", {}).items():
+        told.append((("encoder", view), ("encoder_config", "branches", view), branch_of(view, settings).Config))
+    return told
+
+
+def put(config: Spec, place: Path, value: object) -> None:
+    """Set `config[place[0]][place[1]]…` to `value`."""
+    reduce(getitem, place[:-1], config)[place[-1]] = value
 
 
 def check(spec: Spec) -> None:
     """UserError, before any work, if a value of a network is of the wrong kind or out of range."""
     if spec["kind"] == "neural":
-        for _, group, kind in groups(spec):
-            configured(kind, spec["config"][group])
-
-
-def configured(kind: type[C], settings: Mapping[str, Any]) -> C:
-    """A config of dataclass `kind` from names and values, as a person or a card gives them.
-
-    A whole number may stand for a number, one number for several. UserError for a name or a type that is not its own.
-    """
-    hints, values = get_type_hints(kind), {}
-    names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
-    for name, value in settings.items():
-        if name not in names:
-            near = nearest(name, names)
-            hint = f" Did you mean {near!r}?" if near else ""
-            raise UserError(f"There is no setting {name!r}.{hint} Choose from: {', '.join(sorted(names))}.")
-        values[name] = converted(name, value, hints[name])
-    return kind(**values)
-
-
-def converted(name: str, value: object, hint: Hint) -> object:
-    """`value` as the annotation `hint` of a config has it: bool, int, float, a text, or a tuple of whole numbers."""
-    if "tuple" in str(hint):
-        several = value if isinstance(value, list | tuple) else [value]
-        if isinstance(value, str):
-            several = [number(part) for part in value.strip("()[]").split(",") if part.strip()]
-        if not all(type(item) is int for item in several):
-            raise UserError(f"The setting {name} is {value!r}; it must be whole numbers, such as 300 or 300,100.")
-        return tuple(several)
-    wanted = hint if isinstance(hint, type) else str
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-        raise UserError(f"The setting {name} is {value!r}; it must be {kinds[wanted]}.")
-    return value
+        for _, place, kind in groups(spec):
+            settings = reduce(getitem, place, spec["config"])
+            configured(kind, {name: value for name, value in settings.items() if (name, len(place)) != ("encoder", 3)})
 
 
 def unknown_key(key: str, members: dict[str, Spec]) -> str:
@@ -215,13 +303,3 @@ def unknown_key(key: str, members: dict[str, Spec]) -> str:
     hint = f" Did you mean {near!r}?" if near else ""
     alike = [there for there in keys if there.partition(".")[0] == key.partition(".")[0]] or keys
     return f"--set {key}: no member has such a setting.{hint} Settings are: {', '.join(alike)}."
-
-
-def number(text: str) -> int | float | bool | str:
-    """The text as a whole number, a number, true/false, or itself."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False}.get(text.lower(), text)

@@ -7,7 +7,7 @@ import hashlib
 import math
 import shutil
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
-from tetramer.datasets.tables import Table, smiles_column, stream_table, structures
-from tetramer.datasets.writing import LOCK, TableWriter, disk_errors, unfinished
+from tetramer.datasets.placed import bare, texts_for
+from tetramer.datasets.tables import Table, smiles_column, stream_table
+from tetramer.datasets.writing import LOCK, TableWriter, disk_errors, spared, unfinished
 from tetramer.errors import UserError
 from tetramer.views import Reader, Reading
 from tetramer.views.read import CHUNK
@@ -48,6 +49,10 @@ class Job:
         if Path(self.output).exists() and Path(self.source).exists() and Path(self.output).samefile(self.source):
             raise UserError(f"{self.output} is the input. Give --output another name.")
 
+    def writer(self) -> TableWriter:
+        """What the joined shards are written with."""
+        return TableWriter(self.output)
+
 
 class Refused(UserError):
     """Rows without a number under on_error="fail"; with another --on-error the shards that are done are still good."""
@@ -64,9 +69,9 @@ class Counts:
 def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda done: None) -> Counts:
     """Write input columns and the job's columns for every row, in order. Raises UserError under on_error="fail"."""
     if str(job.output) == "-":
-        with TableWriter(job.output) as writer:
+        with job.writer() as writer:
             return join((piece.table for piece in pieces(job, reader, progress)), job, writer)
-    TableWriter(job.output).discard()  # a name that cannot be written is told before the work
+    job.writer().discard()  # a name that cannot be written is told before the work
     parts, source = Path(f"{job.output}.parts"), input_hash(job.source)
     key = config_hash([job.key, source, Path(job.source).suffixes, job.smiles, job.rows, __version__])[:24]
 
@@ -83,7 +88,7 @@ def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda don
                     stale.pop().unlink()
                 write_shard(first, told, parts / name(first.shard, key))
         done = (read_shard(path) for path in sorted(parts.glob(f"*-{key}.arrow")))
-        with TableWriter(job.output) as writer:
+        with job.writer() as writer:
             counts = join(done, job, writer)
     shutil.rmtree(parts, ignore_errors=True)
     return counts
@@ -127,13 +132,13 @@ def pieces(
         nonlocal done
         column = job.smiles
         for number, table in enumerate(stream_table(job.source, rows=job.rows)):
-            if column is None and table.blocks is None:
+            if column is None and table.blocks is None and not bare(table):
                 column = smiles_column(table)  # found once: every piece of a file is read the same way
             if skip(number):
                 done += len(table)
                 continue
             waiting.append((number, table))
-            yield from structures(table, column)
+            yield from texts_for(job.views, table, column)
 
     place = 0
     for reading in reader.stream(texts(), job.views, math.gcd(job.rows, CHUNK)):  # no chunk crosses a shard's end
@@ -160,18 +165,6 @@ def widened(table: Table, place: int, reading: Reading, ours: dict[str, pa.Array
     for name, column in ours.items():
         data = data.append_column(name, column)
     return data
-
-
-def spared(names: list[str], ours: Collection[str]) -> list[str]:
-    """The input's column names; one that is ours gets `_input`, as often as it takes to be alone."""
-    taken, out = {*names, *ours}, []
-    for name in names:
-        if name in ours:
-            while name in taken:
-                name += "_input"
-            taken.add(name)
-        out.append(name)
-    return out
 
 
 def write_shard(piece: Piece, rest: Iterator[Piece], path: Path) -> None:

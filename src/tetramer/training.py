@@ -116,9 +116,9 @@ class Data:
     censor: np.ndarray | None = None  # (n, T) int8; -1 the truth lies below the value, +1 above, 0 exact
     weight: np.ndarray | None = None  # (n,) float64
 
-    def sample(self, rows: np.ndarray, views: tuple[str, ...]) -> Sample:
-        """The molecules `rows` (B,) as one batch per view, on the CPU."""
-        batches = {name: to_tensors(VIEWS[name].collate(self.features[name], rows)) for name in views}
+    def sample(self, rows: np.ndarray, views: tuple[str, ...], rng: np.random.Generator | None = None) -> Sample:
+        """The molecules `rows` (B,) as one batch per view, on the CPU; without `rng` nothing is augmented."""
+        batches = {name: to_tensors(VIEWS[name].collate(self.features[name], rows, rng)) for name in views}
         if self.values is None:
             return Sample(batches)
         assert self.censor is not None
@@ -227,7 +227,8 @@ def fit(run: Run, data: Data, rows: np.ndarray, valid: np.ndarray | None = None)
         rng.manual_seed(mix(config.seed, run.step, 1))  # corruption
         rate = config.peak * run.plateau_share * SCHEDULES[config.schedule](run.step, steps, config)
         chosen = order[place * config.batch : (place + 1) * config.batch]
-        loss, norm = update(run, data.sample(chosen, objective.views), rng, rate)
+        augment = np.random.Generator(np.random.Philox(key=mix(config.seed, run.step, 5)))
+        loss, norm = update(run, data.sample(chosen, objective.views, augment), rng, rate)
         run.step += 1
         row = {"step": run.step, "steps": steps, "epoch": epoch, "loss": loss, "rate": rate, "norm": norm}
         if place == per_epoch - 1 and valid is not None and len(valid):

@@ -23,11 +23,20 @@ from tetramer.training import OPTIMIZERS, SCHEDULES, Data, TrainConfig
 from tetramer.views import VIEWS
 from tetramer.views.base import take
 
+BRANCHES = {"fingerprint": {"widths": [16]}, "graph": {"width": 16}, "conformer": {"width": 8, "depth": 1}}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     **{mode: ("trees", {"mode": mode, "trees": 12}) for mode in MODES},
     **{machine: ("kernels", {"machine": machine}) for machine in MACHINES},
     "mlp": ("neural", {"encoder": "mlp", "encoder_config": {"widths": [24]}}),
     "mpnn": ("neural", {"encoder": "mpnn", "encoder_config": {"width": 24, "depth": 2, "readout": "mean"}}),
+    "transformer": ("neural", {"encoder": "transformer", "encoder_config": {"width": 16, "depth": 1, "heads": 2}}),
+    "lstm": ("neural", {"encoder": "lstm", "encoder_config": {"width": 16, "depth": 1, "embedding": 8}}),
+    "egnn": ("neural", {"encoder": "egnn", "encoder_config": {"width": 16, "depth": 1}}),
+    "schnet": ("neural", {"encoder": "schnet", "encoder_config": {"width": 16, "depth": 1, "filters": 8}}),
+    "painn": ("neural", {"encoder": "painn", "encoder_config": {"width": 16, "depth": 1}}),
+    "combining-mpnn": ("neural", {"encoder": "combining-mpnn", "encoder_config": {"width": 16, "depth": 1}}),
+    "combining-egnn": ("neural", {"encoder": "combining-egnn", "encoder_config": {"width": 16, "depth": 1}}),
+    "fusion": ("neural", {"encoder": "fusion", "encoder_config": {"branches": BRANCHES}}),
 }
 TRAINING = {"epochs": 30, "batch": 16, "peak": 6e-3}
 NAMES = ("a", "b", "c")
@@ -282,9 +291,11 @@ def test_a_recipe_reads_every_view_its_members_need() -> None:
     for recipe in RECIPES.values():
         views = set()
         for spec in recipe.members.values():
-            views |= set(ENCODERS[spec["config"]["encoder"]].views if spec["kind"] == "neural" else ["fingerprint"])
-        assert set(views_of(recipe)) == views
-    assert list(views_of(RECIPES["auto"])) == list(VIEWS)
+            views |= set(config_of(spec["kind"], spec["config"]).views)
+        counted = {"graph"} if not views & {"fingerprint", "graph"} else set()
+        assert set(views_of(recipe)) == views | counted  # a view that counts atoms is always read
+    assert views_of(RECIPES["auto"]) == ("fingerprint", "graph")
+    assert views_of(RECIPES["fusion"]) == tuple(VIEWS)
 
 
 RINGS = [("C", b) for b in ("CC", "CO", "CN", "CS", "C=CC", "COCC", "CNCC", "CSCC", "CCC(=O)", "CC(=O)N")]

@@ -19,7 +19,7 @@ class Mixed(Batch):
 
 
 def test_a_batch_keeps_its_class_size_and_values() -> None:
-    plain = Mixed(2, np.arange(3), np.ones(2, np.float32))
+    plain = Mixed(2, np.ones(2, bool), np.arange(3), np.ones(2, np.float32))
     moved = to_tensors(plain)
     assert type(moved) is Mixed
     assert (moved.size, moved.absent) == (2, None)
@@ -28,14 +28,14 @@ def test_a_batch_keeps_its_class_size_and_values() -> None:
 
 
 def test_no_copy_is_made_without_need() -> None:
-    plain = Mixed(2, np.arange(3), np.ones(2, np.float32))
+    plain = Mixed(2, np.ones(2, bool), np.arange(3), np.ones(2, np.float32))
     moved = to_tensors(plain)
     plain.whole[0] = 7
     assert moved.whole[0] == 7
 
 
 def test_only_real_numbers_change_their_type() -> None:
-    moved = to_tensors(Mixed(2, np.arange(3), np.ones(2, np.float32)), dtype=torch.float64)
+    moved = to_tensors(Mixed(2, np.ones(2, bool), np.arange(3), np.ones(2, np.float32)), dtype=torch.float64)
     assert (moved.whole.dtype, moved.real.dtype) == (torch.int64, torch.float64)
     assert to_tensors(moved, dtype=torch.float32).real.dtype == torch.float32
 

@@ -48,7 +48,8 @@ def views(answers: list[list[float]], elements: dict[int, list[float]] | None = 
         counts[:, number] = torch.tensor(column)
     width = len(answers[0]) if answers else 1
     rows = torch.tensor(answers, dtype=torch.float32).reshape(size, width)
-    batch: Any = FingerprintBatch(size, counts=torch.zeros(size, 2048), descriptors=rows, elements=counts)
+    ok, none = torch.ones(size, dtype=torch.bool), torch.zeros(size, 2048)
+    batch: Any = FingerprintBatch(size, ok, counts=none, descriptors=rows, elements=counts)
     return {"fingerprint": batch}
 
 

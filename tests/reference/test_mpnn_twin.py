@@ -87,6 +87,7 @@ def batch(molecules: list[Molecule]) -> GraphBatch:
     ]
     return GraphBatch(
         size=len(molecules),
+        ok=torch.ones(len(molecules), dtype=torch.bool),
         atoms=torch.from_numpy(atoms),
         edges=torch.tensor([[a, b] for a, b, _ in both], dtype=torch.int64).reshape(-1, 2).t(),
         bonds=torch.tensor([c for *_, c in both], dtype=torch.int64).reshape(-1, len(BOND)),

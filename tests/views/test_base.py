@@ -1,8 +1,10 @@
 """Columns: rows are picked, joined and written without a loop, without a copy and without a change."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tetramer.molecules import Molecule, parse
-from tetramer.views import VIEWS, base
+from tetramer.views import VIEWS, base, conformer
 from tetramer.views.base import Features
 
 TEXTS = ["CCO", "O", "refused", "[Na+].[Cl-]", "c1ccccc1C(=O)N", "[2H]O[2H]", "C[C@H](N)C(=O)O", "refused", "F/C=C/F"]
@@ -19,6 +21,21 @@ MOLECULES = [told if isinstance(told := parse(text), Molecule) else None for tex
 MADE: dict[str, Features] = {name: view.featurize(MOLECULES) for name, view in VIEWS.items()}
 every_view = pytest.mark.parametrize("name", VIEWS)
 rows_of = st.lists(st.integers(0, len(TEXTS) - 1), max_size=12).map(lambda rows: np.array(rows, dtype=np.int64))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def once() -> Iterator[None]:
+    """Geometry is made once a molecule: the columns are tested here, not the chemistry."""
+    made, held = conformer.generate, dict[str, Any]()
+
+    def generate(molecule: Molecule, *settings: Any) -> Any:
+        if molecule.smiles not in held:
+            held[molecule.smiles] = made(molecule, *settings)
+        return held[molecule.smiles]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conformer, "generate", generate)
+        yield
 
 
 def same(one: object, other: object) -> None:

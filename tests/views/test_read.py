@@ -139,7 +139,7 @@ def test_a_full_memory_is_one_more_refusal(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_worker_ticks_for_every_molecule_in_every_step() -> None:
     heard: list[int] = []
-    job(["C", "x", "CC"], {"views": list(BOTH), "standard": {}}, heard.append)
+    job(["C", "x", "CC"], {"views": {view: {} for view in BOTH}, "standard": {}}, heard.append)
     assert heard == [0, 1, 2] * 3 + [-1]
 
 

@@ -11,12 +11,15 @@ import pyarrow as pa
 from tetramer.assays import Assay, assay_of, texts_of
 from tetramer.datasets import sources
 from tetramer.datasets.labels import Labels, labels
-from tetramer.datasets.tables import Table, read_table, structures
+from tetramer.datasets.placed import texts_for
+from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import UserError, nearest
 from tetramer.modelling import read_into
-from tetramer.views import VIEWS, Reader, Reading
+from tetramer.views import Reader, Reading
 
 FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "log-loss"}  # the metric that a table shows first
+
+GIVEN = ("conformer",)  # coordinates are read where a table has them, whatever the methods look at
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def case_of(
     targets: Sequence[str] = (),
     smiles: str | None = None,
     split_column: str | None = None,
-    views: Sequence[str] = tuple(VIEWS),
+    views: Sequence[str] = ("fingerprint", "graph"),
 ) -> Case:
     """A data set of SOURCES ("esol"; "hiv:10000" is 10,000 rows drawn once and for all) or a user's table.
 
@@ -77,12 +80,12 @@ def case_of(
         if not source.metric:
             raise UserError(f"{known!r} has no labels to predict. `tetramer datasets` lists those that have.")
         targets, metric = list(targets) or list(sources.targets(known, table)), source.metric
-        texts = structures(table, source.smiles or None)
+        texts = texts_for(GIVEN, table, source.smiles or None)
     elif Path(known).is_file():
         table, name, metric = read_table(Path(known)), Path(known).name.partition(".")[0], ""
         if not targets:
             raise UserError(f"Name the column to predict in {known} with --target.")
-        texts = structures(table, smiles)
+        texts = texts_for(GIVEN, table, smiles)
     else:
         near = nearest(known, sources.SOURCES)
         hint = f" Did you mean {near!r}?" if near else " `tetramer datasets` lists the public sets."
@@ -97,7 +100,7 @@ def case_of(
     if split_column:
         assay = replace(assay, keys=texts_of(table, split_column))
     with Reader() as reader:
-        reading = read_into(cache / name, reader, assay.texts, views, reader.standard, lambda *_: None)
+        reading = read_into(cache / name, reader, assay.texts, views, lambda *_: None)
     return Case(name, assay, reading, metric or FIRST[assay.task], hash_of(assay), cache / name, geometry_of(table))
 
 

@@ -20,10 +20,11 @@ from tetramer.inference import LEVEL, Model, vectors
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import PRIOR
 from tetramer.members.work import Piece, Plan, fit_piece, load_piece, one_thread
-from tetramer.modelling import Options, extensive_targets, train
+from tetramer.modelling import Options, extensive_targets, read_into, train, views_of
 from tetramer.molecules import Limits
 from tetramer.recipes import RECIPES, TREES, resolve, takes
 from tetramer.training import Data
+from tetramer.views import Reader
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,19 @@ def _member(given: Given, name: str, kind: str, config: dict[str, Any]) -> Told:
 def by_recipe(name: str, overrides: dict[str, str] | None = None) -> Method:
     """A recipe, as `tetramer train` fits it, with those of the overrides that it takes."""
     told = {key: value for key, value in (overrides or {}).items() if takes(name, key)}
-    config = {"recipe": asdict(resolve(name, told)), "level": LEVEL, "blend": PRIOR}
-    return Method(lambda given: _recipe(given, name, told), config, RECIPES[name].about)
+    recipe = asdict(resolve(name, told))
+    if not recipe["views"]:
+        del recipe["views"]  # of the rows of recipes that are older than these settings
+    config = {"recipe": recipe, "level": LEVEL, "blend": PRIOR}
+    return Method(lambda given: _recipe(given, name, told), config, recipe["about"])
 
 
 def _recipe(given: Given, name: str, overrides: dict[str, str]) -> Told:
     case, rows = given.case, given.split.test
     if not (given.folder / "features").exists():
+        recipe = resolve(name, overrides)
+        with Reader(limits=Limits(given.workers), settings=recipe.settings()) as reader:
+            read_into(case.folder, reader, case.assay.texts, views_of(recipe), lambda *_: None)
         shutil.copytree(case.folder / "features", given.folder / "features")
     options = Options(name, overrides, "none", given.seed, fit_rows=given.fit_rows, limits=Limits(given.workers))
     learned = replace(given.split, test=np.zeros(0, np.int64))
@@ -179,7 +186,7 @@ def method_of(name: str, programs: dict[str, str], overrides: dict[str, str] | N
         return by_plain(name)
     if name in TREES:
         return by_member(name)
-    if name in RECIPES:
+    if name in RECIPES or "+" in name:
         return by_recipe(name, overrides)
     if name in PEERS:
         if name not in programs:

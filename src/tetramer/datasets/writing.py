@@ -12,10 +12,10 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, ClassVar, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -109,10 +109,12 @@ class TableWriter:
     a context manager it finishes by itself. `raw_csv` leaves out the guard against formulas.
     """
 
+    KINDS: ClassVar[dict[str, str]] = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet"}
+
     def __init__(self, path: str | Path, raw_csv: bool = False) -> None:
         self.path = Path(path)
         self.raw = raw_csv
-        self.kind = _kind(path)
+        self.kind = _kind(path, self.KINDS)
         self.schema: pa.Schema | None = None
         self._bytes = 0
         self._sheet: pq.ParquetWriter | None = None
@@ -245,16 +247,27 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _kind(path: str | Path) -> str:
+def _kind(path: str | Path, kinds: dict[str, str]) -> str:
     if str(path) == STDIN:
         return "csv"
     suffixes = [suffix.casefold() for suffix in Path(path).suffixes]
     packed = suffixes[-1:] == [".gz"]
     last = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
-    kinds = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet"}
     if last not in kinds or (packed and kinds[last] == "parquet"):
         raise UserError(f"{Path(path).name!r} cannot be written: end its name in .csv, .csv.gz, .tsv or .parquet.")
     return kinds[last]
+
+
+def spared(names: list[str], ours: Collection[str]) -> list[str]:
+    """The input's column names; one that is ours gets `_input`, as often as it takes to be alone."""
+    taken, out = {*names, *ours}, []
+    for name in names:
+        if name in ours:
+            while name in taken:
+                name += "_input"
+            taken.add(name)
+        out.append(name)
+    return out
 
 
 def write_table(data: pa.Table, path: str | Path, raw_csv: bool = False) -> None:

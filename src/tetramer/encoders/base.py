@@ -21,9 +21,15 @@ class Encoder(nn.Module):
     """Views in, one `Encoding` out. Knows nothing of labels, losses, devices or files."""
 
     Config: ClassVar[type[Any]]
-    views: ClassVar[tuple[str, ...]]
+    views: tuple[str, ...]
+    partial: ClassVar[bool] = False  # whether a molecule may lack some of the views
     config: Any
     width: int
+
+    @classmethod
+    def looks_at(cls, config: Any) -> tuple[str, ...]:  # noqa: ANN401 (every encoder has its own Config)
+        """The views of an encoder with this config."""
+        return cls.views
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         raise NotImplementedError

@@ -22,6 +22,8 @@ class MLPConfig:
     dropout: float = 0.1
     descriptors: bool = True  # beside the counts
     quantiles: int = 101  # points that describe the distribution of a descriptor
+    binary: bool = False  # whether a substructure counts once, however often it is there
+    normalise: bool = False  # a layer norm in every layer
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1 or self.quantiles < 2 or not 0 <= self.dropout < 1:
@@ -33,6 +35,8 @@ class MLPConfig:
 
 class MLP(Encoder):
     """Multilayer perceptron over log(1 + counts) of Morgan environments and descriptors made normal by their ranks.
+
+    `binary` has bits in place of counts, as fingerprints are used where they cannot count.
 
     Until `fit_statistics` has seen training rows, every descriptor counts as constant and is left out. Environments
     that no training row has get zero weights, and keep them: what was never seen must not move an answer.
@@ -47,7 +51,7 @@ class MLP(Encoder):
         self.config, self.width = config, config.widths[-1]
         extra = len(NAMES) if config.descriptors else 0
         self.register_buffer("quantiles", torch.zeros(config.quantiles, extra))
-        self.body = mlp(BITS + extra, config.widths, dropout=config.dropout)
+        self.body = mlp(BITS + extra, config.widths, dropout=config.dropout, normalise=config.normalise)
 
     def fit_statistics(self, features: Mapping[str, Features], rows: np.ndarray) -> None:
         fingerprint = cast(FingerprintFeatures, features["fingerprint"])
@@ -61,7 +65,8 @@ class MLP(Encoder):
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         batch = cast(FingerprintBatch, views["fingerprint"])
-        x = torch.log1p(cast(Tensor, batch.counts))  # (B, 2048)
+        counts = cast(Tensor, batch.counts)  # (B, 2048)
+        x = counts.clamp(max=1) if self.config.binary else torch.log1p(counts)
         if self.config.descriptors:
             x = torch.cat([x, to_normal(cast(Tensor, batch.descriptors), self.quantiles)], 1)  # (B, 2048 + D)
         return Encoding(self.body(x))

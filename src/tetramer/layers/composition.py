@@ -6,10 +6,16 @@ import torch
 from torch import Tensor
 
 from tetramer.views.base import Batch
+from tetramer.views.fingerprint import FingerprintBatch
 from tetramer.views.graph import ATOM, GraphBatch
 
 ELEMENTS = 119  # atomic numbers 0 (a dummy atom) to 118
 HYDROGENS = list(ATOM).index("hydrogens")
+
+
+def counts_atoms(batch: Batch) -> bool:
+    """Whether `composition` can be told from the batch of a view."""
+    return isinstance(batch, FingerprintBatch | GraphBatch)
 
 
 def composition(batch: Batch) -> Tensor:
@@ -17,8 +23,9 @@ def composition(batch: Batch) -> Tensor:
 
     A fingerprint batch carries them; a graph batch has them in its atoms and their hydrogens.
     """
-    if not isinstance(batch, GraphBatch):
-        return cast(Tensor, batch.elements)  # type: ignore[attr-defined]
+    if isinstance(batch, FingerprintBatch):
+        return cast(Tensor, batch.elements)
+    assert isinstance(batch, GraphBatch)
     atoms, owner = cast(Tensor, batch.atoms), cast(Tensor, batch.owner)
     flat = torch.zeros(batch.size * ELEMENTS, device=owner.device)
     place = owner * ELEMENTS

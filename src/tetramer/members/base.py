@@ -1,6 +1,6 @@
 """What the members of a model share: the problem, the shape of an answer, and the way to a folder and back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tetramer.checkpoint import Files
 from tetramer.training import Data
-from tetramer.views import fingerprint, graph
+from tetramer.views import VIEWS, fingerprint, graph
 from tetramer.views.base import Features
 
 REGRESSION, BINARY, MULTICLASS = "regression", "binary", "multiclass"
@@ -62,9 +62,10 @@ class Member(Protocol):
         ...
 
 
-def usable(features: dict[str, Features], views: Sequence[str], rows: np.ndarray) -> np.ndarray:
-    """(n,) bool: which of `rows` have every one of `views`."""
-    return np.asarray(np.logical_and.reduce([features[view].ok[rows] == 1 for view in views]))
+def usable(features: dict[str, Features], views: Sequence[str], rows: np.ndarray, partial: bool = False) -> np.ndarray:
+    """(n,) bool: which of `rows` have every one of `views`, or (partial) at least one of them."""
+    there = [features[view].ok[rows] == 1 for view in views]
+    return np.asarray((np.logical_or if partial else np.logical_and).reduce(there))
 
 
 def atom_counts(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
@@ -76,6 +77,12 @@ def atom_counts(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
     columns = features["graph"]
     assert isinstance(columns, graph.GraphFeatures)
     return graph.atom_counts(columns, rows).astype(np.float64)
+
+
+def to_read(wanted: Collection[str]) -> tuple[str, ...]:
+    """The views to read where members look at `wanted`: these, and the graph if none of them counts atoms."""
+    counted = set(wanted) | (set() if {"fingerprint", "graph"} & set(wanted) else {"graph"})
+    return tuple(view for view in VIEWS if view in counted)
 
 
 def resolved(data: Data, rows: np.ndarray, first_guess: np.ndarray | None) -> np.ndarray:

@@ -8,7 +8,7 @@ scikit-learn is stored. Slow imports are made where they are needed: they take l
 
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy.special import expit, ndtri
@@ -16,7 +16,7 @@ from scipy.special import expit, ndtri
 from tetramer.checkpoint import Files, finite, pack, unpack
 from tetramer.errors import UserError, pick
 from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem, resolved, usable
-from tetramer.recipes import configured
+from tetramer.settings import configured
 from tetramer.training import Data, epoch_order
 from tetramer.views import fingerprint
 from tetramer.views.base import Features, gather
@@ -38,6 +38,7 @@ class KernelConfig:
     machine: str = "svm"
     cost: float = 5.0
     largest: int = 4000
+    views: ClassVar[tuple[str, ...]] = ("fingerprint",)
 
     def __post_init__(self) -> None:
         pick(MACHINES, self.machine, "kernel machine")
@@ -262,8 +263,8 @@ class Kernels:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Kernel machines look at the fingerprint view."""
-        return ("fingerprint",)
+        """What kernel machines look at."""
+        return self.config.views
 
     @classmethod
     def fit(cls, config: KernelConfig, problem: Problem, data: Data, rows: np.ndarray, seed: int) -> Self:

@@ -16,13 +16,14 @@ from tetramer.errors import Stopped, UserError, pick
 from tetramer.layers import to_tensors
 from tetramer.members.base import Problem, atom_counts, usable
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
-from tetramer.recipes import configured, converted
+from tetramer.settings import configured, converted
 from tetramer.training import Data, Interrupt, Row, Run, TrainConfig, autocast, fit, mix
 from tetramer.views import VIEWS
 from tetramer.views.base import Features
 
 SAVE_EVERY = 20.0  # seconds between checkpoints; they do not touch the weights
 PREDICT_BATCH = 256
+FLAGS = {"trend": False, "reference": True}  # and what they are in a card that does not name them
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,23 @@ class NeuralConfig:
     head: dict[str, Any] = field(default_factory=dict)
     training: TrainConfig = field(default_factory=TrainConfig)
     trend: bool = False  # learn what a linear trend leaves over, in a regression (`members.offsets`)
+    reference: bool = True  # learn what a fit on atom counts leaves over, of an extensive target
 
     def __post_init__(self) -> None:
         pick(ENCODERS, self.encoder, "encoder")
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What the encoder looks at."""
+        kind = ENCODERS[self.encoder]
+        return kind.looks_at(configured(kind.Config, self.encoder_config))
 
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> Self:
         """The config as `dataclasses.asdict` wrote it into a card."""
         training = configured(TrainConfig, card["training"])
-        trend = bool(converted("trend", card.get("trend", False), bool))
-        return cls(card["encoder"], card["encoder_config"], card["head"], training, trend)
+        flags = [bool(converted(name, card.get(name, default), bool)) for name, default in FLAGS.items()]
+        return cls(card["encoder"], card["encoder_config"], card["head"], training, *flags)
 
 
 def build(config: NeuralConfig, problem: Problem, seed: int) -> Supervised:
@@ -82,7 +90,7 @@ class Neural:
     def _per_row(
         self, features: dict[str, Features], rows: np.ndarray, answer: Callable[[dict[str, Any]], Tensor]
     ) -> np.ndarray:
-        good = np.flatnonzero(usable(features, self.views, rows))
+        good = np.flatnonzero(usable(features, self.views, rows, self.network.encoder.partial))
         parts = []
         self.network.eval()
         with torch.inference_mode(), autocast(self.config.training.precision):
@@ -120,6 +128,14 @@ class Neural:
         return cls(config, problem, network)
 
 
+def seen(config: NeuralConfig, data: Data, rows: np.ndarray) -> np.ndarray:
+    """Those of `rows` that the encoder can look at. UserError if there are none."""
+    kept: np.ndarray = rows[usable(data.features, config.views, rows, ENCODERS[config.encoder].partial)]
+    if len(rows) and not len(kept):
+        raise UserError(f"None of {len(rows)} rows has a view that the encoder looks at: {', '.join(config.views)}.")
+    return kept
+
+
 def start(config: NeuralConfig, problem: Problem, data: Data, rows: np.ndarray) -> Run:
     """A run at step 0 whose statistics come from the training rows alone."""
     assert data.values is not None
@@ -147,6 +163,8 @@ def train(
 
     Raises Stopped after a SIGTERM or SIGINT, when the state is on the disk.
     """
+    rows = seen(config, data, rows)
+    valid = None if valid is None else seen(config, data, valid)
     run = start(config, problem, data, rows)
     key = config_hash([asdict(config), asdict(problem), rows.tolist(), None if valid is None else valid.tolist()])
     if folder is not None:

@@ -5,14 +5,14 @@ LightGBM is imported where it is used: it brings pandas and scikit-learn, which 
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from tetramer.checkpoint import Files
 from tetramer.errors import UserError, pick
 from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem, resolved, usable
-from tetramer.recipes import configured
+from tetramer.settings import configured
 from tetramer.training import Data
 from tetramer.views import descriptors, fingerprint
 from tetramer.views.base import Features
@@ -53,6 +53,7 @@ class TreesConfig:
     mode: str = "boosted"
     trees: int = 400
     trend: bool = False  # of a regression (`members.offsets`)
+    views: ClassVar[tuple[str, ...]] = ("fingerprint",)
 
     def __post_init__(self) -> None:
         pick(MODES, self.mode, "tree mode")
@@ -80,8 +81,8 @@ class Trees:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Trees look at the fingerprint view."""
-        return ("fingerprint",)
+        """What trees look at."""
+        return self.config.views
 
     @classmethod
     def fit(cls, config: TreesConfig, problem: Problem, data: Data, rows: np.ndarray, seed: int) -> Self:

@@ -32,7 +32,7 @@ from tetramer.members.neural import train as train_network
 from tetramer.members.offsets import FILE, Composition, Offset, Trend, offset_from
 from tetramer.members.trees import TreesConfig
 from tetramer.molecules.pool import environment
-from tetramer.recipes import configured
+from tetramer.settings import configured
 from tetramer.training import Data, Interrupt, Row
 from tetramer.views import VIEWS, store
 from tetramer.views.base import Features
@@ -69,7 +69,8 @@ class Fitted:
         told = self.member.predict(features, rows)
         if self.offset is not None:
             told = told + self.offset(features, rows)[:, :, None]
-            told[~usable(features, self.views, rows)] = np.nan
+            if self.offset.views:
+                told[~usable(features, self.offset.views, rows)] = np.nan
         return told
 
     def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -165,7 +166,7 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
 
 def offset_of(config: TreesConfig | KernelConfig | NeuralConfig, plan: Plan, rows: np.ndarray) -> Offset | None:
     """The fit that a member with this config learns the rest of, on the training rows `rows`; most have none."""
-    if plan.problem.extensive:
+    if plan.problem.extensive and getattr(config, "reference", True):
         return Composition.fit(plan.data, rows)
     if plan.problem.task == REGRESSION and not isinstance(config, KernelConfig) and config.trend:
         return Trend.fit(plan.data, rows)

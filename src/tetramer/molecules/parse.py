@@ -1,7 +1,7 @@
 """Text → Molecule | Rejected: the one place where a structure is read, standardised and put in canonical order."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -9,6 +9,8 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
 from tetramer.errors import UserError
+from tetramer.molecules import overlay
+from tetramer.molecules.geometry import Frame, Given, announced, is_spatial, is_xyz, read_xyz, separated
 
 HARD_CAP = 5_000  # heavy atoms; above, canonicalisation is known to crash the process
 BLOCK_END = "M  END"  # a text that holds this line is a mol block, not SMILES
@@ -63,6 +65,9 @@ class Molecule:
     smiles: str  # canonical, isomeric
     mol: Chem.Mol
     order: np.ndarray  # (n,) int; atom i of `mol` was atom order[i] of the input
+    geometry: np.ndarray | None = (
+        None  # (N, 3) float64 Å if it was given: atoms of `mol`, then hydrogens of each in turn
+    )
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,9 @@ class Rejected:
 
 
 def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:
-    """Read one SMILES; white space around it is dropped."""
+    """Read one SMILES, or a geometry as XYZ text; white space around it is dropped."""
+    if is_xyz(text):
+        return parse_xyz(text, standard)
     text = text.strip() or text
     refused = look(text, standard)
     if refused is not None:
@@ -88,7 +95,10 @@ def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:
 
 
 def parse_block(block: str, standard: Standard = Standard()) -> Molecule | Rejected:
-    """Read one mol block (V2000 or V3000), as SDF files hold them; hydrogens become implicit."""
+    """Read one mol block (V2000 or V3000), as SDF files hold them; hydrogens become implicit.
+
+    Coordinates in three dimensions are kept as its geometry, and tell its stereo; a drawing is not.
+    """
     if len(block) > 100 * standard.max_chars:
         return Rejected(block, "TOO_LONG", f"{len(block)} characters; the limit is {100 * standard.max_chars}")
     with rdBase.BlockLogs():  # what it says of blocks goes to a log that cannot be captured
@@ -98,7 +108,72 @@ def parse_block(block: str, standard: Standard = Standard()) -> Molecule | Rejec
         return Rejected(block, "PARSE", "RDKit cannot read this mol block: an unknown element, or not whole")
     if mol is None:
         return unsound(block, raw)
-    return finish(block, mol, standard, changed=True)
+    if not is_spatial(block, mol) or oversized(block, mol, standard) is not None:
+        return finish(block, mol, standard, changed=True)
+    try:
+        with rdBase.BlockLogs():
+            full = Chem.MolFromMolBlock(block, sanitize=True, removeHs=False)
+            unnumber(full)
+            return finish_geometry(block, *separated(Chem.AddHs(full, addCoords=True)), standard)
+    except FAILURES as error:
+        return Rejected(block, "SANITIZE", first_line(error))
+
+
+def parse_xyz(text: str, standard: Standard = Standard()) -> Molecule | Rejected:
+    """Read a geometry as XYZ text: the structure of its SMILES, if its comment has one, else that of its distances."""
+    if len(text) > 100 * standard.max_chars:
+        return Rejected(text, "TOO_LONG", f"{len(text)} characters; the limit is {100 * standard.max_chars}")
+    count, most = announced(text), 3 * standard.max_atoms + 10
+    if not 0 < count <= most:
+        told = f"{count} atoms with hydrogens; the limit is {most}"
+        return Rejected(text, "TOO_BIG", told) if count else Rejected(text, "EMPTY", "no atoms")
+    try:
+        frame = read_xyz(text)
+    except ValueError as error:
+        return Rejected(text, "PARSE", str(error))
+    known = [mol for smiles in frame.smiles if (mol := of_comment(smiles, standard)) is not None]
+    try:
+        for mol in known:
+            if (found := overlay.laid(mol, frame)) is not None:
+                return finish_geometry(text, mol, *found, standard)
+        if known:
+            return Rejected(
+                text, "PARSE", "its SMILES has other atoms or bonds than its geometry; correct it or leave it out"
+            )
+        return of_distances(text, frame, standard)
+    except FAILURES as error:
+        return Rejected(text, "SANITIZE", first_line(error))
+
+
+def of_comment(smiles: str, standard: Standard) -> Chem.Mol | None:
+    """The Mol of a text that may be SMILES."""
+    if look(smiles, standard) is not None:
+        return None
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles, PLAIN)
+        if mol is not None and ":" in smiles and unnumber(mol):
+            mol = Chem.RemoveHs(mol)  # a hydrogen that was only there for its number
+    return mol if mol is not None and mol.GetNumAtoms() else None
+
+
+def of_distances(text: str, frame: Frame, standard: Standard) -> Molecule | Rejected:
+    """The molecule of a geometry without SMILES; ValueError if no bonds fit."""
+    heavy = int((frame.numbers != 1).sum())
+    if heavy > standard.max_atoms:
+        return Rejected(text, "TOO_BIG", f"{heavy} heavy atoms; the limit is {standard.max_atoms}")
+    with rdBase.BlockLogs():
+        return finish_geometry(text, *separated(overlay.bonded(frame)), standard)
+
+
+def finish_geometry(
+    text: str, mol: Chem.Mol, given: Given, places: np.ndarray, standard: Standard
+) -> Molecule | Rejected:
+    """`finish` for a Mol whose atoms stood at `places` (n,) of the input; like atoms come by their keys."""
+    told = finish(text, Chem.RenumberAtoms(mol, given.first.tolist()), standard, changed=True)
+    if isinstance(told, Rejected):
+        return told
+    order = given.first[told.order]
+    return replace(told, order=places[order], geometry=given.ordered(told.mol, order))
 
 
 def look(text: str, standard: Standard) -> Rejected | None:
@@ -123,10 +198,8 @@ def finish(text: str, mol: Chem.Mol, standard: Standard, changed: bool) -> Molec
     """Caps, standardisation and canonical order for a sanitised Mol; `changed`: it may carry atom-map numbers."""
     if mol.GetNumAtoms() == 0:
         return Rejected(text, "EMPTY", "no atoms")
-    if mol.GetNumAtoms() > standard.max_atoms:
-        size = sum(atom.GetAtomicNum() != 1 for atom in mol.GetAtoms())
-        if size > standard.max_atoms or mol.GetNumAtoms() > 2 * standard.max_atoms + 10:
-            return Rejected(text, "TOO_BIG", f"{size} heavy atoms; the limit is {standard.max_atoms}")
+    if (refused := oversized(text, mol, standard)) is not None:
+        return refused
     try:
         if changed or not standard.keeps:
             mol = standardise(mol, standard)
@@ -140,13 +213,20 @@ def finish(text: str, mol: Chem.Mol, standard: Standard, changed: bool) -> Molec
     return Molecule(smiles, canonical, np.array(order))
 
 
+def oversized(text: str, mol: Chem.Mol, standard: Standard) -> Rejected | None:
+    """The refusal of a Mol with more atoms than the limit."""
+    if mol.GetNumAtoms() > standard.max_atoms:
+        size = sum(atom.GetAtomicNum() != 1 for atom in mol.GetAtoms())
+        if size > standard.max_atoms or mol.GetNumAtoms() > 2 * standard.max_atoms + 10:
+            return Rejected(text, "TOO_BIG", f"{size} heavy atoms; the limit is {standard.max_atoms}")
+    return None
+
+
 def standardise(mol: Chem.Mol, standard: Standard) -> Chem.Mol:
     """Atom-map numbers away, then salts, charges and tautomers, each only if asked. Raises one of FAILURES."""
-    numbered = False
     for atom in mol.GetAtoms():
         atom.SetIntProp(INPUT_PLACE, atom.GetIdx())
-        numbered = numbered or atom.GetAtomMapNum() > 0
-        atom.SetAtomMapNum(0)  # a label of a drawing, not chemistry
+    numbered = unnumber(mol)
     if numbered:
         mol = Chem.RemoveHs(mol)  # a hydrogen that was only there for its number
     if standard.salts == "largest":
@@ -158,6 +238,14 @@ def standardise(mol: Chem.Mol, standard: Standard) -> Chem.Mol:
     if numbered or not standard.keeps:  # labels may have changed with the neighbours
         Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
     return mol
+
+
+def unnumber(mol: Chem.Mol) -> bool:
+    """Take the atom-map numbers away: labels of a drawing, not chemistry. Whether there were any."""
+    numbered = [atom for atom in mol.GetAtoms() if atom.GetAtomMapNum()]
+    for atom in numbered:
+        atom.SetAtomMapNum(0)
+    return bool(numbered)
 
 
 @cache

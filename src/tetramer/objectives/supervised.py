@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
-from tetramer.layers.composition import ELEMENTS, composition
+from tetramer.layers.composition import ELEMENTS, composition, counts_atoms
 from tetramer.layers.mlp import mlp
 from tetramer.objectives.base import Loss, Sample
 from tetramer.objectives.statistics import class_weights, element_reference, moments
@@ -108,7 +108,10 @@ class Supervised(nn.Module):
         """What the answer is where z = 0: the mean, (T,), plus the sum over elements, (B, T), if extensive."""
         if not self.config.extensive:
             return self.mean
-        return self.mean + composition(next(iter(views.values()))).double() @ self.reference
+        counted = next((batch for batch in views.values() if counts_atoms(batch)), None)
+        if counted is None:
+            raise UserError("extensive=True needs a view that counts atoms: the fingerprint or the graph.")
+        return self.mean + composition(counted).double() @ self.reference
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         """Mean over the known labels of cost × row weight × class weight."""

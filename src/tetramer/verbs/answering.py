@@ -15,7 +15,7 @@ from tetramer.verbs.options import Json, OnError, Smiles, Workers
 
 if TYPE_CHECKING:
     from tetramer.inference import Model
-    from tetramer.shards import Columns
+    from tetramer.shards import Columns, Counts
     from tetramer.views import Reader, Reading
 
 
@@ -34,15 +34,15 @@ def predict(
         raise UserError(f"--level {level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
     from tetramer.checkpoint import read_folder
     from tetramer.molecules import Limits, Standard
-    from tetramer.views.read import Reader
+    from tetramer.views.read import Reader, settings_of
 
     card, files = read_folder(model)
     try:
-        standard, views = Standard(**card["standard"]), card["views"]
+        standard, views, settings = Standard(**card["standard"]), card["views"], settings_of(card.get("settings", {}))
     except (KeyError, TypeError) as error:
         raise UserError(f"{model} is not a model folder: its card says not how structures are read.") from error
 
-    with Reader(standard, Limits(workers)) as reader, ExitStack() as stack:
+    with Reader(standard, Limits(workers), settings) as reader, ExitStack() as stack:
 
         @cache
         def loaded() -> "Model":  # when the workers are at the first rows: the imports take as long
@@ -82,7 +82,8 @@ def embed(
     views = embedding_views(loaded, view or "fingerprint")
     if loaded is None:
         say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
-    with Reader(None if loaded is None else loaded.standard, Limits(workers)) as reader, one_thread():
+    standard, settings = (None, None) if loaded is None else (loaded.standard, loaded.settings)
+    with Reader(standard, Limits(workers), settings) as reader, one_thread():
         flat = Path(output).suffix.casefold() not in (".parquet", ".pq")
         run_rows(
             reader, data, output, smiles_column, on_error, as_json,
@@ -103,7 +104,6 @@ def run_rows(
     key: list[object],
 ) -> None:
     """Apply `columns` to every row of a file, or to one SMILES, and say how many rows had what status."""
-    import json
     from dataclasses import asdict
 
     from tetramer import shards
@@ -117,9 +117,16 @@ def run_rows(
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
             return
+    outcome(counts, output, as_json, "a number")
+
+
+def outcome(counts: "Counts", output: str, as_json: bool, wanted: str) -> None:
+    """Say how many rows there were, and how many of them, by status, have not what was wanted."""
+    import json
+
     refused = {code: count for code, count in counts.by_status.items() if not code.startswith("ok")}
     listed = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
     rows = "1 row" if counts.rows == 1 else f"{counts.rows} rows"
-    say(rows + (f", {sum(refused.values())} without a number ({listed})" if refused else "") + ".")
+    say(rows + (f", {sum(refused.values())} without {wanted} ({listed})" if refused else "") + ".")
     if as_json and output != "-":
         print(json.dumps({"rows": counts.rows, "status": counts.by_status, "output": output}))

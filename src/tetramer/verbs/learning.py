@@ -24,7 +24,10 @@ def train(
     ] = None,
     smiles_column: Smiles = None,
     task: Annotated[str, Option(help="auto, regression, binary or multiclass")] = "auto",
-    recipe: Annotated[str, Option(help="auto, baseline, fingerprint or graph")] = "auto",
+    recipe: Annotated[str, Option(help="auto, baseline, a view, views as in graph+conformer, or fusion")] = "auto",
+    fusion: Annotated[
+        str | None, Option(help="how views are joined: residual, concat, mean, gated or attention")
+    ] = None,
     split: Annotated[str, Option(help="rule that keeps a test part aside, such as scaffold or random")] = "none",
     split_column: Annotated[
         str | None,
@@ -52,15 +55,18 @@ def train(
     """Learn measured values from a table of molecules."""
     from tetramer.assays import Files, read_files
     from tetramer.benchmark import trained
-    from tetramer.modelling import Options
+    from tetramer.modelling import Options, views_of
     from tetramer.molecules import Limits, Standard
+    from tetramer.recipes import resolve
 
     trained.check_output(output)
+    overrides = overrides_of(settings or []) | ({} if fusion is None else {"encoder.join": fusion})
     files = Files(
-        data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task
-    )
+        data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task,
+        views_of(resolve(recipe, overrides)),
+    )  # fmt: skip
     options = Options(
-        recipe, overrides_of(settings or []), split, seed, seeds, fit_rows, level,
+        recipe, overrides, split, seed, seeds, fit_rows, level,
         Standard(salts, charges, tautomers), Limits(workers),
     )  # fmt: skip
     run_training(read_files(files), options, output, output / "report.html", Path(str(data)).name, structures, as_json)

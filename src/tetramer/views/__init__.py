@@ -2,9 +2,9 @@
 
 from types import ModuleType
 
-from tetramer.views import fingerprint, graph
+from tetramer.views import conformer, fingerprint, graph, smiles
 from tetramer.views.read import Reader, Reading, read
 
-VIEWS: dict[str, ModuleType] = {"fingerprint": fingerprint, "graph": graph}
+VIEWS: dict[str, ModuleType] = {"fingerprint": fingerprint, "smiles": smiles, "graph": graph, "conformer": conformer}
 
 __all__ = ["VIEWS", "Reader", "Reading", "read"]

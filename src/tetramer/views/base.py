@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +29,19 @@ class Batch:
     """Arrays (or, after `layers.to_tensors`, tensors) of `size` molecules. Frozen: to change one is to make another."""
 
     size: int
+    ok: np.ndarray  # (B,) bool, which molecules this view could be made of
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a view is made, beyond its defaults; part of every cache key. Most views have none."""
+
+    def answering(self) -> Self:
+        """The same without what only training needs."""
+        return self
+
+
+DEFAULT = Settings()
 F = TypeVar("F", bound=Features)
 
 

@@ -10,7 +10,7 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
 from tetramer.molecules import Molecule
-from tetramer.views.base import Batch, Features, gather, offsets
+from tetramer.views.base import DEFAULT, Batch, Features, Settings, gather, offsets
 from tetramer.views.descriptors import NAMES as NAMES
 from tetramer.views.descriptors import describe
 from tetramer.views.indices import Skeleton
@@ -45,7 +45,8 @@ class FingerprintBatch(Batch):
     elements: np.ndarray  # (B, 119) float32
 
 
-FEATURES = FingerprintFeatures
+FEATURES, SETTINGS = FingerprintFeatures, Settings
+ABSENT = ("SANITIZE", "no fingerprint could be made")
 
 
 @cache
@@ -55,7 +56,9 @@ def morgan() -> Any:  # noqa: ANN401 (RDKit names no type)
 
 
 def featurize(
-    molecules: Sequence[Molecule | None], tick: Callable[[int], None] = lambda place: None
+    molecules: Sequence[Molecule | None],
+    tick: Callable[[int], None] = lambda place: None,
+    settings: Settings = DEFAULT,
 ) -> FingerprintFeatures:
     """Fingerprints of many molecules; None gives a row that is not ok. `tick` hears the place of each molecule."""
     bits: list[int] = []
@@ -90,13 +93,16 @@ def featurize(
     )
 
 
-def collate(features: FingerprintFeatures, rows: np.ndarray) -> FingerprintBatch:
+def collate(
+    features: FingerprintFeatures, rows: np.ndarray, rng: np.random.Generator | None = None
+) -> FingerprintBatch:
     """Gather `rows` (B,) into one dense batch; a row that is not ok has zero counts and NaN descriptors."""
     at, sizes = gather(features.bit_starts, rows)
     counts = np.zeros((len(rows), BITS), np.float32)
     counts[np.repeat(np.arange(len(rows)), sizes), features.bits[at]] = features.counts[at]
     return FingerprintBatch(
         size=len(rows),
+        ok=features.ok[rows] == 1,
         counts=counts,
         descriptors=np.ascontiguousarray(features.descriptors[rows]),
         elements=features.elements[rows].astype(np.float32),

@@ -8,7 +8,7 @@ import numpy as np
 from rdkit import Chem
 
 from tetramer.molecules import Molecule
-from tetramer.views.base import Batch, Features, gather, offsets
+from tetramer.views.base import DEFAULT, Batch, Features, Settings, gather, offsets
 
 # One table of atom columns and one of bond columns: name → number of categories, values above are clamped to the last.
 ATOM: dict[str, int] = {
@@ -92,10 +92,15 @@ class GraphBatch(Batch):
     owner: np.ndarray  # (N,) int64, which molecule each atom belongs to
 
 
-FEATURES = GraphFeatures
+FEATURES, SETTINGS = GraphFeatures, Settings
+ABSENT = ("SANITIZE", "no graph could be made")
 
 
-def featurize(molecules: Sequence[Molecule | None], tick: Callable[[int], None] = lambda place: None) -> GraphFeatures:
+def featurize(
+    molecules: Sequence[Molecule | None],
+    tick: Callable[[int], None] = lambda place: None,
+    settings: Settings = DEFAULT,
+) -> GraphFeatures:
     """Graphs of many molecules; None gives a row that is not ok. `tick` hears the place of each molecule."""
     elements: list[int] = []
     hydrogens: list[int] = []
@@ -220,13 +225,14 @@ def assemble(
     )
 
 
-def collate(features: GraphFeatures, rows: np.ndarray) -> GraphBatch:
+def collate(features: GraphFeatures, rows: np.ndarray, rng: np.random.Generator | None = None) -> GraphBatch:
     """Gather `rows` (B,) into one batch; a row that is not ok is a molecule without atoms."""
     at, atom_counts = gather(features.atom_starts, rows)
     on, edge_counts = gather(features.edge_starts, rows)
     first = np.repeat(np.cumsum(atom_counts) - atom_counts, edge_counts)  # (E,) batch row of the molecule's first atom
     return GraphBatch(
         size=len(rows),
+        ok=features.ok[rows] == 1,
         atoms=features.atoms[at].astype(np.int64),
         edges=np.stack([features.source[on] + first, features.target[on] + first]),
         bonds=features.bonds[on].astype(np.int64),

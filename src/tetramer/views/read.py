@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 from types import TracebackType
@@ -11,15 +11,19 @@ from typing import Any, Self
 import numpy as np
 from rdkit import rdBase
 
-from tetramer.errors import UserError
+from tetramer.errors import UserError, pick
 from tetramer.molecules import Limits, Molecule, Pool, Rejected, Standard, parse, parse_block
+from tetramer.molecules.conformers import NOTES
 from tetramer.molecules.parse import BLOCK_END
 from tetramer.molecules.worker import BETWEEN, HEAD
-from tetramer.views import fingerprint, graph
-from tetramer.views.base import Features, concat, from_bytes, to_bytes
+from tetramer.settings import configured
+from tetramer.views import conformer, fingerprint, graph, smiles
+from tetramer.views.base import Features, Settings, concat, from_bytes, to_bytes
 
-MODULES = {"fingerprint": fingerprint, "graph": graph}  # VIEWS, without importing the package's face from within
+# VIEWS, without importing the package's face from within
+MODULES = {"fingerprint": fingerprint, "smiles": smiles, "graph": graph, "conformer": conformer}
 CHUNK = 256  # molecules in one request
+FLAT = "no geometry could be made; a flat drawing stands for it"
 ALIGN = 16  # bytes; arrays that point into an answer begin where the processor likes it
 
 
@@ -40,6 +44,28 @@ class Reading:
         """(n,) bool, which rows became molecules."""
         return np.array([code == "ok" for code in self.codes], dtype=bool)
 
+    def statuses(self, answered: np.ndarray) -> tuple[list[str], list[str]]:
+        """Code and reason of every row: `ok`, `ok:NOTE` where something must be said beside a number, or a refusal.
+
+        answered: (n,) bool, whether the row has what was asked for. A view that could not be made is a note if others
+        answered for it, and the refusal if none did.
+        """
+        codes, reasons = list(self.codes), list(self.reasons)
+        for view, features in self.features.items():
+            for row in np.flatnonzero(self.ok & (features.ok == 0)):
+                note, why = MODULES[view].ABSENT
+                codes[row], reasons[row] = f"ok:{note}" if answered[row] else note, why
+        made = self.features.get("conformer")
+        if isinstance(made, conformer.ConformerFeatures):
+            for row in np.flatnonzero(self.ok & (made.notes == NOTES.index("CONF_2D"))):
+                codes[row], reasons[row] = "ok:CONF_2D", FLAT
+        return codes, reasons
+
+
+def settings_of(told: Mapping[str, Mapping[str, Any]]) -> dict[str, Settings]:
+    """Settings of views, by name, from plain data. UserError for one that does not exist."""
+    return {view: configured(pick(MODULES, view, "view").SETTINGS, settings) for view, settings in told.items()}
+
 
 def job(texts: list[str], options: dict[str, Any], tick: Callable[[int], None]) -> bytes:
     """Parse, standardise and featurise; the answer is one JSON header and one Arrow file a view, each framed."""
@@ -53,7 +79,8 @@ def job(texts: list[str], options: dict[str, Any], tick: Callable[[int], None]) 
         head["smiles"].append(told.smiles if isinstance(told, Molecule) else "")
         head["codes"].append(told.code if isinstance(told, Rejected) else "ok")
         head["reasons"].append(told.reason if isinstance(told, Rejected) else "")
-    frames = [to_bytes(MODULES[view].featurize(molecules, tick)) for view in options["views"]]
+    made = ((MODULES[view], settings) for view, settings in options["views"].items())
+    frames = [to_bytes(module.featurize(molecules, tick, module.SETTINGS(**settings))) for module, settings in made]
     tick(BETWEEN)
     return frame([json.dumps(head).encode(), *frames])
 
@@ -97,8 +124,14 @@ def unframe(data: bytes) -> list[memoryview]:
 class Reader:
     """Reads texts through worker processes, which start at once. Use it as a context manager, for many calls."""
 
-    def __init__(self, standard: Standard | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        standard: Standard | None = None,
+        limits: Limits | None = None,
+        settings: Mapping[str, Settings] | None = None,
+    ) -> None:
         self.standard, limits = standard or Standard(), limits or Limits()
+        self.settings = settings or {}  # of the views that are not made with their defaults
         self.pool = Pool([sys.executable, "-m", "tetramer.views.serve"], limits) if limits.count else None
 
     def __enter__(self) -> Self:
@@ -114,7 +147,10 @@ class Reader:
 
     def stream(self, texts: Iterable[str], views: Sequence[str], chunk: int = CHUNK) -> Iterator[Reading]:
         """Readings of `chunk` texts each, in order; memory does not grow with the number of texts."""
-        options = {"views": list(views), "standard": asdict(self.standard)}
+        options = {
+            "views": {view: asdict(self.settings.get(view, MODULES[view].SETTINGS())) for view in views},
+            "standard": asdict(self.standard),
+        }
         source = map(text_of, count(1), texts)
         chunks = iter(lambda: list(islice(source, chunk)), [])
         for asked, answer, lost in self.pool.map(chunks, options) if self.pool else here(chunks, options):

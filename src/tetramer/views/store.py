@@ -18,16 +18,17 @@ import rdkit
 
 from tetramer.errors import DiskError
 from tetramer.molecules import Standard
-from tetramer.views.base import F, Features, concat, read, span, take, write
+from tetramer.views.base import DEFAULT, F, Features, Settings, concat, read, span, take, write
 
 ROWS = 65_536
 FORMAT = 1  # of the features; one more whenever a column changes its meaning
 DONE = "done.json"
 
 
-def key(texts: Sequence[str], view: str, standard: Standard) -> str:
-    """SHA-256 of all that decides what the features are: texts in order, view, standard, format, RDKit version."""
-    told = hashlib.sha256(json.dumps([view, asdict(standard), FORMAT, rdkit.__version__], sort_keys=True).encode())
+def key(texts: Sequence[str], view: str, standard: Standard, settings: Settings = DEFAULT) -> str:
+    """SHA-256 of all that decides the features: texts in order, view and settings, standard, format, RDKit version."""
+    how = [view, asdict(standard), FORMAT, rdkit.__version__, *([asdict(settings)] if asdict(settings) else [])]
+    told = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
     for text in texts:
         data = text.encode("utf-8", "surrogatepass")
         told.update(len(data).to_bytes(8, "little") + data)

@@ -1,0 +1,61 @@
+"""Coordinates in a table: columns `atomic_numbers` and `coordinates`, lists with a molecule a row, as `tetramer
+conformers` writes them and as the readers of public sets give them."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pyarrow as pa
+
+from tetramer.datasets.tables import Table, smiles_column, structures
+from tetramer.errors import UserError
+from tetramer.molecules.geometry import as_xyz
+
+NUMBERS, PLACES = "atomic_numbers", "coordinates"
+
+
+def has_geometry(table: Table) -> bool:
+    """Whether both columns are there and hold lists."""
+    kinds = [table.data.schema.field(name).type for name in (NUMBERS, PLACES) if name in table.columns]
+    return len(kinds) == 2 and all(pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in kinds)
+
+
+def texts_for(views: Collection[str], table: Table, name: str | None = None) -> list[str]:
+    """The structure of every row as `views` need it: with geometry if they look at that, or if nothing else tells it.
+
+    name: the column of SMILES, None: found
+    """
+    return placed(table, name) if "conformer" in views or bare(table, name) else structures(table, name)
+
+
+def bare(table: Table, name: str | None = None) -> bool:
+    """Whether a table has geometries and no SMILES."""
+    return name is None and has_geometry(table) and not any(smiles_of(table, None))
+
+
+def placed(table: Table, name: str | None = None) -> list[str]:
+    """The structure of every row with its geometry, as XYZ text with the SMILES, if there is one, as its comment.
+
+    A row without geometry, or with a drawing (`status` says so), has its SMILES alone; of several conformers the first
+    is taken. A table without such columns has its structures as `structures` gives them.
+    """
+    if not has_geometry(table):
+        return structures(table, name)
+    smiles = smiles_of(table, name)
+    drawn = table.data["status"].to_pylist() if "status" in table.columns else [""] * len(smiles)
+    columns = (table.data[column].to_pylist() for column in (NUMBERS, PLACES))
+    told = []
+    for numbers, places, text, status in zip(*columns, smiles, drawn, strict=True):
+        given = numbers and places and status != "ok:CONF_2D"
+        told.append(as_xyz(numbers, np.ravel(places)[: 3 * len(numbers)], text) if given else text)
+    return told
+
+
+def smiles_of(table: Table, name: str | None) -> list[str]:
+    """The SMILES beside the geometries; empty texts where the table has no such column and none is named."""
+    try:
+        smiles_column(table, name)
+    except UserError:
+        if name is not None:
+            raise
+        return [""] * len(table)
+    return structures(table, name)

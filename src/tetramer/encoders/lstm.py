@@ -1,0 +1,92 @@
+"""The SMILES encoder of the fusion study: a recurrent network that reads from left to right."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from tetramer.encoders.base import Encoder, Encoding
+from tetramer.errors import UserError, pick
+from tetramer.layers.pooling import max_by_owner, mean_by_owner, sum_by_owner
+from tetramer.layers.tensors import to_dense
+from tetramer.views.base import Batch
+from tetramer.views.smiles import END, VOCABULARY, SmilesBatch
+
+Pooling = Literal["last", "mean", "max"]
+Past = tuple[Tensor, Tensor]  # h and c of every layer, (L, B, D) each
+
+
+@dataclass(frozen=True)
+class LSTMConfig:
+    """The defaults are the study's size."""
+
+    width: int = 256
+    depth: int = 3
+    embedding: int = 256  # width of a token before the first layer
+    dropout: float = 0.1  # of what enters each layer
+    pooling: Pooling = "mean"  # of tokens; "last" is the state after END
+
+    def __post_init__(self) -> None:
+        pick(dict.fromkeys(get_args(Pooling)), self.pooling, "pooling")
+        if min(self.width, self.depth, self.embedding) < 1 or not 0 <= self.dropout < 1:
+            raise UserError(
+                "An LSTM needs width, depth and embedding ≥ 1 and dropout in [0, 1); "
+                f"got {self.width}, {self.depth}, {self.embedding} and {self.dropout}."
+            )
+
+
+class LSTM(Encoder):
+    """Long short-term memory (doi:10.1162/neco.1997.9.8.1735) over the tokens of one SMILES, BEGIN and END among them.
+
+    Sequences are packed, so there is no padding to read. A molecule without tokens gets zeros. Under bf16 autocast the
+    gates are bf16.
+    """
+
+    Config = LSTMConfig
+    views = ("smiles",)
+    causal = True  # a token sees only those before it
+
+    def __init__(self, config: LSTMConfig) -> None:
+        super().__init__()
+        self.config, self.width = config, config.width
+        self.embedding = nn.Embedding(len(VOCABULARY), config.embedding)
+        self.dropout = nn.Dropout(config.dropout)
+        between = config.dropout if config.depth > 1 else 0.0
+        self.layers = nn.LSTM(config.embedding, config.width, config.depth, batch_first=True, dropout=between)
+
+    def forward(self, views: Mapping[str, Batch]) -> Encoding:
+        batch = cast(SmilesBatch, views["smiles"])
+        tokens = self.rows(batch)
+        return Encoding(self.read_out(tokens.to(self.embedding.weight.dtype), batch), tokens)
+
+    def rows(self, batch: SmilesBatch) -> Tensor:
+        """A vector for each token, (N, D)."""
+        tokens, owner = cast(Tensor, batch.tokens), cast(Tensor, batch.owner)
+        x: Tensor = self.dropout(self.embedding(tokens))
+        if not len(x):
+            return x.new_zeros(0, self.width)
+        dense, mask = to_dense(x, owner, batch.size)
+        dense, mask = dense[mask[:, 0]], mask[mask[:, 0]]  # a sequence to pack has at least one token
+        packed = pack_padded_sequence(dense, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        y, _ = pad_packed_sequence(self.layers(packed)[0], batch_first=True)
+        return y[mask]
+
+    def step(self, tokens: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
+        """The next token of each of B strings: the row that `rows` would give it.
+
+        tokens: (B,)   past: what the step before gave; None at BEGIN   →   (B, D) and the past of the next step
+        """
+        y, past = self.layers(self.dropout(self.embedding(tokens))[:, None], past)
+        return y[:, 0], cast(Past, past)
+
+    def read_out(self, tokens: Tensor, batch: SmilesBatch) -> Tensor:
+        """Tokens → molecules, (N, D) → (B, D); zeros for a molecule without tokens."""
+        owner = cast(Tensor, batch.owner)
+        if self.config.pooling == "mean":
+            return mean_by_owner(tokens, owner, batch.size)
+        if self.config.pooling == "max":
+            return max_by_owner(tokens, owner, batch.size)
+        last = cast(Tensor, batch.tokens) == END
+        return sum_by_owner(tokens[last], owner[last], batch.size)

@@ -1,0 +1,111 @@
+"""`tetramer conformers` as a person types it; killed and started again it writes the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from rdkit import Chem
+
+from tetramer.cli import main
+
+# Shards of 8 rows, so that a kill meets a run that has finished some.
+DRIVER = """
+import functools, tetramer.geometries as geometries
+geometries.Job = functools.partial(geometries.Job, rows=8)
+from tetramer.cli import main
+main()
+"""
+
+
+def typed(*words: str) -> int:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as end:
+        main(["conformers", *words])
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "in.csv"
+    path.write_text("id,SMILES\na,OCCO\nb,C1CC\nc,C[C@H](N)C(=O)O\n")
+    return path
+
+
+def test_one_smiles_becomes_an_sdf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("OCCN", "--output", str(tmp_path / "one.sdf"), "--count", "4", "--workers", "0") == 0
+    told = list(Chem.SDMolSupplier(str(tmp_path / "one.sdf"), removeHs=False))
+    assert 1 < len(told) <= 4
+    assert {mol.GetNumAtoms() for mol in told} == {11}
+    assert (tmp_path / "one.status.csv").read_text().splitlines()[1] == f"1,OCCN,NCCO,ok,,{len(told)}"
+    assert capsys.readouterr().err == "1 row.\n"
+
+
+def test_settings_reach_the_molecules(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(table), "--smiles-column", "SMILES", "--workers", "0", "--json", "-o"]
+    outs = [tmp_path / f"{name}.parquet" for name in ("one", "raw")]
+    assert typed(*words, str(outs[0])) == typed(*words, str(outs[1]), "--no-optimise", "--count", "3") == 0
+    one, raw = (pq.read_table(out).to_pylist() for out in outs)
+    assert [len(row["energies"] or ()) for row in one] == [1, 0, 1]
+    assert len(raw[0]["energies"]) > 1
+    assert one[0]["coordinates"] != raw[0]["coordinates"][:30]
+    told = capsys.readouterr()
+    assert told.err.splitlines()[0] == "3 rows, 1 without a geometry (1 PARSE)."
+    assert json.loads(told.out.splitlines()[0])["status"] == {"ok": 2, "PARSE": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["{table}", "-o", "{folder}/out.csv"], "End the name of --output in .sdf or .parquet."),
+        (["{table}", "-o", "-"], "cannot hold geometries"),
+        (["{table}", "-o", "{folder}/out.sdf", "--count", "0"], "count=0 conformers is out of range"),
+        (["{table}", "-o", "{folder}/out.sdf", "--salts", "all"], "salts='all' is not known"),
+        (["{table}", "-o", "{folder}/out.sdf", "--on-error", "fail", "--workers", "0"], "1 of 3 structures were"),
+        (["{table}", "-o", "{folder}/out.sdf", "--on-error", "hide"], "--on-error 'hide' is not known"),
+        (["{folder}/nothing.csv", "-o", "{folder}/out.sdf"], "There is no file 'nothing.csv'"),
+        (["{table}", "-o", "{folder}/out.sdf", "--smiles-column", "mol"], "has no column 'mol'"),
+    ],
+)
+def test_mistakes_are_sentences(
+    words: list[str], sentence: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(*(word.format(table=table, folder=tmp_path) for word in words)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert sentence in error
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the signals are those of POSIX")
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    rows = [f"{'C' * (1 + k % 4)}O" if k % 7 else "C1CC" for k in range(30)]
+    (tmp_path / "in.csv").write_text("\n".join(["smiles", *rows]) + "\n")
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        words = ["conformers", "in.csv", "-o", name, "--workers", "1"]
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.Popen(
+            [sys.executable, "-c", DRIVER, *words], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL
+        )
+
+    killed, parts = start("killed.sdf"), tmp_path / "killed.sdf.parts"
+    while killed.poll() is None and not list(parts.glob("*.arrow")):
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait(30) == -9
+    done = len(list(parts.glob("*.arrow")))
+    assert 1 <= done < 4
+    assert not (tmp_path / "killed.sdf").exists()
+    assert start("killed.sdf").wait(60) == 0
+    assert typed(str(tmp_path / "in.csv"), "-o", str(tmp_path / "whole.sdf"), "--workers", "0") == 0
+    for ending in (".sdf", ".status.csv"):
+        told = [(tmp_path / f"{name}{ending}").read_bytes() for name in ("killed", "whole")]
+        assert told[0] == told[1]
+    assert len((tmp_path / "whole.status.csv").read_text().splitlines()) == 31
+    assert not parts.exists()
