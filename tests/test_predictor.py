@@ -395,3 +395,14 @@ def test_names_of_the_package() -> None:
     assert all(getattr(tetramer, name) is not None for name in tetramer.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'Foo'"):
         tetramer.Foo  # noqa: B018
+
+
+def test_a_molecule_without_geometry_is_answered_by_other_views_or_not_at_all(smiles: list[str]) -> None:
+    labels, asked = [float(len(text)) for text in smiles], ["CCO", "C" * 300, "C1CC"]
+    for recipe, statuses, known in (
+        ("graph+conformer", ["ok", "ok:CONF_NONE", "PARSE"], [True, True, False]),
+        ("conformer", ["ok", "CONF_NONE", "PARSE"], [True, False, False]),
+    ):
+        told = Regressor(recipe, settings={"training.epochs": 1, "training.visits": 100}, workers=0).fit(smiles, labels)
+        assert np.isfinite(told.predict(asked)).tolist() == known
+        assert [status.partition(": ")[0] for status in told.status_] == statuses

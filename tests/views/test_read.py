@@ -228,3 +228,14 @@ def test_a_chain_at_the_cap_is_read() -> None:
     assert reading.codes == ["ok", "ok"]
     assert np.diff(reading.features["graph"].atom_starts).tolist() == [1_000, 991]  # type: ignore[attr-defined]
     assert isinstance(reading.features["graph"], graph.GraphFeatures)
+
+
+def test_a_number_is_never_plainly_ok_where_a_view_is_missing() -> None:
+    texts = ["C", "C" * 300, "C1CC", "C" * 130, "C" * 600]  # of these no geometry, no molecule, a drawing, no tokens
+    reading = read(texts, ("smiles", "graph", "conformer"), limits=HERE)
+    assert reading.features["conformer"].ok.tolist() == [1, 0, 0, 1, 0]
+    assert reading.features["smiles"].ok.tolist() == [1, 1, 0, 1, 0]
+    codes, reasons = reading.statuses(np.array([True, True, False, True, False]))
+    assert codes == ["ok", "ok:CONF_NONE", "PARSE", "ok:CONF_2D", "CONF_NONE"]
+    assert [bool(reason) for reason in reasons] == [False, True, True, True, True]
+    assert reading.statuses(np.zeros(5, bool))[0][:2] == ["ok", "CONF_NONE"]
