@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from tetramer.errors import UserError
 from tetramer.terminal import Bar, say
 from tetramer.verbs.options import Charges, Json, Salts, Smiles, Structures, Tautomers, Workers, overrides_of
 
@@ -57,10 +58,14 @@ def train(
     from tetramer.benchmark import trained
     from tetramer.modelling import Options, views_of
     from tetramer.molecules import Limits, Standard
-    from tetramer.recipes import resolve
+    from tetramer.recipes import resolve, takes
 
     trained.check_output(output)
     overrides = overrides_of(settings or []) | ({} if fusion is None else {"encoder.join": fusion})
+    if fusion is not None and not takes(recipe, "encoder.join"):
+        raise UserError(
+            f"--fusion joins several views, and --recipe {recipe} does not: take one such as graph+conformer."
+        )
     files = Files(
         data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task,
         views_of(resolve(recipe, overrides)),
