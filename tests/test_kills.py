@@ -123,9 +123,9 @@ def campaign(table: Path, folder: Path, options: list[str], kills: int, seed: in
 
 
 def test_a_killed_training_goes_on_to_the_same_model(table: Path, tmp_path: Path) -> None:
-    """One kill, in the middle of a network."""
+    """Kills in the middle of a network; on a busy machine one may come too late."""
     options = [*GRAPH, "--set", "training.epochs=12"]
-    assert campaign(table, tmp_path, options, 1, seed=9) == 1
+    assert campaign(table, tmp_path, options, 3, seed=9) >= 1
     assert "Going on with the unfinished run" in (tmp_path / "killed" / "log.txt").read_text()
 
 

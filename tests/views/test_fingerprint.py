@@ -132,7 +132,7 @@ def test_values_never_are_infinite() -> None:
 def test_a_worker_for_graphs_does_not_load_the_table_of_descriptors() -> None:
     check = (
         "import sys\nfrom tetramer.views.read import job\n"
-        "options = {'views': ['graph'], 'standard': {}}\njob(['CCO', 'C1CC'], options, lambda place: None)\n"
+        "options = {'views': {'graph': {}}, 'standard': {}}\njob(['CCO', 'C1CC'], options, lambda place: None)\n"
         "print([name for name in ('rdkit.Chem.Descriptors', 'torch', 'sklearn', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60)
