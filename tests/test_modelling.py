@@ -16,11 +16,12 @@ from tetramer.errors import UserError
 from tetramer.inference import Model
 from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.intervals import Intervals
-from tetramer.modelling import Options, Result, chosen_members, pieces_of, train
+from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, read_into, train
 from tetramer.molecules import Limits, Standard
 from tetramer.recipes import RECIPES, resolve
 from tetramer.scoring import interval_notes, leak_notes, mean_answer
 from tetramer.training import epoch_order
+from tetramer.views import Reader
 
 SMALL = {"folds": "2", "trees": "10", "training.epochs": "2", "encoder.width": "16", "encoder.widths": "16"}
 TREES = {"folds": "2", "trees": "10", "machine": "gp"}
@@ -390,3 +391,31 @@ def test_mean_answers_exactly(smiles: list[str], oxygen: np.ndarray, tmp_path: P
     assert plan.data.values is not None
     plan.data.values[:, 0] = np.arange(80) % 4 // 2 * 2
     assert mean_answer(classes).tolist() == [[0.5, 0.0, 0.5]]
+
+
+def test_a_view_refuses_for_those_who_look_at_it_alone(tmp_path: Path) -> None:
+    """A worker that died over one view costs the row there, whatever was read before or after."""
+    texts, note = ["CCO", "refused", "CCN", "CCC"], tmp_path / "features" / "reading.json"
+
+    def codes(*views: str) -> list[str]:
+        with Reader(limits=Limits(0)) as reader:
+            reading = read_into(tmp_path, reader, texts, views, lambda *_: None)
+        assert [bool(text) for text in reading.smiles] == [code == "ok" for code in reading.codes]
+        assert [bool(text) for text in reading.reasons] == [code != "ok" for code in reading.codes]
+        assert set(reading.features) == set(views)
+        return reading.codes
+
+    whole, dead = ["ok", "PARSE", "ok", "ok"], ["ok", "PARSE", "ok", "CRASH"]
+    assert codes("graph") == codes("fingerprint") == whole
+    told = json.loads(note.read_text())
+    for name, cell in (("codes", "CRASH"), ("smiles", ""), ("reasons", "the worker died")):
+        told["fingerprint"][name][3] = cell
+    note.write_text(json.dumps(told))
+    assert codes("fingerprint") == codes("graph", "fingerprint") == codes("fingerprint", "graph") == dead
+    assert codes("smiles") == codes("graph") == codes("graph", "smiles") == whole
+
+
+def test_what_is_done_about_extensive_targets_is_told_of_those_it_is_done_for() -> None:
+    ours, published = resolve("graph", {}).members, resolve("study001-mpnn", {}).members
+    assert extensive_note(ours).endswith("atoms are summed.")
+    assert extensive_note(published).endswith("atoms are summed, but not for combining-mpnn.")

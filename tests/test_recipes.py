@@ -12,7 +12,7 @@ from tetramer.errors import UserError
 from tetramer.members.base import Problem
 from tetramer.members.neural import NeuralConfig, build
 from tetramer.members.work import config_of
-from tetramer.recipes import RECIPES, paths, resolve
+from tetramer.recipes import RECIPES, is_recipe, paths, resolve
 from tetramer.settings import configured, number
 from tetramer.views.conformer import ConformerSettings
 
@@ -164,6 +164,14 @@ def test_views_with_a_plus_are_joined() -> None:
     assert recipe.settings()["conformer"] == ConformerSettings(count=3)
     assert config_of("neural", config).views == ("graph", "conformer")
     assert RECIPES["fusion"].members["fusion"]["config"]["encoder_config"]["branches"]["graph"]["depth"] == 3
+
+
+def test_a_plus_in_a_path_makes_no_recipe() -> None:
+    assert is_recipe("auto")
+    assert is_recipe("graph+conformer")
+    assert is_recipe("graph+conformr")  # so that the wrong view is told
+    assert not is_recipe("probe:models/a+b")
+    assert not is_recipe("lightgbm")
 
 
 @pytest.mark.parametrize(

@@ -145,42 +145,47 @@ def views_of(recipe: Recipe) -> tuple[str, ...]:
 
 
 def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str], progress: Progress) -> Reading:
-    """Read the structures into `parts`, but for the views that an earlier run of the same texts left there."""
-    made = {view: reader.settings.get(view, VIEWS[view].SETTINGS()) for view in views}
-    keys = {view: store.key(texts, view, reader.standard, settings) for view, settings in made.items()}
+    """Read the structures into `parts`, but for the views that an earlier run of the same texts left there.
+
+    Each view is read on its own, so that what it refuses does not depend on the views that were read with it.
+    """
     folder, note = parts / "features", parts / "features" / "reading.json"
-    told = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {"keys": {}}
+    told: dict[str, dict[str, Any]] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
     stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
-    missing = [view for view in views if told["keys"].get(view) != keys[view] or stores[view] is None]
-    if missing:
+    keys = {
+        view: store.key(texts, view, reader.standard, reader.settings.get(view, VIEWS[view].SETTINGS()))
+        for view in views
+    }
+    missing = [view for view in views if told.get(view, {}).get("key") != keys[view] or stores[view] is None]
+    for place, view in enumerate(missing):
         readings, count = [], 0
-        for reading in reader.stream(texts, missing, max(1, min(256, len(texts) // 8 + 1))):
+        for reading in reader.stream(texts, [view], max(1, min(256, len(texts) // 8 + 1))):
             readings.append(reading)
             count += len(reading)
-            progress("structures", count / len(texts))
-        told = noted(told if len(missing) < len(views) else {"keys": {}}, joined(readings), keys)
+            progress("structures", (place + count / len(texts)) / len(missing))
+        whole = joined(readings)
+        told[view] = {"key": keys[view], "smiles": whole.smiles, "codes": whole.codes, "reasons": whole.reasons}
         with writing.disk_errors(parts, 0):
             folder.mkdir(parents=True, exist_ok=True)
             note.unlink(missing_ok=True)
-            for view in missing:
-                shutil.rmtree(folder / view, ignore_errors=True)
-                store.put(folder, view, [reading.features[view] for reading in readings])
+            shutil.rmtree(folder / view, ignore_errors=True)
+            store.put(folder, view, [reading.features[view] for reading in readings])
             temporary = note.with_suffix(".tmp")
             temporary.write_text(json.dumps(told), encoding="utf-8")
             temporary.replace(note)  # the last step: what it names is there
-        stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
+        stores[view] = store.get(folder, view, VIEWS[view].FEATURES)
     features = {view: held.features() for view, held in stores.items() if held is not None}
-    return Reading(features, told["smiles"], told["codes"], told["reasons"])
+    return Reading(features, *first_refusals([told[view] for view in views]))
 
 
-def noted(before: dict[str, Any], reading: Reading, keys: dict[str, str]) -> dict[str, Any]:
-    """What is kept beside the features. A row that a view read earlier has refused stays refused."""
-    out = {"keys": before["keys"] | keys, "smiles": reading.smiles, "codes": reading.codes, "reasons": reading.reasons}
-    if "codes" in before:
-        refused = [code != "ok" for code in before["codes"]]
-        for name in ("smiles", "codes", "reasons"):
-            out[name] = [old if gone else new for gone, old, new in zip(refused, before[name], out[name], strict=True)]
-    return out
+def first_refusals(told: Sequence[dict[str, list[str]]]) -> tuple[list[str], list[str], list[str]]:
+    """SMILES, codes and reasons of rows that were read several times: of the first time that refused a row, if any."""
+    smiles, codes, reasons = (list(told[0][name]) for name in ("smiles", "codes", "reasons"))
+    for other in told[1:]:
+        for row, code in enumerate(other["codes"]):
+            if codes[row] == "ok" and code != "ok":
+                smiles[row], codes[row], reasons[row] = "", code, other["reasons"][row]
+    return smiles, codes, reasons
 
 
 def only(split: Split, known: np.ndarray) -> Split:
@@ -209,8 +214,6 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
         name = assay.labels.names[int(np.argmax(empty))]
         raise UserError(f"No row of the training part has a label in {name!r}. Choose another split, or leave it out.")
     extensive = extensive_targets(assay, reading, rows)
-    if extensive:
-        notes.append("The target grows with the molecule: a fit on atom counts is taken off first, atoms are summed.")
     classes = tuple(tuple(texts or ()) for texts in assay.labels.classes) if assay.task != REGRESSION else ()
     problem = Problem(assay.task, assay.labels.names, classes, extensive)
     fold = np.full(len(values), -1)
@@ -223,9 +226,18 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     calibrates[valid if not folds else []] = True
     members, left = chosen_members(recipe, problem)
     notes += left
+    if extensive:
+        notes.append(extensive_note(members))
     pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, options, extensive)]
     data = Data(reading.features, values, assay.labels.censor, assay.weight)
     return Plan(problem, tuple(pieces), data, fold, calibrates), notes
+
+
+def extensive_note(members: dict[str, dict[str, Any]]) -> str:
+    """What is done about targets that grow with the molecule, which the settings of a network may forbid."""
+    left = [name for name, spec in members.items() if not spec["config"].get("reference", True)]
+    but = f", but not for {', '.join(left)}" if left else ""
+    return f"The target grows with the molecule: a fit on atom counts is taken off first, atoms are summed{but}."
 
 
 def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> bool:

@@ -56,7 +56,6 @@ FINGERPRINT: Spec = {
 }
 
 
-# Every SMILES is one of these writings or the canonical one, another in every epoch.
 SMILES: Spec = {
     "kind": "neural",
     "config": {
@@ -84,6 +83,7 @@ CONFORMER: Spec = {
     },
 }
 OF_VIEW = {"fingerprint": FINGERPRINT, "smiles": SMILES, "graph": GRAPH, "conformer": CONFORMER}
+# In training a SMILES is one of its writings or the canonical one, another in every epoch.
 VIEW_SETTINGS: dict[str, Spec] = {"smiles": {"variants": 8}}
 
 
@@ -205,6 +205,11 @@ def resolve(name: str, overrides: dict[str, str]) -> Recipe:
     recipe = replace(recipe, members=members, views=views)
     recipe.settings()
     return recipe
+
+
+def is_recipe(name: str) -> bool:
+    """Whether `name` is a recipe, or views with + between them."""
+    return name in RECIPES or ("+" in name and any(part.strip() in OF_VIEW for part in name.split("+")))
 
 
 def recipe_of(name: str) -> Recipe:

@@ -212,7 +212,7 @@ def test_a_probe_is_the_same_head_on_given_vectors(case: Case) -> None:
     made = replace(case, assay=replace(case.assay, labels=replace(case.assay.labels, values=values)))
     x[7] = np.nan
     rows = np.arange(40)
-    told = probe(x, made, rows[::2], rows)
+    told = probe(x, made, rows[1::2], rows)
     assert np.isnan(told[[REFUSED, 7]]).all()
     good = (rows != 7) & (rows != REFUSED)
     np.testing.assert_allclose(told[good, :, 0], values[rows[good]], atol=1e-5)

@@ -18,6 +18,8 @@ from tetramer.benchmark.methods import Given, Told, method_of
 from tetramer.benchmark.protocol import Protocol, load, run
 from tetramer.benchmark.row import Row, Settings, measure, plain_name
 from tetramer.errors import UserError
+from tetramer.modelling import Options, train
+from tetramer.molecules import Limits
 
 TREES = (("folds", "2"), ("trees", "10"))
 NETWORK = (("training.epochs", "2"), ("encoder.widths", "16"))
@@ -231,6 +233,20 @@ def test_repeated_targets_count_once(tmp_path: Path, table: Path) -> None:
         "\n".join(f"{line},{line.split(',')[1] if place else 'again'}" for place, line in enumerate(lines))
     )
     assert case_of(str(twice), tmp_path, ["y", "gaps", "again"]).assay.labels.names == ("y", "gaps")
+
+
+def test_a_probe_reads_the_views_of_its_model_with_their_settings(case: Case, tmp_path: Path) -> None:
+    """A model of a view that the case has not read, with settings that refuse the longer molecules."""
+    small = {"encoder.width": "16", "encoder.heads": "2", "encoder.depth": "1", "training.epochs": "1"}
+    options = Options("smiles", small | {"views.smiles.longest": "16"}, limits=Limits(0))
+    train(case.assay, options, tmp_path / "parts").model.save(tmp_path / "model")
+    told, test = answer(case, f"probe:{tmp_path / 'model'}", tmp_path)
+    short = np.array([len(case.reading.smiles[row]) <= 12 for row in test])
+    assert 0 < short.sum() < len(test)
+    assert np.isfinite(told.values[short]).all()
+    long = [len(case.reading.smiles[row]) > 16 for row in test]
+    assert any(long)
+    assert np.isnan(told.values[long]).all()
 
 
 def test_names_as_files() -> None:

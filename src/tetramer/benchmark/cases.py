@@ -11,7 +11,7 @@ import pyarrow as pa
 from tetramer.assays import Assay, assay_of, texts_of
 from tetramer.datasets import sources
 from tetramer.datasets.labels import Labels, labels
-from tetramer.datasets.placed import texts_for
+from tetramer.datasets.placed import NUMBERS, PLACES, has_geometry, texts_for
 from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import UserError, nearest
 from tetramer.modelling import read_into
@@ -121,10 +121,10 @@ def hash_of(assay: Assay) -> str:
 
 
 def geometry_of(table: Table) -> Geometry | None:
-    """The columns `atomic_numbers` and `coordinates` of a table, where it has them."""
-    if not {"atomic_numbers", "coordinates"} <= set(table.columns):
+    """The atoms and places of a table's molecules, where it has them."""
+    if not has_geometry(table):
         return None
-    lists = [table.data[name].combine_chunks() for name in ("atomic_numbers", "coordinates")]
+    lists = [table.data[name].combine_chunks() for name in (NUMBERS, PLACES)]
     elements, flat = (column.flatten().to_numpy(zero_copy_only=False) for column in lists)
     sizes = np.asarray(pa.compute.list_value_length(lists[0]).fill_null(0))
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

@@ -4,7 +4,7 @@ A method is given a case whose test labels are blank, and answers the test rows.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import PRIOR
 from tetramer.members.work import Piece, Plan, fit_piece, load_piece, one_thread
 from tetramer.modelling import Options, extensive_targets, read_into, train, views_of
-from tetramer.molecules import Limits
-from tetramer.recipes import RECIPES, TREES, resolve, takes
+from tetramer.molecules import Limits, Standard
+from tetramer.recipes import RECIPES, TREES, is_recipe, resolve, takes
 from tetramer.training import Data
-from tetramer.views import Reader
+from tetramer.views import Reader, Reading
+from tetramer.views.base import Settings
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,15 @@ def by_probe(path: Path) -> Method:
 
 def _probe(given: Given, model: Model) -> Told:
     with one_thread():
-        x = vectors(model, given.case.reading)
+        x = vectors(model, read_once(given, model.views, model.settings, model.standard))
         told = plain.probe(x, given.case, given.fitted, given.split.test)
     return Told(told, len(given.fitted))
+
+
+def read_once(given: Given, views: Sequence[str], settings: dict[str, Settings], standard: Standard) -> Reading:
+    """The structures as a method looks at them, kept beside the data set for its other rows."""
+    with Reader(standard, Limits(given.workers), settings) as reader:
+        return read_into(given.case.folder, reader, given.case.assay.texts, views, lambda *_: None)
 
 
 def by_member(name: str) -> Method:
@@ -139,8 +146,7 @@ def _recipe(given: Given, name: str, overrides: dict[str, str]) -> Told:
     case, rows = given.case, given.split.test
     if not (given.folder / "features").exists():
         recipe = resolve(name, overrides)
-        with Reader(limits=Limits(given.workers), settings=recipe.settings()) as reader:
-            read_into(case.folder, reader, case.assay.texts, views_of(recipe), lambda *_: None)
+        read_once(given, views_of(recipe), recipe.settings(), Standard())
         shutil.copytree(case.folder / "features", given.folder / "features")
     options = Options(name, overrides, "none", given.seed, fit_rows=given.fit_rows, limits=Limits(given.workers))
     learned = replace(given.split, test=np.zeros(0, np.int64))
@@ -186,7 +192,7 @@ def method_of(name: str, programs: dict[str, str], overrides: dict[str, str] | N
         return by_plain(name)
     if name in TREES:
         return by_member(name)
-    if name in RECIPES or "+" in name:
+    if is_recipe(name):
         return by_recipe(name, overrides)
     if name in PEERS:
         if name not in programs:

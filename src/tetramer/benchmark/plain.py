@@ -61,7 +61,7 @@ def answer(name: str, case: Case, fitted: np.ndarray, asked: np.ndarray) -> np.n
 
 def probe(x: np.ndarray, case: Case, fitted: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """The same head on the vectors x (n, D) of a case, standardised: (m, T, K); NaN where a vector is not finite."""
-    return told(x, case, fitted, asked, case.reading.ok, scaled=True)
+    return told(x, case, fitted, asked, case.reading.ok & np.isfinite(x).all(axis=1), scaled=True)
 
 
 def told(x: Matrix, case: Case, fitted: np.ndarray, asked: np.ndarray, there: np.ndarray, scaled: bool) -> np.ndarray:

@@ -21,7 +21,7 @@ from tetramer.benchmark.cases import Case
 from tetramer.benchmark.row import Row, Settings, as_job
 from tetramer.errors import UserError
 from tetramer.molecules.pool import environment
-from tetramer.recipes import RECIPES, TREES, resolve, takes
+from tetramer.recipes import TREES, is_recipe, resolve, takes
 
 FIT_ROWS = ("train", "train+valid")
 ROWS = "*/*-*-*/*.json"  # the rows in an output folder
@@ -74,7 +74,7 @@ def run(
     """Measure what is missing. → sentences on rows that could not be finished; the others are not held up by them."""
     for method in protocol.methods:
         settings.method(method)  # a wrong name is told before the work
-    recipes = [name for name in protocol.methods if name in RECIPES or "+" in name] or ["auto"]
+    recipes = [name for name in protocol.methods if is_recipe(name)] or ["auto"]
     for key, value in settings.overrides:
         if not any(takes(name, key) for name in recipes):
             resolve(recipes[0], {key: value})  # raises
