@@ -12,13 +12,14 @@ import json
 import os
 import platform
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
 
 import numpy as np
 
 from tetramer.datasets import sources
-from tetramer.geometries import texts
+from tetramer.datasets.placed import placed
 from tetramer.molecules import Limits, Molecule, parse
 from tetramer.molecules.conformers import MAKER, generate
 from tetramer.views.base import to_bytes
@@ -51,10 +52,8 @@ def one_by_one(smiles: list[str], count: int) -> tuple[Counter[str], list[tuple[
 
 def given(name: str, rows: int) -> dict[str, float]:
     """How many geometries of a data set are read as molecules, and how many a second."""
-    table = sources.load(name).data
-    table = table.take(np.arange(0, len(table), max(1, len(table) // rows)))
-    comments = table["smiles"].to_pylist() if "smiles" in table.column_names else [""] * len(table)
-    made = texts(table, comments)
+    table = sources.load(name)
+    made = placed(replace(table, data=table.data.take(np.arange(0, len(table), max(1, len(table) // rows)))))
     start = process_time()
     told = [parse(text) for text in made]
     seconds = process_time() - start

@@ -100,3 +100,9 @@ def test_the_page_of_results_is_that_of_the_rows(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(script["main"].__globals__, "PAGE", tmp_path / "results.md")
     script["main"]()
     assert (tmp_path / "results.md").read_text(encoding="utf-8") == read("docs/results.md")
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda script: script.stem)
+def test_every_script_that_measures_can_start(script: Path) -> None:
+    """What it imports and names at the top is there."""
+    assert callable(runpy.run_path(str(script))["main"])
