@@ -1,7 +1,7 @@
 """What every encoder in the table promises, on molecules chosen to hurt."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from tetramer.encoders import BRANCHES, ENCODERS, Encoder, Encoding
 from tetramer.layers import to_tensors
 from tetramer.molecules import Molecule, parse
 from tetramer.views import VIEWS
-from tetramer.views.base import Batch, Features
+from tetramer.views.base import Batch, Features, Settings
+from tetramer.views.conformer import ConformerSettings
 from tetramer.views.graph import GraphBatch
 
 # one atom, no bond, fragments, charges, isotopes, radicals, a dummy, stereo of both kinds, rings, six bonds at one atom
@@ -59,10 +60,13 @@ UNSEEN = ("score.bias", "move.1.")  # a softmax does not see a shift, and nobody
 Features_ = dict[str, Features]
 
 
-def featurized(texts: list[str], views: Iterable[str] = tuple(VIEWS)) -> Features_:
+def featurized(
+    texts: list[str], views: Iterable[str] = tuple(VIEWS), settings: Mapping[str, Settings] | None = None
+) -> Features_:
     molecules = [parse(text) for text in texts]
     assert all(isinstance(molecule, Molecule) for molecule in molecules)
-    return {name: VIEWS[name].featurize(molecules) for name in views}
+    made = {name: (settings or {}).get(name, VIEWS[name].SETTINGS()) for name in views}
+    return {name: VIEWS[name].featurize(molecules, settings=told) for name, told in made.items()}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +81,9 @@ def lipophilicity(data_dir: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def drugs(data_dir: Path) -> Features_:
-    return featurized(lipophilicity(data_dir)[::48])
+    """263 molecules; conformers, which take most of the time, are not optimised."""
+    settings = {"conformer": ConformerSettings(optimise=False)}
+    return featurized(lipophilicity(data_dir)[::16], settings=settings)
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +220,10 @@ def test_every_spelling_of_a_molecule_is_one_molecule(case: str) -> None:
     features = featurized([text for group in spellings for text in group])
     encoder = made(case, features)
     groups = encoder(batches(encoder, features, np.arange(10 * len(spellings)))).molecule.view(len(spellings), 10, -1)
-    torch.testing.assert_close(groups, groups[:, :1].expand_as(groups), rtol=1e-12, atol=1e-13)
+    if set(encoder.views) <= {"fingerprint", "graph"}:
+        assert torch.equal(groups, groups[:, :1].expand_as(groups))
+    else:  # products of padded matrices round differently where the batch mates differ
+        torch.testing.assert_close(groups, groups[:, :1].expand_as(groups), rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("case", MIRRORED)
@@ -227,8 +236,9 @@ def test_mirror_images_differ(case: str, hard: Features_) -> None:
         HARD.index("F/C=C\\F"),
     ]
     left, right, trans, cis = encoder(batches(encoder, hard, rows)).molecule
-    assert apart(left, right) > 1e-5
-    assert apart(trans, cis) > 1e-5
+    bound = 1e-5 if "conformer" in encoder.views else 1e-3  # an untrained network hardly looks at a volume's sign
+    assert apart(left, right) > bound
+    assert apart(trans, cis) > bound
 
 
 @every_case

@@ -19,7 +19,8 @@ from tetramer.views.conformer import ConformerBatch
 
 @dataclass(frozen=True)
 class EGNNConfig:
-    """The defaults are the paper's on QM9: every pair of atoms, gated messages, atoms stay where they are."""
+    """The defaults are the paper's on QM9 (every pair of atoms, gated messages, atoms stay where they are), but for the
+    readout, which is a sum there and here for an extensive target."""
 
     width: int = 128
     depth: int = 7

@@ -21,7 +21,7 @@ _FLOOR = 1e-8  # keeps the slope of a length finite where a vector is zero
 
 @dataclass(frozen=True)
 class PaiNNConfig:
-    """The defaults are the paper's."""
+    """The defaults are the paper's, but for the readout: a sum there, and here for an extensive target."""
 
     width: int = 128
     depth: int = 3
