@@ -23,6 +23,7 @@ from tetramer.inference import (
 )
 from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem
 from tetramer.members.intervals import Intervals
+from tetramer.members.neural import Neural, NeuralConfig, start
 from tetramer.members.trees import Trees, TreesConfig
 from tetramer.members.work import Fitted
 from tetramer.molecules import Limits, Standard
@@ -35,6 +36,14 @@ ROWS = np.arange(80)
 def trees(features: dict[str, Any], problem: Problem, values: np.ndarray, seed: int = 0) -> Fitted:
     data = Data(features, values, np.zeros(values.shape, np.int8), np.ones(80))
     return Fitted(Trees.fit(TreesConfig("boosted", 5), problem, data, ROWS, seed))
+
+
+def untrained(features: dict[str, Any], problem: Problem) -> Neural:
+    config = NeuralConfig("mpnn", {"width": 8, "depth": 1})
+    values = np.stack([ROWS % 7, ROWS % 5], axis=1).astype(float)
+    run = start(config, problem, Data(features, values, np.zeros((80, 2), np.int8), np.ones(80)), ROWS)
+    run.finish()
+    return Neural(config, problem, run.objective)
 
 
 @pytest.fixture
@@ -238,3 +247,24 @@ def test_a_model_says_with_its_card_what_it_is(model: Model, tmp_path: Path) -> 
     assert card["units"] == ["nM", ""]
     assert card["members"] == ["x.0-0", "x.1-0", "y.all-0"]
     assert card["files"]["blend.safetensors"] == digest((tmp_path / "m" / "blend.safetensors").read_bytes())
+
+
+def test_a_group_without_weight_is_not_kept_and_costs_nothing(
+    model: Model, features: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its members, and a view that only they look at, are gone from the folder; values and intervals are the same."""
+    network = Fitted(untrained(features, model.problem))
+    whole = replace(
+        model, members=model.members | {"z.all-0": network}, weights=np.array([[0.25, 0.75, 0.0], [1.0, 0.0, 0.0]])
+    )
+    assert whole.views == ("fingerprint", "graph")
+    whole.save(tmp_path / "model")
+    lean = Model.load(tmp_path / "model")
+    assert list(lean.groups) == ["x", "y"]
+    assert lean.views == ("fingerprint",)
+    assert not (tmp_path / "model" / "members" / "z.all-0").exists()
+    for other in (lean, whole.lean(), model):
+        for a, b in zip(
+            vars(whole.predict(features, ROWS)).values(), vars(other.predict(features, ROWS)).values(), strict=True
+        ):
+            assert np.array_equal(a, b, equal_nan=True)

@@ -4,7 +4,7 @@ text ──Reader──▶ Reading (features, one code a row) ──members─�
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -57,6 +57,23 @@ class Model:
         return out
 
     @property
+    def used(self) -> np.ndarray:
+        """(G,) bool, whether a group has a weight for some target."""
+        return np.asarray((self.weights > 0).any(axis=0))
+
+    def lean(self) -> Self:
+        """The same without groups that have no weight: they answer nothing, so nothing need be read for them."""
+        kept = [name for name, used in zip(self.groups, self.used, strict=True) if used]
+        members = {name: one for name, one in self.members.items() if name.rpartition(".")[0] in kept}
+        lean = replace(self, members=members, weights=self.weights[:, self.used])
+        return replace(lean, settings={view: told for view, told in self.settings.items() if view in lean.views})
+
+    @property
+    def networks(self) -> list[Neural]:
+        """The first fit of each group that is a network."""
+        return [fits[0].member for fits in self.groups.values() if isinstance(fits[0].member, Neural)]
+
+    @property
     def views(self) -> tuple[str, ...]:
         """What has to be featurised before `predict`."""
         return to_read({view for fitted in self.members.values() for view in fitted.views})
@@ -75,7 +92,7 @@ class Model:
         values = combine(self.weights, told)
         if self.problem.task != REGRESSION:
             return Answer(values)
-        width = spread(told)
+        width = spread(told[self.used])
         low, high = np.full(values.shape[:2], np.nan), np.full(values.shape[:2], np.nan)
         for target, interval in enumerate(self.intervals):
             if interval is not None:
@@ -87,13 +104,14 @@ class Model:
 
         UserError if no member is a network.
         """
-        networks = [fits[0].member for fits in self.groups.values() if isinstance(fits[0].member, Neural)]
-        if not networks:
+        if not self.networks:
             raise UserError("This model has no network, so it has no embedding. Leave out --model to use --view.")
-        return np.concatenate([network.embed(features, rows) for network in networks], axis=1).astype(np.float32)
+        return np.concatenate([network.embed(features, rows) for network in self.networks], axis=1).astype(np.float32)
 
     def save(self, path: Path) -> None:
-        """Write the model folder, whole or not at all."""
+        """Write the model folder, without groups that have no weight; it appears whole or not at all."""
+        if not self.used.all():
+            return self.lean().save(path)
         files: Files = {}
         for name, fitted in self.members.items():
             card, parts = fitted.state()

@@ -337,7 +337,7 @@ def blend(plan: Plan, parts: Path, options: Options) -> tuple[Model, np.ndarray,
     if plan.problem.task == REGRESSION:
         error = combine(weights, told)[:, :, 0] - data.values[held]
         error[data.censor[held] != 0] = np.nan
-        width = spread(told)
+        width = spread(told[(weights > 0).any(axis=0)])
         intervals = [Intervals.fit(error[:, t], width[:, t]) for t in range(error.shape[1])]
     settings = {view: told.answering() for view, told in resolve(options.recipe, options.overrides).settings().items()}
     return Model({}, plan.problem, options.standard, members, weights, intervals, settings), told, held

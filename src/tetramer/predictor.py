@@ -129,7 +129,7 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             if stopped.signal == signal.SIGINT:
                 raise KeyboardInterrupt from stopped
             raise SystemExit(128 + stopped.signal) from stopped
-        return self._take(result.model, result.scores, (assay.labels.values, array_of(y, len(texts))))
+        return self._take(result.model.lean(), result.scores, (assay.labels.values, array_of(y, len(texts))))
 
     def _task(self, y: Column, rows: int) -> str:
         return self.task
