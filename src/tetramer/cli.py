@@ -18,7 +18,7 @@ from tetramer.errors import Stopped, UserError
 from tetramer.terminal import say
 from tetramer.verbs.answering import embed, predict
 from tetramer.verbs.learning import demo, train
-from tetramer.verbs.measuring import audit, benchmark, datasets, doctor
+from tetramer.verbs.measuring import audit, benchmark, datasets, doctor, study
 from tetramer.verbs.shaping import conformers
 
 STOPPED = "Stopped; what is done is kept. The same command goes on from there."
@@ -32,6 +32,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "audit": audit,
     "datasets": datasets,
     "benchmark": benchmark,
+    "study": study,
     "doctor": doctor,
 }
 

@@ -111,7 +111,8 @@ class Model:
     def save(self, path: Path) -> None:
         """Write the model folder, without groups that have no weight; it appears whole or not at all."""
         if not self.used.all():
-            return self.lean().save(path)
+            self.lean().save(path)
+            return
         files: Files = {}
         for name, fitted in self.members.items():
             card, parts = fitted.state()

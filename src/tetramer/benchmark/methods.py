@@ -38,6 +38,10 @@ class Told:
     high: np.ndarray | None = None
     members: dict[str, np.ndarray] = field(default_factory=dict)  # of a blend: name → (m, T, K)
     weights: dict[str, float] = field(default_factory=dict)  # their mean weights over the targets
+    parameters: int | None = None  # of its networks, one fit of each; None: it has none
+    vectors: np.ndarray | None = None  # (m, D) what a single network makes of the molecules
+    held: np.ndarray | None = None  # (v,) rows it was given and did not learn from, and
+    held_values: np.ndarray | None = None  # (v, T, K) what it says of them
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ def _recipe(given: Given, name: str, overrides: dict[str, str]) -> Told:
         result = train(case.assay, options, given.folder, learned)
         told = result.model.told(result.reading.features, rows)
         answer = result.model.blended(told)
-    groups = list(result.model.groups)
+    groups, networks = list(result.model.groups), result.model.networks
     several = len(groups) > 1
     return Told(
         answer.values,
@@ -163,6 +167,10 @@ def _recipe(given: Given, name: str, overrides: dict[str, str]) -> Told:
         answer.high,
         dict(zip(groups, told, strict=True)) if several else {},
         dict(zip(groups, result.model.weights.mean(axis=0).round(6).tolist(), strict=True)) if several else {},
+        sum(network.parameters for network in networks) or None,
+        networks[0].embed(result.reading.features, rows) if len(networks) == 1 else None,
+        result.held,
+        result.told.values,
     )
 
 

@@ -3,6 +3,7 @@
     OUTPUT/DATA/SPLIT-SEED-FITROWS/METHOD.json   a row
     OUTPUT/DATA/splits.json                      sizes, hashes and leaks of its splits
     OUTPUT/features, OUTPUT/running              what was read of the structures, unfinished work
+    OUTPUT/vectors/DATA/…/METHOD.safetensors     answers and vectors of the test rows, where they are asked for
 
 A run that is killed goes on when the same command is given again, and ends with the same rows, but for `cost`.
 """
@@ -36,6 +37,7 @@ class Protocol:
     splits: Sequence[str] = ("scaffold-balanced",)
     repeats: int = 10
     fit_rows: Sequence[str] = ("train+valid",)
+    own_seeds: bool = False  # whether a method that is not cheap repeats a split that has no seeds with its own
 
     def __post_init__(self) -> None:
         for what, names in (("method", self.methods), ("data set", self.data), ("split", self.splits)):
@@ -56,7 +58,9 @@ class Protocol:
             for split in rules.resolve(self.splits)
             for fit_rows in self.fit_rows
             for method in sorted(dict.fromkeys(self.methods), key=lambda name: not cheap(name))
-            for seed in rules.seeds_of(split, self.repeats)
+            for seed in (
+                range(self.repeats) if self.own_seeds and not cheap(method) else rules.seeds_of(split, self.repeats)
+            )
         ]
 
 

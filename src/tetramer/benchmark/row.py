@@ -22,6 +22,7 @@ import numpy as np
 from tetramer.benchmark import rules
 from tetramer.benchmark.cases import Case, case_of
 from tetramer.benchmark.methods import Given, Method, Told, method_of
+from tetramer.checkpoint import pack
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
 from tetramer.inference import LEVEL
@@ -51,6 +52,7 @@ class Settings:
     overrides: tuple[tuple[str, str], ...] = ()
     programs: tuple[tuple[str, str], ...] = ()  # peer → path of its command line
     workers: int | None = None
+    vectors: bool = False  # whether answers and vectors of the test rows are kept beside the rows
 
     def case(self, data: str) -> Case:
         """A data set, read once into `output/features`."""
@@ -65,6 +67,10 @@ class Settings:
         """Where the row is kept."""
         split = f"{row.split}-{row.seed}-{row.fit_rows}"
         return Path(self.output) / case_name / split / f"{plain_name(row.method)}.json"
+
+    def beside(self, place: Path) -> Path:
+        """Where answers and vectors of the row at `place` are kept: too large to stand among the rows."""
+        return Path(self.output) / "vectors" / place.relative_to(self.output).with_suffix(".safetensors")
 
 
 def plain_name(method: str) -> str:
@@ -107,11 +113,22 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
         "refused": refused,
         "members": {name: values_of(judged(case, split.test, one)) for name, one in told.members.items()},
         "weights": told.weights,
+        "parameters": told.parameters,
         "interval": intervals(case, split.test, told),
         "cost": {"seconds": round(seconds, 1), "machine": machine(), "versions": versions()},
     }
+    if settings.vectors:
+        write_whole(settings.beside(place), packed(split.test, told))
     shutil.rmtree(folder, ignore_errors=True)
     return out
+
+
+def packed(rows: np.ndarray, told: Told) -> bytes:
+    """A safetensors file: `rows` (m,), `values` (m, T, K), and what else of `Told` has a value."""
+    vectors = None if told.vectors is None else told.vectors.astype(np.float32)
+    arrays = {"rows": rows, "values": told.values, "vectors": vectors, "held": told.held}
+    arrays["held_values"] = told.held_values
+    return pack({name: array for name, array in arrays.items() if array is not None})
 
 
 def nothing(case: Case, rows: np.ndarray) -> Told:

@@ -79,6 +79,11 @@ class Neural:
         """What the encoder looks at."""
         return tuple(self.network.views)
 
+    @property
+    def parameters(self) -> int:
+        """Numbers that training moves, the head's among them."""
+        return sum(weight.numel() for weight in self.network.parameters())
+
     def predict(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """(n, T, K) float64; NaN where a view of the row could not be made."""
         return self._per_row(features, rows, lambda views: self.network.predict(views))

@@ -142,6 +142,35 @@ def benchmark(
         raise typer.Exit(1)
 
 
+def study(
+    name: Annotated[str, Argument(help="which one, such as combining-modalities")],
+    size: Annotated[str, Option(help="small (shows the path), default or paper (as published)")] = "default",
+    target: Annotated[str | None, Option(help="the property [default: that of the study]")] = None,
+    splits: Annotated[str | None, Option(help="rules, by commas [default: those of the study]")] = None,
+    methods: Annotated[str | None, Option(help="rows to measure, by commas [default: all]")] = None,
+    seeds: Annotated[int | None, Option(help="seeds [default: as the size has it]")] = None,
+    output: Annotated[
+        Path | None, Option("--output", "-o", help="folder of the rows; what is there is not run again")
+    ] = None,
+    report: Annotated[bool, Option("--report", help="only draw the report of the rows that are there")] = False,
+    workers: Workers = None,
+) -> None:
+    """Do a published study again: its table as published and with our recipes, and what its pictures claim."""
+    from tetramer.errors import pick
+    from tetramer.studies import STUDIES, Asked
+
+    chosen = pick(STUDIES, name, "study")
+    rules, rows = (None if text is None else [one.strip() for one in text.split(",")] for text in (splits, methods))
+    folder = output or Path("tetramer-study") / f"{name}-{size}"
+    asked = Asked(folder, size, target, rules, rows, seeds, workers, not report)
+    with Bar() as bar:
+        lines, failed = chosen.run(asked, say, bar.show)
+    for line in [*lines, *(f"Not finished: {sentence}" for sentence in failed)]:
+        say(line)
+    if failed:
+        raise typer.Exit(1)
+
+
 def doctor(as_json: Json = False) -> None:
     """Say what this machine can do."""
     import json

@@ -1,0 +1,38 @@
+"""What every study is: sizes, rows that are measured once and kept, and a page drawn from the rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a study is. `visits`: molecules that a network sees in training, over all epochs; 0: as published."""
+
+    about: str
+    rows: int | None  # molecules of the data set; None: all
+    visits: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asks of a study; what is None is as the size has it."""
+
+    output: Path
+    size: str = "default"
+    target: str | None = None
+    splits: Sequence[str] | None = None
+    methods: Sequence[str] | None = None
+    seeds: int | None = None
+    workers: int | None = None
+    measure: bool = True  # whether rows that are missing are measured; if not, only the page is drawn
+
+
+@dataclass(frozen=True)
+class Study:
+    """`run` measures what is missing and draws the page; → sentences for a terminal, and of rows that failed."""
+
+    about: str
+    sizes: Mapping[str, Size]
+    run: Callable[[Asked, Callable[[str], None], Callable[[str, float], None]], tuple[list[str], list[str]]]

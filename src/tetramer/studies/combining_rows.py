@@ -1,0 +1,126 @@
+"""The rows of "combining modalities" as its page needs them, and late fusion, which needs no rows of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from tetramer.benchmark import protocol
+from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.row import Row, Settings
+from tetramer.checkpoint import unpack
+from tetramer.datasets.labels import labels
+from tetramer.datasets.tables import Table, read_table
+from tetramer.errors import UserError
+from tetramer.members import REGRESSION, Problem
+from tetramer.members.blend import combine, fit_weights
+
+FIT_ROWS = "train+valid"
+LATE = "late: "  # before the names of recipes whose predictions are averaged
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One method on one split, seed by seed."""
+
+    method: str
+    split: str
+    errors: dict[int, float]  # seed → MAE in eV
+    parameters: int | None = None
+    seconds: float = 0.0  # of one row
+    weights: dict[str, float] = field(default_factory=dict)  # of a late fusion, means over seeds
+
+    @property
+    def mean(self) -> float:
+        """Mean error over seeds; NaN without any."""
+        return fmean(self.errors.values()) if self.errors else float("nan")
+
+    @property
+    def cell(self) -> Cell:
+        """Mean ± standard deviation over seeds."""
+        if len(self.errors) < 2:
+            return self.mean if self.errors else None
+        return Spread(self.mean, error=stdev(self.errors.values()))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All finished rows of a folder on one data file; `told` are the rows as they were written."""
+
+    output: Path
+    data: Path
+    target: str
+    told: Sequence[dict[str, Any]]
+
+    @classmethod
+    def load(cls, output: Path, data: Path, target: str) -> "Rows":
+        """Those of the data file alone. UserError if there are none."""
+        told = [row for row in protocol.load(output)[0] if row["data"] == data.name.partition(".")[0]]
+        if not told:
+            raise UserError(f"{output} holds no rows of {data.name}. Run the study without --report first.")
+        return cls(output, data, target, told)
+
+    @property
+    def splits(self) -> list[str]:
+        """In the order in which a reader meets them: the harder first."""
+        found = {row["split"] for row in self.told}
+        return [*(name for name in ("scaffold", "random") if name in found), *sorted(found - {"scaffold", "random"})]
+
+    def measured(self, method: str, split: str) -> Measured | None:
+        """A method on a split; None if no row of it is finished."""
+        here = [row for row in self.told if (row["method"], row["split"]) == (method, split)]
+        if not here:
+            return None
+        errors = {row["seed"]: row["scores"]["mae"] for row in here if row["scores"]["mae"] is not None}
+        seconds = fmean(row["cost"]["seconds"] for row in here)
+        return Measured(method, split, dict(sorted(errors.items())), here[0].get("parameters"), seconds)
+
+    def kept(self, method: str, split: str, seed: int) -> dict[str, np.ndarray] | None:
+        """Answers and vectors of a row (`row.packed`); None where they were not kept on this machine."""
+        row = Row(method, str(self.data), split, seed, FIT_ROWS)
+        settings = Settings(str(self.output))
+        path = settings.beside(settings.place(row, self.data.name.partition(".")[0]))
+        return unpack(path.read_bytes(), str(path)) if path.is_file() else None
+
+    @cached_property
+    def table(self) -> Table | None:
+        """The molecules; None where the data file is not on this machine."""
+        return read_table(self.data) if self.data.is_file() else None
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(n,) the target in eV."""
+        assert self.table is not None
+        return labels(self.table, [self.target]).values[:, 0]
+
+    def late(self, methods: Sequence[str], split: str) -> Measured | None:
+        """Methods averaged with weights fitted on the rows that all of them were given and none learned from.
+
+        None where the answers of one were not kept.
+        """
+        errors: dict[int, float] = {}
+        shares = []
+        seeds = {row["seed"] for row in self.told if row["split"] == split}
+        for seed in sorted(seeds):
+            kept = [self.kept(method, split, seed) for method in methods]
+            if self.table is None or any(one is None or "held" not in one for one in kept):
+                continue
+            whole = [one for one in kept if one is not None]
+            if any(not np.array_equal(one["held"], whole[0]["held"]) for one in whole):
+                continue
+            held, told = (np.stack([one[name] for one in whole]) for name in ("held_values", "values"))
+            truth = self.values[whole[0]["held"]][:, None]
+            problem = Problem(REGRESSION, (self.target,), (), False)
+            weights = fit_weights(held, truth, np.zeros(truth.shape, np.int8), problem)
+            answer = combine(weights, told)[:, 0, 0]
+            errors[seed] = float(np.abs(answer - self.values[whole[0]["rows"]]).mean())
+            shares.append(weights[0])
+        if not errors:
+            return None
+        means = dict(zip(methods, np.mean(shares, axis=0).round(2).tolist(), strict=True))
+        parameters = [one.parameters for one in (self.measured(name, split) for name in methods) if one]
+        return Measured(LATE + ", ".join(methods), split, errors, sum(filter(None, parameters)) or None, 0.0, means)

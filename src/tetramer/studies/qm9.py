@@ -1,0 +1,45 @@
+"""QM9 as the studies see it: structure, relaxed geometry and one property in eV, of the molecules that have all."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from tetramer.datasets import sources
+from tetramer.datasets.labels import labels
+from tetramer.datasets.placed import NUMBERS, PLACES
+from tetramer.datasets.tables import Table
+from tetramer.errors import UserError, pick
+
+HARTREE = 27.211386245988  # eV, CODATA 2018
+TARGETS = {
+    "g298": ("qm9-partial", "g298"),
+    "gap": ("qm9-partial", "gap"),
+    "g4mp2": ("qm9-g4mp2", "g4mp2_atomization_hartree"),
+}
+"""Property → the data set and its column, in hartree, joined by `mol_id` where the geometries have no labels."""
+
+
+def table(target: str, rows: int | None = None) -> Table:
+    """`mol_id`, `smiles`, `atomic_numbers`, `coordinates` and `target` (eV); `rows` of them drawn once and for all.
+
+    The published archive has labels and geometry in one; the folder of TETRAMER_DATA may have them in two files.
+    """
+    name, column = pick(TARGETS, target, "property of QM9")
+    source = sources.load("qm9-xyz")
+    geometry = source.data
+    if column in geometry.column_names:
+        values = geometry[column].to_numpy(zero_copy_only=False)
+    else:
+        beside = sources.load(name)
+        known = dict(zip(beside.data["mol_id"].to_pylist(), labels(beside, [column]).values[:, 0], strict=True))
+        values = np.array([known.get(one, np.nan) for one in geometry["mol_id"].to_pylist()])
+    kept = np.flatnonzero(np.isfinite(values))
+    if rows is not None:
+        if not 0 < rows <= len(kept):
+            raise UserError(
+                f"{len(kept):,} molecules of QM9 have {target} and a geometry, so {rows:,} cannot be drawn."
+            )
+        kept = np.sort(np.random.Generator(np.random.Philox(0)).permutation(kept)[:rows])
+    told = geometry.select(["mol_id", "smiles", NUMBERS, PLACES]).take(kept)
+    return replace(source, data=told.append_column(target, pa.array(values[kept] * HARTREE)))

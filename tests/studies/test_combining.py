@@ -1,0 +1,175 @@
+"""The study from end to end on a few made molecules: rows once, a page of all of them, fusion chosen on held rows."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tetramer.datasets import sources
+from tetramer.datasets.placed import has_geometry
+from tetramer.datasets.tables import Table
+from tetramer.errors import UserError
+from tetramer.members import REGRESSION, Problem
+from tetramer.members.blend import combine, fit_weights
+from tetramer.molecules import Limits
+from tetramer.recipes import RECIPES, is_recipe
+from tetramer.studies import STUDIES, Asked, combining_modalities, qm9
+from tetramer.studies.base import Size
+from tetramer.studies.combining_modalities import MODELS, methods
+from tetramer.studies.combining_page import Story
+from tetramer.studies.combining_rows import Rows
+from tetramer.views import read
+from tetramer.views.conformer import ConformerFeatures
+
+NETWORKS = ["fingerprint", "graph", "fingerprint+graph", "study001-fp-mlp"]
+FREE = ["mean", "atom-counts", "energy-2d", "energy-3d"]
+
+
+RARE = "C1CC1C C1CCC1C C1CCCC1C C1CCCCCC1C c1ccsc1C c1cnccn1 c1ccc2ccccc2c1 C1CO1 C1CN1C c1cc[nH]c1 C1COCCO1 C1CCNCC1"
+
+
+@pytest.fixture(scope="module")
+def made(smiles: list[str]) -> Table:
+    """92 molecules with places and an energy: a sum over atoms of some eV, and a little that is none."""
+    smiles = [*smiles, *RARE.split()]
+    conformers = read(smiles, ["conformer"], limits=Limits(0)).features["conformer"]
+    assert isinstance(conformers, ConformerFeatures)
+    numbers = [conformers.numbers[a:b].tolist() for a, b in pairwise(conformers.atom_starts)]
+    places = [conformers.positions[a:b].ravel().tolist() for a, b in pairwise(conformers.place_starts)]
+    energy = [-10.0 * sum(one) + 0.3 * text.count("c") for one, text in zip(numbers, smiles, strict=True)]
+    columns = {"mol_id": [str(row) for row in range(len(smiles))], "smiles": smiles}
+    lists = {
+        "atomic_numbers": pa.array(numbers, pa.list_(pa.uint8())),
+        "coordinates": pa.array(places, pa.list_(pa.float32())),
+    }
+    return Table(pa.table(columns | lists | {"g298": energy}), "made")
+
+
+@pytest.fixture(scope="module")
+def done(made: Table, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A finished study of some rows: two seeds of random splits, one scaffold split with two trainings."""
+    output = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(qm9, "table", lambda target, rows: made)
+        patch.setitem(combining_modalities.SIZES, "tiny", Size("for the test", None, 1, 2))
+        asked = Asked(output, "tiny", methods=[*FREE, *NETWORKS], workers=1)
+        lines, failed = combining_modalities.run(asked, lambda text: None, lambda name, share: None)
+        assert failed == []
+        again = Asked(output, "tiny", methods=["no such method"], measure=False)
+        assert combining_modalities.run(again, lambda text: None, lambda name, share: None) == (lines, [])
+    return output, lines
+
+
+def rows(output: Path) -> Rows:
+    return Rows.load(output, output / "data" / "qm9-g298.parquet", "g298")
+
+
+def test_every_row_is_there_and_told(done: tuple[Path, list[str]]) -> None:
+    output, lines = done
+    for split in ("scaffold", "random"):
+        for method in NETWORKS:
+            one = rows(output).measured(method, split)
+            assert one is not None
+            assert list(one.errors) == [0, 1]
+            assert one.parameters
+        free = rows(output).measured("atom-counts", split)
+        assert free is not None
+        assert len(free.errors) == (1 if split == "scaffold" else 2)
+    assert sum("FP-MLP" in line for line in lines) == 2 * 3
+    told = json.loads((output / "report.json").read_text())
+    assert {one["as"] for one in told["errors"]} == {"free", "ours", "as published, measured", "late"}
+    published = [one for one in told["errors"] if one["as"] == "as published, measured"]
+    assert all(one["parameters"] == 1_973_761 for one in published)
+
+
+def test_counting_atoms_is_free_and_a_raw_target_is_not_learned(done: tuple[Path, list[str]]) -> None:
+    """Composition explains nearly all of the energy; a published network on the raw target misses by far more."""
+    told = {
+        name: rows(done[0]).measured(name, "random") for name in ("mean", "atom-counts", "study001-fp-mlp", "graph")
+    }
+    errors = {name: one.mean for name, one in told.items() if one}
+    assert errors["atom-counts"] < 0.01 * errors["mean"]
+    assert errors["graph"] < errors["study001-fp-mlp"]
+
+
+def test_late_fusion_is_chosen_on_rows_that_nobody_learned_from(done: tuple[Path, list[str]]) -> None:
+    output = done[0]
+    here = rows(output)
+    late = here.late(["fingerprint", "graph"], "random")
+    assert late is not None
+    for seed in (0, 1):
+        kept = [here.kept(name, "random", seed) for name in ("fingerprint", "graph")]
+        assert kept[0] is not None
+        assert kept[1] is not None
+        assert not set(kept[0]["held"]) & set(kept[0]["rows"])
+        truth = here.values[kept[0]["held"]][:, None]
+        held, told = (np.stack([one[name] for one in kept if one]) for name in ("held_values", "values"))
+        weights = fit_weights(held, truth, np.zeros(truth.shape, np.int8), Problem(REGRESSION, ("y",)))
+        answer = combine(weights, told)[:, 0, 0]
+        assert late.errors[seed] == pytest.approx(np.abs(answer - here.values[kept[0]["rows"]]).mean(), rel=1e-12)
+    assert here.late(["graph", "conformer"], "random") is None  # the second was not measured
+
+
+def test_the_page_has_all_it_says(done: tuple[Path, list[str]]) -> None:
+    output = done[0]
+    page = (output / "report.html").read_text()
+    assert page.count("<img") >= 6  # bars of two splits, two maps, the grid of neighbours, the mark
+    story = Story(rows(output), MODELS, FREE)
+    assert set(story.claims) == {
+        "fingerprint itself",
+        "FP-MLP, published",
+        "FP-MLP, ours",
+        "MPNN, ours",
+        "MPNN + FP, ours",
+    }
+    claim = story.claims["MPNN, ours"]["target"]
+    assert claim.low <= claim.value <= claim.high
+    for words in (
+        "late: fingerprint, graph",
+        "atom counts",
+        "neighbours of supervised vectors share",
+        "Share of 10 neighbours in common",
+    ):
+        assert words in page
+
+
+def test_without_kept_vectors_the_table_is_drawn_and_the_maps_are_left_out(
+    done: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """As in a clone that has the rows alone."""
+    for path in done[0].glob("qm9-g298/*/*.json"):
+        place = tmp_path / path.relative_to(done[0])
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+    combining_modalities.run(Asked(tmp_path, measure=False), lambda text: None, lambda name, share: None)
+    page = (tmp_path / "report.html").read_text()
+    assert "Errors, scaffold split" in page
+    assert "Two nearest by cosine" not in page
+
+
+def test_every_row_of_the_study_has_a_method() -> None:
+    assert all(is_recipe(name) or name in FREE for name in methods())
+    assert {model.published for model in MODELS if model.published} <= set(RECIPES)
+    assert set(STUDIES) == {"combining-modalities"}
+
+
+def test_qm9_is_joined_and_in_electronvolts(data_dir: Path) -> None:
+    """21,450 molecules have G and a geometry; the spread is that of total energies in eV, not of atomisation."""
+    whole = qm9.table("g298")
+    values = whole.data["g298"].to_numpy()
+    assert len(whole) == 21_450
+    assert has_geometry(whole)
+    assert values.std() == pytest.approx(1_061, abs=1)
+    partial = sources.load("qm9-partial").data
+    row = partial["mol_id"].to_pylist().index(whole.data["mol_id"][7].as_py())
+    assert values[7] == pytest.approx(27.211386 * float(partial["g298"][row].as_py()), rel=1e-7)
+    few = qm9.table("g298", 100)
+    assert len(few) == 100
+    assert set(few.data["mol_id"].to_pylist()) < set(whole.data["mol_id"].to_pylist())
+    with pytest.raises(UserError, match="cannot be drawn"):
+        qm9.table("g298", 30_000)
+    with pytest.raises(UserError, match="property of QM9"):
+        qm9.table("g299")
