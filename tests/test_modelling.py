@@ -13,7 +13,7 @@ from tetramer.datasets import splits
 from tetramer.datasets.labels import Labels
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError
-from tetramer.inference import Model
+from tetramer.inference import Model, prediction_columns
 from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.intervals import Intervals
 from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, read_into, train
@@ -21,7 +21,7 @@ from tetramer.molecules import Limits, Standard
 from tetramer.recipes import RECIPES, resolve
 from tetramer.scoring import interval_notes, leak_notes, mean_answer
 from tetramer.training import epoch_order
-from tetramer.views import Reader
+from tetramer.views import Reader, read
 
 SMALL = {"folds": "2", "trees": "10", "training.epochs": "2", "encoder.width": "16", "encoder.widths": "16"}
 TREES = {"folds": "2", "trees": "10", "machine": "gp"}
@@ -153,6 +153,9 @@ def test_a_sum_over_atoms_is_seen_and_recovered(smiles: list[str], features: dic
     assert graph.config["encoder_config"]["readout"] == "sum"
     exact = train(assay(smiles, energy - 3.0 * rings), options("baseline", TREES), tmp_path / "exact").model
     assert exact.predict(features, np.arange(80)).values[:, 0, 0] == pytest.approx(energy - 3.0 * rings, rel=1e-5)
+    columns = prediction_columns(exact, read(["CCO", "CBr"], exact.views, limits=Limits(0)))  # nobody measured bromine
+    assert columns["status"].to_pylist() == ["ok", "NO_ANSWER"]
+    assert [cell is None for cell in columns["y_pred"].to_pylist()] == [False, True]
 
 
 def test_the_training_part_alone_says_whether_a_target_grows(

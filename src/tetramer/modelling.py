@@ -139,9 +139,9 @@ def keys_of(assay: Assay, options: Options) -> Sequence[object] | None:
 
 
 def views_of(recipe: Recipe) -> tuple[str, ...]:
-    """The views to read for a recipe's members."""
+    """The views to read for a recipe's members, and the graph: of its pieces a target may be a sum."""
     configs = [config_of(spec["kind"], spec["config"]) for spec in recipe.members.values()]
-    return to_read({view for config in configs for view in config.views})
+    return to_read({"graph", *(view for config in configs for view in config.views)})
 
 
 def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str], progress: Progress) -> Reading:
@@ -235,9 +235,9 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
 
 def extensive_note(members: dict[str, dict[str, Any]]) -> str:
     """What is done about targets that grow with the molecule, which the settings of a network may forbid."""
-    left = [name for name, spec in members.items() if not spec["config"].get("reference", True)]
+    left = [name for name, spec in members.items() if spec["config"].get("reference", "auto") == "none"]
     but = f", but not for {', '.join(left)}" if left else ""
-    return f"The target grows with the molecule: a fit on atom counts is taken off first, atoms are summed{but}."
+    return f"The target grows with the molecule: a fit on what it is made of is taken off first, atoms are summed{but}."
 
 
 def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> bool:

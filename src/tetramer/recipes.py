@@ -142,7 +142,7 @@ def combining(branches: dict[str, Spec], head: list[int]) -> Recipe:
         "encoder_config": settings,
         "head": head_settings,
         "training": training,
-        "reference": False,
+        "reference": "none",
     }
     return Recipe({encoder: {"kind": "neural", "config": config}}, 0, "a row of a published study, as it was")
 

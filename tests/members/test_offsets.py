@@ -9,7 +9,8 @@ from tetramer.checkpoint import pack
 from tetramer.errors import UserError
 from tetramer.members.base import atom_counts
 from tetramer.members.kernels import POINTS
-from tetramer.members.offsets import RIDGES, Composition, Trend, offset_from, ridge
+from tetramer.members.offsets import RIDGES, Trend, offset_from, ridge
+from tetramer.members.references import Composition
 from tetramer.training import Data
 from tetramer.views.descriptors import NAMES
 

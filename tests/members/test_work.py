@@ -15,8 +15,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from tetramer.checkpoint import pack, read_folder, write_folder
 from tetramer.errors import DiskError, Stopped, UserError
 from tetramer.members import Trees, work
-from tetramer.members.base import REGRESSION, Problem
-from tetramer.members.offsets import Composition, Trend
+from tetramer.members.base import REGRESSION, Problem, atom_counts
+from tetramer.members.offsets import Trend
+from tetramer.members.references import Pieces
 from tetramer.members.trees import TreesConfig
 from tetramer.members.work import Crew, Piece, Plan, died, fit_piece, is_done, key, load_piece, one_thread, run
 from tetramer.training import Data
@@ -156,8 +157,9 @@ def test_an_offset_is_kept_beside_the_member(plan: Plan, tmp_path: Path) -> None
     wide = replace(plan, problem=Problem(REGRESSION, ("y",), (), True))
     fit_piece(tmp_path, wide, TREES)
     fitted, _, _ = load_piece(tmp_path, wide, TREES)
-    assert isinstance(fitted.offset, Composition)
-    assert fitted.offset.weights[8, 0] == pytest.approx(1.0, abs=1e-4)  # the target is the number of oxygens
+    assert isinstance(fitted.offset, Pieces)
+    oxygens = atom_counts(plan.data.features, np.arange(80))[:, [8]]
+    assert fitted.offset(plan.data.features, np.arange(80)) == pytest.approx(oxygens, abs=1e-2)  # the target
     card, files = read_folder(tmp_path / "pieces" / TREES.name)
     files["offset.safetensors"] = pack({"weights": np.full((119, 1), np.nan)})
     write_folder(tmp_path / "pieces" / TREES.name, card, files)

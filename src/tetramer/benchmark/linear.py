@@ -6,26 +6,21 @@ its arguments. scikit-learn is imported where it is used.
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
 
 from tetramer.members.base import REGRESSION
+from tetramer.members.ridge import FEWEST, Matrix, fit_ridge
 from tetramer.training import epoch_order
 
-Matrix: TypeAlias = "np.ndarray | sparse.csr_array"  # (n, D)
-
-RIDGES = 10.0 ** np.arange(4, -10.5, -0.5)  # λ tried, in units of the mean eigenvalue; of equal ones the first
 COSTS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)  # C tried: 1 / λ of logistic regression
 COST = 0.03  # where C is not chosen: between the least log loss (0.01) and the best ranking (0.1) of Tox21 and SIDER
 MANY = 24  # targets; with more C is not chosen
 FOLDS = 3
-FEWEST = 3  # labels of a target; with fewer its mean is answered
 STILL = 1e-7  # a column that varies less than this, as a share of its size, is constant
-LEAST = 1e-9  # of 1 − leverage; a λ that gives a row less is not taken, as its error is rounding
 STEPS = 1_000
-BLOCK = 4_096  # rows that are turned into the eigenbasis at a time
 
 
 def linear(
@@ -59,7 +54,7 @@ def linear(
         columns = Columns.of(x[rows], scaled)
         z, wanted, y = columns(x[rows]), columns(x[asked[there]]), values[np.ix_(rows, targets)]
         if task == REGRESSION:
-            out[np.ix_(there, targets, [0])] = ridge(z, y, columns.shift(z), wanted)[:, :, None]
+            out[np.ix_(there, targets, [0])] = fit_ridge(z, y, columns.shift(z))(wanted)[:, :, None]
             continue
         for target, labels in zip(targets, y.T.astype(np.int64), strict=True):
             out[there, target] = classify(z, labels, wanted, outputs, values.shape[1] <= MANY)
@@ -98,52 +93,6 @@ class Columns:
     def shift(self, z: Matrix) -> np.ndarray:
         """(d,) column means of the fitted rows in z."""
         return np.zeros(len(self.kept)) if isinstance(z, np.ndarray) else self.centre / self.scale
-
-
-def ridge(z: Matrix, y: np.ndarray, centre: np.ndarray, asked: Matrix) -> np.ndarray:
-    r"""Ridge regression with the λ of RIDGES whose exact leave-one-out error is least, for each target alone.
-
-    z: (n, D) with column means `centre` (D,)   y: (n, T), no NaN   asked: (m, D)   →   (m, T)
-
-    With the centred :math:`Z^T Z = V S V^T` and :math:`t = V^T z_i`, a row left out misses by
-    :math:`(y_i - \hat y_i) / (1 - h_i)`, :math:`h_i = 1/n + \sum_k t_k^2 / (S_k + λ)`.
-    """
-    mean = y.mean(axis=0) if len(y) else np.full(y.shape[1], np.nan)
-    if len(y) < FEWEST or not z.shape[1]:
-        return np.tile(mean, (asked.shape[0], 1))
-    roots, vectors = eigenbasis(z, centre)
-    projected = vectors.T @ (z.T @ (y - mean))  # (r, T)
-    shrunk = 1 / (roots[:, None] + RIDGES * roots.sum() / z.shape[1])  # (r, L)
-    error = np.zeros((len(RIDGES), y.shape[1]))
-    for start in range(0, len(y), BLOCK):
-        block = slice(start, start + BLOCK)
-        turned = z[block] @ vectors - centre @ vectors  # (b, r)
-        free = 1 - 1 / len(y) - turned**2 @ shrunk  # (b, L)
-        free[free < LEAST] = np.nan
-        for target in range(y.shape[1]):
-            missed = (y[block, target] - mean[target])[:, None] - turned @ (shrunk * projected[:, [target]])
-            error[:, target] += ((missed / free) ** 2).sum(axis=0)
-    best = np.where(np.isfinite(error), error, np.inf).argmin(axis=0)
-    weights = vectors @ (projected * shrunk[:, best])  # (D, T)
-    return np.asarray(asked @ weights - centre @ weights + mean)
-
-
-def eigenbasis(z: Matrix, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (r,) and eigenvectors (D, r) of the centred z^T z, by way of the smaller of z^T z and z z^T."""
-    from scipy.linalg import eigh
-
-    count, width = z.shape
-    square = z.T @ z if width <= count else z @ z.T
-    dense = square if isinstance(square, np.ndarray) else square.toarray()
-    if width <= count:
-        roots, vectors = eigh(dense - count * np.outer(centre, centre), driver="evd", overwrite_a=True)
-        return np.maximum(roots, 0), vectors
-    along = z @ centre
-    dense = dense - along[:, None] - along + centre @ centre
-    roots, vectors = eigh(dense, driver="evd", overwrite_a=True)
-    kept = roots > 1e-12 * roots[-1]
-    roots, vectors = roots[kept], vectors[:, kept]
-    return roots, (z.T @ vectors - np.outer(centre, vectors.sum(axis=0))) / np.sqrt(roots)
 
 
 def classify(z: Matrix, y: np.ndarray, asked: Matrix, outputs: int, choose: bool) -> np.ndarray:

@@ -11,17 +11,18 @@ import numpy as np
 from scipy import sparse
 
 from tetramer.benchmark.cases import Case
-from tetramer.benchmark.histograms import histograms
-from tetramer.benchmark.linear import Matrix, linear
+from tetramer.benchmark.linear import linear
 from tetramer.datasets.signals import bag_of_characters
 from tetramer.errors import UserError, pick
 from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, atom_counts
+from tetramer.members.references import ATOMS
+from tetramer.members.ridge import Matrix
 from tetramer.views import fingerprint, graph, pieces
+from tetramer.views.histograms import histograms
 
 __all__ = ["PLAIN", "VERSION", "Plain", "answer", "linear", "probe"]
 
 VERSION = 1  # raised when a baseline would answer something else
-ATOMS = 100.0  # an energy is first a sum over atoms: their counts, made so large, are not held back by a penalty
 ANY = (REGRESSION, BINARY, MULTICLASS)
 
 

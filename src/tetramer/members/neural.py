@@ -15,6 +15,7 @@ from tetramer.encoders import ENCODERS
 from tetramer.errors import Stopped, UserError, pick
 from tetramer.layers import to_tensors
 from tetramer.members.base import Problem, atom_counts, usable
+from tetramer.members.references import REFERENCES
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
 from tetramer.settings import configured, converted
 from tetramer.training import Data, Interrupt, Row, Run, TrainConfig, autocast, fit, mix
@@ -23,7 +24,6 @@ from tetramer.views.base import Features
 
 SAVE_EVERY = 20.0  # seconds between checkpoints; they do not touch the weights
 PREDICT_BATCH = 256
-FLAGS = {"trend": False, "reference": True}  # and what they are in a card that does not name them
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ class NeuralConfig:
     head: dict[str, Any] = field(default_factory=dict)
     training: TrainConfig = field(default_factory=TrainConfig)
     trend: bool = False  # learn what a linear trend leaves over, in a regression (`members.offsets`)
-    reference: bool = True  # learn what a fit on atom counts leaves over, of an extensive target
+    reference: str = "auto"  # what an extensive target is learned beyond, of `references.REFERENCES`
 
     def __post_init__(self) -> None:
         pick(ENCODERS, self.encoder, "encoder")
+        pick(dict.fromkeys(REFERENCES), self.reference, "reference")
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -50,8 +51,9 @@ class NeuralConfig:
     def from_card(cls, card: dict[str, Any]) -> Self:
         """The config as `dataclasses.asdict` wrote it into a card."""
         training = configured(TrainConfig, card["training"])
-        flags = [bool(converted(name, card.get(name, default), bool)) for name, default in FLAGS.items()]
-        return cls(card["encoder"], card["encoder_config"], card["head"], training, *flags)
+        trend = bool(converted("trend", card.get("trend", False), bool))
+        reference = str(card.get("reference", "auto"))
+        return cls(card["encoder"], card["encoder_config"], card["head"], training, trend, reference)
 
 
 def build(config: NeuralConfig, problem: Problem, seed: int) -> Supervised:

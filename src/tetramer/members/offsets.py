@@ -13,37 +13,14 @@ import numpy as np
 from tetramer.checkpoint import finite, pack, unpack
 from tetramer.errors import UserError
 from tetramer.layers.composition import ELEMENTS
-from tetramer.members.base import atom_counts
 from tetramer.members.kernels import POINTS, descriptors_of, fit_quantiles, normalise
-from tetramer.objectives.statistics import element_reference
+from tetramer.members.references import Composition, Histograms, Pieces
 from tetramer.training import Data
 from tetramer.views.base import Features
 from tetramer.views.descriptors import NAMES
 
 RIDGES = tuple(10 ** (k / 2) for k in range(9))  # λ tried, beside the rows' weights, whose mean is 1
 FILE = "offset.safetensors"
-
-
-@dataclass(frozen=True)
-class Composition:
-    """Least squares of an extensive target on atom counts: the part that needs no learning."""
-
-    weights: np.ndarray  # (119, T) units of the target per atom
-    views: tuple[str, ...] = ()  # any view counts atoms
-
-    @classmethod
-    def fit(cls, data: Data, rows: np.ndarray) -> Self:
-        """On the labels of `rows` (n,); NaN where unknown."""
-        assert data.values is not None
-        return cls(element_reference(data.values[rows], atom_counts(data.features, rows)))
-
-    def __call__(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
-        """(n,) → (n, T)."""
-        return np.asarray(atom_counts(features, rows) @ self.weights)
-
-    def file(self) -> bytes:
-        """What `offset_from` reads."""
-        return pack({"weights": self.weights})
 
 
 @dataclass(frozen=True)
@@ -81,7 +58,27 @@ class Trend:
         return pack({"quantiles": self.quantiles, "centre": self.centre, "weights": self.weights, "mean": self.mean})
 
 
-Offset = Composition | Trend
+Offset = Composition | Pieces | Histograms | Trend
+
+
+def learned(kind: str, data: Data, rows: np.ndarray) -> tuple[Offset, np.ndarray]:
+    """A reference of REFERENCES or the trend, fitted on `rows` (n,), and the labels that it leaves over, (N, T).
+
+    Of the rows fitted on, a wide fit leaves too little over: there stands what it would miss without the row.
+    """
+    assert data.values is not None
+    offset: Offset
+    missed = None
+    if kind == "histograms":
+        offset, missed = Histograms.fit(data, rows)
+    elif kind == "pieces":
+        offset, missed = Pieces.fit(data, rows)
+    else:
+        offset = Composition.fit(data, rows) if kind == "atoms" else Trend.fit(data, rows)
+    rest = data.values - offset(data.features, np.arange(len(data.values)))
+    if missed is not None:
+        rest[rows] = missed
+    return offset, rest
 
 
 def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -119,6 +116,15 @@ def offset_from(data: bytes, targets: int) -> Offset:
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes == {"weights": (ELEMENTS, targets)}:
         return Composition(arrays["weights"])
+    try:
+        if "kinds" in arrays:
+            other = {name.removeprefix("pieces."): value for name, value in arrays.items() if "." in name}
+            own = {name: value for name, value in arrays.items() if "." not in name}
+            return Histograms(**own, pieces=Pieces(**other))
+        if "bonds" in arrays:
+            return Pieces(**arrays)
+    except TypeError as error:
+        raise UserError(f"The arrays of {FILE} do not fit this version. Train again.") from error
     wide = (targets, len(NAMES))
     if shapes != {"quantiles": (POINTS, len(NAMES)), "centre": wide, "weights": wide, "mean": (targets,)}:
         raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.")

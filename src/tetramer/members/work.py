@@ -29,7 +29,7 @@ from tetramer.members.base import REGRESSION, Problem, usable
 from tetramer.members.kernels import KernelConfig
 from tetramer.members.neural import NeuralConfig
 from tetramer.members.neural import train as train_network
-from tetramer.members.offsets import FILE, Composition, Offset, Trend, offset_from
+from tetramer.members.offsets import FILE, Offset, learned, offset_from
 from tetramer.members.trees import TreesConfig
 from tetramer.molecules.pool import environment
 from tetramer.settings import configured
@@ -145,10 +145,10 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
     """Fit one piece and put it at `folder/pieces/NAME`, with its answers for the rows it had not seen."""
     rows, held = plan.rows(piece)
     config = config_of(piece.kind, piece.config, piece.seed)
-    data, offset = plan.data, offset_of(config, plan, rows)
-    if offset is not None:
-        assert data.values is not None
-        data = replace(data, values=data.values - offset(data.features, np.arange(len(data.values))))
+    data, kind, offset = plan.data, reference_of(config, plan), None
+    if kind:
+        offset, rest = learned(kind, data, rows)
+        data = replace(data, values=rest)
     member: Trees | Kernels | Neural
     if isinstance(config, TreesConfig):
         member = Trees.fit(config, plan.problem, data, rows, piece.seed)
@@ -164,13 +164,14 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
     write_folder(folder / "pieces" / piece.name, card | {"key": key(piece)}, files)
 
 
-def offset_of(config: TreesConfig | KernelConfig | NeuralConfig, plan: Plan, rows: np.ndarray) -> Offset | None:
-    """The fit that a member with this config learns the rest of, on the training rows `rows`; most have none."""
-    if plan.problem.extensive and getattr(config, "reference", True):
-        return Composition.fit(plan.data, rows)
-    if plan.problem.task == REGRESSION and not isinstance(config, KernelConfig) and config.trend:
-        return Trend.fit(plan.data, rows)
-    return None
+def reference_of(config: TreesConfig | KernelConfig | NeuralConfig, plan: Plan) -> str:
+    """The fit that a member with this config learns the rest of (`offsets.learned`); "" for most."""
+    wanted = config.reference if isinstance(config, NeuralConfig) else "auto"
+    if plan.problem.extensive and wanted != "none":
+        looks = (*config.views, *(["graph"] if "graph" in plan.data.features else []))
+        best = "histograms" if "conformer" in looks else "pieces" if "graph" in looks else "atoms"
+        return best if wanted == "auto" else wanted
+    return "trend" if plan.problem.task == REGRESSION and not isinstance(config, KernelConfig) and config.trend else ""
 
 
 def key(piece: Piece) -> str:

@@ -12,28 +12,41 @@ LARGEST = 12  # rings of this size and more are counted together
 INVARIANTS = ("element", "degree", "charge", "hydrogens", "aromatic", "isotope")  # what tells two atoms apart
 
 
+Tally = tuple[np.ndarray, np.ndarray, np.ndarray]  # (C,) each: molecule, kind and weight of what is counted
+
+
 def bonds(features: GraphFeatures) -> sparse.csr_array:
-    """(n, B) float64 counts of bonds by both elements and type, those to hydrogens included; B kinds that occur."""
+    """(n, B) float64 counts of `bond_kinds`; B kinds that occur."""
+    return counted(*bond_kinds(features), len(features))
+
+
+def bond_kinds(features: GraphFeatures) -> Tally:
+    """Bonds by both elements and type, those to hydrogens included."""
     owner, first, second = ends(features)
     elements = features.atoms[:, 0].astype(np.int64)
     low, high = np.minimum(elements[first], elements[second]), np.maximum(elements[first], elements[second])
     kind = (low * ATOM["element"] + high) * BOND["type"] + features.bonds[:, 0]
     atoms, to_hydrogen = owners(features.atom_starts), (ATOM["element"] + elements) * BOND["type"]
     one_way = slice(None, None, 2)
-    return counted(
+    return (
         np.concatenate([owner[one_way], atoms]),
         np.concatenate([kind[one_way], to_hydrogen]),
         np.concatenate([np.ones(len(kind) // 2), features.atoms[:, 3]]),
-        len(features),
     )
 
 
 def neighbourhoods(features: GraphFeatures) -> sparse.csr_array:
-    """(n, E) float64 counts of atoms (Morgan radius 0) and of atoms with their bonds and neighbours (radius 1).
+    """(n, E) float64 counts of `neighbourhood_kinds`. What occurs in a single molecule is left out."""
+    told = counted(*neighbourhood_kinds(features), len(features))
+    return told[:, np.flatnonzero(np.bincount(told.indices, minlength=told.shape[1]) > 1)]
 
-    An atom alone is told by INVARIANTS and the size of its smallest ring, in a neighbourhood by INVARIANTS. What
-    occurs in a single molecule is left out. A neighbourhood is a sum of 64-bit hashes, so the order of its bonds does
-    not matter; two of them share a column by chance once in 10^19 pairs.
+
+def neighbourhood_kinds(features: GraphFeatures) -> Tally:
+    """Atoms (Morgan radius 0), and atoms with their bonds and neighbours (radius 1).
+
+    An atom alone is told by INVARIANTS and the size of its smallest ring, in a neighbourhood by INVARIANTS. A
+    neighbourhood is a sum of 64-bit hashes, so the order of its bonds does not matter; two of them share a kind by
+    chance once in 10^19 pairs.
     """
     _, first, second = ends(features)
     alone, atom = (invariant(features, names) for names in ((*INVARIANTS, "ring"), INVARIANTS))
@@ -41,8 +54,7 @@ def neighbourhoods(features: GraphFeatures) -> sparse.csr_array:
     np.add.at(around, first, scattered(atom[second] * np.uint64(BOND["type"]) + features.bonds[:, 0]))
     atoms = owners(features.atom_starts)
     both = np.concatenate([atoms, atoms]), np.concatenate([scattered(alone), around])
-    told = counted(*both, np.ones(2 * len(atom)), len(features))
-    return told[:, np.flatnonzero(np.bincount(told.indices, minlength=told.shape[1]) > 1)]
+    return *both, np.ones(2 * len(atom))
 
 
 def invariant(features: GraphFeatures, names: Sequence[str]) -> np.ndarray:
@@ -89,8 +101,19 @@ def scattered(codes: np.ndarray) -> np.ndarray:
     return np.asarray(z ^ (z >> np.uint64(31)))
 
 
-def counted(rows: np.ndarray, kinds: np.ndarray, weight: np.ndarray, count: int) -> sparse.csr_array:
-    """Sums of `weight` by row and kind, a column for each kind that occurs, in their order: (count, K) float64."""
-    names, columns = np.unique(kinds[weight != 0], return_inverse=True)
-    told = (weight[weight != 0], (rows[weight != 0], columns))
+def counted(
+    rows: np.ndarray, kinds: np.ndarray, weight: np.ndarray, count: int, names: np.ndarray | None = None
+) -> sparse.csr_array:
+    """Sums of `weight` by row and kind: (count, K) float64.
+
+    names: (K,) ascending kinds, a column each, others are not counted; None: every kind that occurs, in their order
+    """
+    kept = weight != 0
+    if names is None:
+        names, columns = np.unique(kinds[kept], return_inverse=True)
+    else:
+        places = np.minimum(np.searchsorted(names, kinds), max(0, len(names) - 1))
+        kept &= names[places] == kinds if len(names) else False
+        columns = places[kept]
+    told = (weight[kept], (rows[kept], columns))
     return sparse.csr_array(sparse.coo_array(told, shape=(count, len(names))))

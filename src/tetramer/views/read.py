@@ -22,6 +22,7 @@ from tetramer.views.base import Features, Settings, concat, from_bytes, to_bytes
 
 # VIEWS, without importing the package's face from within
 MODULES = {"fingerprint": fingerprint, "smiles": smiles, "graph": graph, "conformer": conformer}
+NO_ANSWER = ("NO_ANSWER", "the model has no answer, as for an element that none of its training molecules has")
 CHUNK = 256  # molecules in one request
 FLAT = "no geometry could be made; a flat drawing stands for it"
 ALIGN = 16  # bytes; arrays that point into an answer begin where the processor likes it
@@ -48,7 +49,7 @@ class Reading:
         """Code and reason of every row: `ok`, `ok:NOTE` where something must be said beside a number, or a refusal.
 
         answered: (n,) bool, whether the row has what was asked for. A view that could not be made is a note if others
-        answered for it, and the refusal if none did.
+        answered for it, and the refusal if none did; where nothing else says why there is no answer, NO_ANSWER does.
         """
         codes, reasons = list(self.codes), list(self.reasons)
         for view, features in self.features.items():
@@ -59,6 +60,9 @@ class Reading:
         if isinstance(made, conformer.ConformerFeatures):
             for row in np.flatnonzero(self.ok & (made.notes == NOTES.index("CONF_2D"))):
                 codes[row], reasons[row] = "ok:CONF_2D", FLAT
+        for row in np.flatnonzero(~answered):
+            if codes[row] == "ok":
+                codes[row], reasons[row] = NO_ANSWER
         return codes, reasons
 
 

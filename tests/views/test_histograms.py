@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetramer.benchmark import histograms as module
-from tetramer.benchmark.histograms import ANGLES, DISTANCES, FAR, NEAR, histograms
+from tetramer.views import histograms as module
+from tetramer.views.histograms import ANGLES, DISTANCES, FAR, NEAR, histograms
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
 

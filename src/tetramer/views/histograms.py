@@ -16,14 +16,17 @@ REACH = 2.0  # Å: an angle counts with w(r) w(r') of its sides, w falling from 
 CELLS = 4_000_000  # cells of the table that is filled at a time
 
 
-def histograms(starts: np.ndarray, elements: np.ndarray, positions: np.ndarray) -> sparse.csr_array:
-    """(n, D) float64 of n molecules; only columns that are not 0 for all of them.
+def histograms(
+    starts: np.ndarray, elements: np.ndarray, positions: np.ndarray, kinds: np.ndarray | None = None
+) -> sparse.csr_array:
+    """(n, D) float64 of n molecules: every column for the elements `kinds` (k,), ascending, which hold all that occur.
 
     starts: (n + 1,)   elements: (N,) atomic numbers   positions: (N, 3) in Å; atoms of molecule i are starts[i] to
-    starts[i + 1]
+    starts[i + 1]. Without `kinds` only the columns are given that are not 0 for all molecules.
     """
-    kinds, element = np.unique(elements, return_inverse=True)
-    count, sizes = len(kinds), np.diff(starts)
+    known = np.unique(elements) if kinds is None else kinds
+    element = np.searchsorted(known, elements)
+    count, sizes = len(known), np.diff(starts)
     pairs = count * count
     wide = (pairs * DISTANCES, count * pairs * ANGLES)
     width = sum(wide)
@@ -40,10 +43,10 @@ def histograms(starts: np.ndarray, elements: np.ndarray, positions: np.ndarray) 
         tables.append(sparse.csr_array(table.reshape(len(chosen), width)))
         rows.append(chosen)
     if not tables:
-        return sparse.csr_array((len(sizes), 0))
+        return sparse.csr_array((len(sizes), 0 if kinds is None else width))
     order = np.argsort(np.concatenate(rows), kind="stable")
     whole = sparse.csr_array(sparse.vstack(tables, format="csr")[order])
-    return whole[:, np.unique(whole.indices)]
+    return whole[:, np.unique(whole.indices)] if kinds is None else whole
 
 
 def chunks(sizes: np.ndarray, width: int) -> Iterator[np.ndarray]:

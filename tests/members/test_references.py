@@ -1,0 +1,108 @@
+"""What an extensive target is first: exact sums, fits that travel, and what is not known."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tetramer.members.base import atom_counts
+from tetramer.members.offsets import learned, offset_from
+from tetramer.members.references import Composition, Histograms, Pieces
+from tetramer.molecules import Limits
+from tetramer.training import Data, epoch_order
+from tetramer.views import VIEWS, Reader, pieces
+from tetramer.views.base import take
+from tetramer.views.conformer import ConformerFeatures, ConformerSettings
+from tetramer.views.read import joined
+
+ORDER = epoch_order(0, 0, 80)
+TRAIN, REST = np.sort(ORDER[:60]), np.sort(ORDER[60:])
+FITS = {"atoms": Composition, "pieces": Pieces, "histograms": Histograms}
+
+
+def data(features: dict[str, Any], values: np.ndarray) -> Data:
+    return Data(features, values, np.zeros(values.shape, np.int8), np.ones(len(values)))
+
+
+@pytest.fixture
+def bonds(features: dict[str, Any]) -> np.ndarray:
+    """(80, 1) a sum over bonds: what atoms alone do not tell."""
+    table = pieces.bonds(features["graph"]).toarray()
+    return (table @ np.linspace(-300.0, 50.0, table.shape[1]))[:, None]
+
+
+@pytest.mark.parametrize("kind", ["pieces", "histograms"])
+def test_a_sum_over_bonds_is_recovered(features: dict[str, Any], bonds: np.ndarray, kind: str) -> None:
+    """By the graph but for bonds that occur once; distances tell most of them, and atoms alone few."""
+    offset, rest = learned(kind, data(features, bonds), TRAIN)
+    _, left = learned("atoms", data(features, bonds), TRAIN)
+    assert isinstance(offset, FITS[kind])
+    told = offset(features, REST)
+    share = np.abs(rest[REST]).mean() / np.abs(left[REST]).mean()
+    assert share < (0.02 if kind == "pieces" else 0.25)
+    if kind == "pieces":
+        assert np.median(np.abs(rest[REST])) < 1e-3
+    assert rest[REST] == pytest.approx(bonds[REST] - told)
+
+
+@pytest.mark.parametrize("kind", ["pieces", "histograms"])
+def test_what_is_left_over_is_that_of_a_fit_without_the_row(
+    features: dict[str, Any], bonds: np.ndarray, kind: str
+) -> None:
+    """Training rows are told apart from others by nothing: noise that only one row has is left over whole."""
+    noise = np.zeros_like(bonds)
+    noise[TRAIN[5]] = 1e4
+    _, clean = learned(kind, data(features, bonds), TRAIN)
+    offset, rest = learned(kind, data(features, bonds + noise), TRAIN)
+    assert rest[TRAIN[5], 0] > 9e3
+    seen = (bonds + noise - offset(features, np.arange(80)))[TRAIN[5], 0]
+    assert seen < rest[TRAIN[5], 0]
+    assert np.abs(clean[TRAIN]).max() < 1e3
+
+
+@pytest.mark.parametrize("kind", FITS)
+def test_a_file_is_the_fit(features: dict[str, Any], bonds: np.ndarray, kind: str) -> None:
+    values = np.concatenate([bonds, np.where(np.arange(80)[:, None] % 3, 2 * bonds, np.nan)], axis=1)
+    offset, rest = learned(kind, data(features, values), TRAIN)
+    again = offset_from(offset.file(), 2)
+    assert type(again) is type(offset)
+    assert np.array_equal(again(features, REST), offset(features, REST))
+    assert np.isnan(rest[3, 1])
+    assert np.isfinite(rest[TRAIN, 0]).all()
+
+
+@pytest.mark.parametrize("kind", ["pieces", "histograms"])
+def test_an_element_that_nobody_measured_has_no_energy(features: dict[str, Any], bonds: np.ndarray, kind: str) -> None:
+    chlorine = atom_counts(features, np.arange(80))[:, 17] > 0
+    rows = np.flatnonzero(~chlorine)
+    offset, _ = learned(kind, data(features, bonds), rows)
+    told = offset(features, np.arange(80))[:, 0]
+    assert np.isnan(told[chlorine]).all()
+    assert np.isfinite(told[~chlorine]).all()
+    assert chlorine.any()
+
+
+def test_a_molecule_without_places_has_what_its_pieces_say(features: dict[str, Any], bonds: np.ndarray) -> None:
+    offset, _ = learned("histograms", data(features, bonds), TRAIN)
+    assert isinstance(offset, Histograms)
+    conformers = features["conformer"]
+    ok = conformers.ok.copy()
+    ok[REST[0]] = 0
+    without = features | {"conformer": replace(conformers, ok=ok)}
+    told = offset(without, REST)
+    assert told[0] == offset.pieces(features, REST[:1])[0]
+    assert np.array_equal(told[1:], offset(features, REST)[1:])
+
+
+def test_the_first_conformer_is_looked_at_and_not_how_it_lies(bonds: np.ndarray, smiles: list[str]) -> None:
+    settings = {"conformer": ConformerSettings(3)}
+    with Reader(limits=Limits(0), settings=settings) as reader:
+        several = joined(list(reader.stream(smiles, list(VIEWS)))).features
+    offset, _ = learned("histograms", data(several, bonds), TRAIN)
+    features = several["conformer"]
+    assert isinstance(features, ConformerFeatures)
+    turn = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], np.float32)
+    turned = replace(features, positions=features.positions @ turn + np.float32(3.0))
+    assert offset(several | {"conformer": turned}, REST) == pytest.approx(offset(several, REST), rel=1e-4)
+    assert take(features, REST).geometry_starts[-1] > len(REST)  # there are several of some
