@@ -18,8 +18,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the signals are
 
 # A checkpoint after nearly every step, so that a kill meets one being written; many shards, of 256 rows.
 DRIVER = """
-import functools, tetramer.members.neural as neural, tetramer.shards as shards
-neural.SAVE_EVERY = 0.05
+import functools, tetramer.resuming as resuming, tetramer.shards as shards
+resuming.SAVE_EVERY = 0.05
 shards.Job = functools.partial(shards.Job, rows=256)
 from tetramer.cli import main
 import sys
