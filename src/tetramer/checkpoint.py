@@ -200,6 +200,15 @@ def read_card(path: Path) -> Card:
     return lifted
 
 
+def check_answers(path: Path, card: Card) -> None:
+    """UserError if the folder holds an encoder alone, which answers no question about a molecule."""
+    if card.get("kind") == "encoder":
+        raise UserError(
+            f"{path} is a pretrained encoder without a target, so it predicts nothing. Take its vectors: tetramer "
+            f"embed DATA --model {path}; or train it on labels: tetramer train DATA --target COLUMN --from {path}."
+        )
+
+
 def inside(path: Path, name: str) -> Path:
     """`path / name`, refused if the name could leave the folder."""
     parts = PurePosixPath(name).parts

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from tetramer.checkpoint import Card, Files, config_hash, pack, write_folder
+from tetramer.checkpoint import Card, config_hash, pack, write_folder
 from tetramer.encoders import ENCODERS
 from tetramer.errors import UserError, pick
 from tetramer.members.base import usable
+from tetramer.members.origin import source_of
 from tetramer.members.work import Progress, one_thread
 from tetramer.modelling import LARGEST_SEED, read_into, versions
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives import OBJECTIVES
 from tetramer.recipes import Spec, override
-from tetramer.resuming import carry_out
+from tetramer.resuming import carry_out, resume
 from tetramer.scoring import listed
 from tetramer.settings import configured
 from tetramer.training import Data, Row, Run, TrainConfig, autocast, epoch_order, for_few, mix
@@ -93,21 +94,24 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class Result:
     """A trained encoder with its head, and all that is known of them."""
 
     card: Card
-    member: Card  # of the network
+    network: Spec  # encoder, encoder_config and training, as the card of a member has them
     weights: bytes
 
     def save(self, path: Path) -> None:
         """Write the model folder, whole or not at all."""
         (name,) = self.card["members"]
-        files: Files = {
-            f"members/{name}/card.json": json.dumps(self.member, indent=1).encode(),
-            f"members/{name}/model.safetensors": self.weights,
-        }
-        write_folder(path, self.card, files)
+        told = {"kind": "pretraining", "member": {"config": self.network, "views": self.card["views"]}}
+        files = {"card.json": json.dumps(told, indent=1).encode(), "model.safetensors": self.weights}
+        write_folder(path, self.card, {f"members/{name}/{part}": data for part, data in files.items()})
+
+    @property
+    def recipe(self) -> str:
+        """The flags of `tetramer train` that make a network for this encoder."""
+        return source_of(self.card["method"], self.network, self.weights).recipe
 
 
 def pretrain(
@@ -117,54 +121,53 @@ def pretrain(
     parts: Path,
     progress: Progress = lambda name, share: None,
     say: Callable[[str], None] = lambda text: None,
-) -> Pretrained:
+) -> Result:
     """Train an encoder on structures. `parts` is a folder for unfinished work, from which a killed run goes on.
 
     corpus: its name, for the card
     """
     method = resolve(options.method, options.overrides)
-    config = training_of(method, options.seed)
+    config = configured(TrainConfig, method.training | {"seed": options.seed})
     with Reader(options.standard, options.limits, method.settings()) as reader:
         reading = read_into(parts, reader, list(texts), method.looks_at, progress) if texts else reader.read([], [])
     rows = usable_rows(method, reading, say)
     train, valid, sentence = held_back(reading, rows, options.seed)
     say(sentence)
-    key = config_hash(
-        [asdict(method), asdict(config), asdict(options.standard), list(texts), rows.tolist(), versions()]
-    )
-    if (parts / "running").is_dir():
-        say(f"Going on with the unfinished run in {parts}.")
-    data = Data(reading.features)
+    told = [asdict(method), asdict(config), asdict(options.standard), config_hash(list(texts)), versions()]
+    key, running, data = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running", Data(reading.features)
     with one_thread():
         run = start(method, config, data, train)
-        carry_out(run, data, train, valid, parts / "running", key, follow(options.method, progress))
+        resume(running, run, key)
+        if run.step:
+            say(f"Going on with the unfinished run in {parts}.")
+        carry_out(run, data, train, valid, running, key, follow(options.method, progress))
         found = score(run.objective, data, valid, config)
-    card = {
+    held = {"molecules": molecules(reading, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}
+    card = make_card(options, method) | {
+        "corpus": {"name": corpus, "sha256": config_hash(list(texts)), **counts(reading, rows)},
+        "fit_rows": len(train),
+        "validation": held,
+        "steps": run.step,
+    }
+    network = {"encoder": method.encoder, "encoder_config": method.encoder_config, "training": asdict(config)}
+    arrays = {name: value.detach().numpy() for name, value in run.objective.state_dict().items()}
+    return Result(card, network, pack(arrays))
+
+
+def make_card(options: Options, method: Method) -> Card:
+    """What is known of an encoder before it is trained."""
+    return {
         "kind": "encoder",
         "method": options.method,
-        "objective": method.objective,
         "overrides": options.overrides,
-        "config": asdict(method),
+        "method_config": asdict(method),
         "seed": options.seed,
         "standard": asdict(options.standard),
         "views": list(method.looks_at),
         "settings": {view: asdict(told.answering()) for view, told in method.settings().items()},
         "members": [options.method],
-        "corpus": {"name": corpus, "sha256": config_hash(list(texts)), **counts(reading, rows)},
-        "fit_rows": len(train),
-        "validation": {"molecules": molecules(reading, valid), "rows": len(valid), **found},
-        "steps": run.step,
         "versions": versions(),
     } | ({"vocabulary": VOCABULARY_HASH} if "smiles" in method.looks_at else {})
-    network = {"encoder": method.encoder, "encoder_config": method.encoder_config, "training": asdict(config)}
-    member = {"kind": "pretraining", "member": {"config": network, "views": list(method.looks_at)}}
-    arrays = {name: value.detach().numpy() for name, value in run.objective.state_dict().items()}
-    return Pretrained(card, member, pack(arrays))
-
-
-def training_of(method: Method, seed: int) -> TrainConfig:
-    """The settings of the loop."""
-    return configured(TrainConfig, method.training | {"seed": seed})
 
 
 def follow(name: str, progress: Progress) -> Callable[[Row], None]:
@@ -211,12 +214,16 @@ def held_back(reading: Reading, rows: np.ndarray, seed: int) -> tuple[np.ndarray
     for row in rows.tolist():
         first.setdefault(reading.smiles[row], len(first))
     cut = min(MOST_HELD, len(first) // HELD)
-    told = f"{len(rows):,} structures, {len(first):,} different molecules; "
+    told = f"{len(first):,} molecule{'s' * (len(first) > 1)} in {len(rows):,} rows; "
     if not cut:
-        return rows, rows, told + "too few to hold any back, so the weights are judged on what they learned."
+        return rows, rows, told + "too few to hold any back, so the weights are judged on what they learned from."
     chosen = epoch_order(mix(seed, 6), 0, len(first))[:cut]
     out = np.isin([first[reading.smiles[row]] for row in rows.tolist()], chosen)
-    return rows[~out], rows[out], told + f"{cut:,} of them are held back and choose the weights."
+    return (
+        rows[~out],
+        rows[out],
+        told + f"{cut:,} of them {'are' if cut > 1 else 'is'} held back to choose the weights.",
+    )
 
 
 def start(method: Method, config: TrainConfig, data: Data, rows: np.ndarray) -> Run:
@@ -248,6 +255,6 @@ def score(objective: Any, data: Data, rows: np.ndarray, config: TrainConfig) -> 
 def sentences(card: Card) -> list[str]:
     """The outcome for a terminal."""
     held, (name,) = card["validation"], card["members"]
-    own = "Molecules that it learned from" if card["fit_rows"] == held["rows"] else "Molecules that it had not seen"
+    own = "Molecules that it learned from" if held["seen"] else "Molecules that it had not seen"
     numbers = f"perplexity {held['perplexity']:.3f}, token accuracy {held['accuracy']:.3f}"
     return [f"{name}, {card['steps']:,} steps. {own} ({held['molecules']:,}, {held['tokens']:,} tokens): {numbers}."]

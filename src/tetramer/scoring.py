@@ -100,7 +100,10 @@ def origin_notes(name: str, recipe: Recipe, plan: Plan) -> list[str]:
     """
     if plan.origin is None:
         meant = [member for member, config in recipe.networks.items() if "pretrained" in config["training"]]
-        return [f"{member} is meant to begin with pretrained weights, and --from gives none." for member in meant]
+        return [
+            f"{member} is meant to begin with pretrained weights and does not, since --from gives none."
+            for member in meant
+        ]
     told = plan.origin.matched(name, {piece.group: piece.config for piece in plan.pieces if piece.origin})
     if plan.origin.kind != "encoder":
         told.append(f"{plan.origin.name} has learned labels: numbers on molecules that it knew flatter this model.")

@@ -145,7 +145,7 @@ def pretrain(
     shutil.rmtree(parts, ignore_errors=True)  # unfinished work that is finished
     for line in pretraining.sentences(made.card):
         say(line)
-    say(f"Encoder: {output}")
+    say(f"Encoder: {output}   Begin with it: tetramer train DATA --target COLUMN {made.recipe} --from {output}")
     if as_json:
         print(json.dumps({name: made.card[name] for name in ("method", "corpus", "fit_rows", "validation", "steps")}))
 
