@@ -175,6 +175,13 @@ def test_other_settings_do_not_go_on_from_what_is_there(smiles: list[str], tmp_p
     assert not any("Going on" in text for text in said)
 
 
+def test_other_spellings_are_for_learning_alone(smiles: list[str], tmp_path: Path) -> None:
+    told = made(smiles, tmp_path / "a", QUICK | {"views.smiles.variants": "3"})
+    assert told.weights != made(smiles, tmp_path / "b").weights
+    assert told.card["method_config"]["views"] == {"smiles": {"variants": 3}}
+    assert told.card["settings"]["smiles"]["variants"] == 0
+
+
 @pytest.fixture(scope="module")
 def folder(smiles: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pretrained encoder."""
