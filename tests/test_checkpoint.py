@@ -105,6 +105,27 @@ def test_a_replacement_killed_between_its_renames_is_undone(folder: Path) -> Non
         assert content(folder) == before
 
 
+def test_killed_while_the_old_folder_is_deleted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of it, without a card, is not taken for somebody's own folder."""
+    gone = shutil.rmtree
+
+    def killed(place: Path, ignore_errors: bool = False) -> None:
+        if (place / "card.json").exists():
+            (place / "card.json").unlink()
+            raise SystemExit(137)
+        gone(place, ignore_errors=ignore_errors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(SystemExit):
+            write_folder(folder, CARD | {"kind": "second"}, FILES)
+    assert read_card(folder)["kind"] == "second"
+    check_place(folder)
+    write_folder(folder, CARD | {"kind": "third"}, FILES)
+    assert read_card(folder)["kind"] == "third"
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
 def test_strays_of_killed_writers_go_with_the_next(folder: Path) -> None:
     stray = folder.parent / ".model.new-0123abcd"
     shutil.copytree(folder, stray)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tetramer import cli
-from tetramer.checkpoint import read_folder
+from tetramer.checkpoint import read_folder, unpack
 from tetramer.datasets.tables import read_table
 from tetramer.datasets.writing import locked
 from tetramer.errors import DiskError, Stopped, UserError
@@ -301,6 +301,114 @@ def test_stops_have_their_codes(
             assert "Stopped; what is done is kept. The same command goes on from there." in told.err
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+# ---- pretrain, and train --from
+
+LITTLE = ["--workers", "0", "--set", "encoder.width=16", "--set", "encoder.depth=1", "--set", "encoder.embedding=8"]
+LITTLE += ["--set", "training.epochs=1"]
+
+
+@pytest.fixture(scope="module")
+def encoder(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pretrained") / "encoder"
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["pretrain", "smiles-lstm", str(table), "-o", str(path), *LITTLE])
+    return path
+
+
+def test_pretrain_tells_what_came_of_it(table: Path, tmp_path: Path, run: Any) -> None:
+    told = run("pretrain", "smiles-lstm", table, "-o", tmp_path / "e", "--json", *LITTLE)
+    assert told.code == 0
+    said = json.loads(told.out)
+    assert (said["method"], said["corpus"]["name"], said["corpus"]["rows"]) == ("smiles-lstm", "assay.csv", 80)
+    lines = told.err.splitlines()
+    assert lines[0] == "80 molecules in 80 rows; 4 of them are held back to choose the weights."
+    assert re.fullmatch(
+        r"smiles-lstm, 4 steps\. Molecules that it had not seen \(4, \d+ tokens\): perplexity \d+\.\d{3}, "
+        r"token accuracy 0\.\d{3}\.",
+        lines[1],
+    )
+    flags = "--recipe smiles --set encoder=lstm --set encoder.width=16 --set encoder.depth=1 --set encoder.embedding=8"
+    place = tmp_path / "e"
+    assert lines[2] == f"Encoder: {place}   Begin with it: tetramer train DATA --target COLUMN {flags} --from {place}"
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_pretraining_reads_what_train_reads(table: Path, encoder: Path, tmp_path: Path, run: Any) -> None:
+    """A list of SMILES and a Parquet file of the same molecules give the same weights."""
+    data = read_table(table)
+    (tmp_path / "m.smi").write_text("\n".join(data.texts) + "\n")
+    pq.write_table(data.data, tmp_path / "m.parquet")
+    wanted = read_folder(encoder)[1]
+    for name in ("m.smi", "m.parquet"):
+        assert run("pretrain", "smiles-lstm", tmp_path / name, "-o", tmp_path / "e", *LITTLE).code == 0
+        assert read_folder(tmp_path / "e")[1] == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["lstm", "TABLE"], "There is no method of pretraining named 'lstm'. Did you mean 'smiles-lstm'?"),
+        (["smiles-lstm", "nowhere.csv"], "There is no file 'nowhere.csv'"),
+        (["smiles-lstm", "TABLE", "--set", "epochs=3"], "Did you mean 'training.epochs'?"),
+        (["smiles-lstm", "TABLE", "--smiles-column", "smile"], "has no column 'smile'. Did you mean 'smiles'?"),
+        (["smiles-lstm", "TABLE", "--seed", "-3"], "--seed -3 is out of range. Choose 0 to 9999999."),
+        (["smiles-lstm", "TABLE", "--smiles-column", "id"], "structures of the corpus can be read; at least 10"),
+    ],
+)
+def test_wrong_pretraining_is_told_in_one_sentence(
+    words: list[str], says: str, table: Path, tmp_path: Path, run: Any
+) -> None:
+    told = run("pretrain", *(str(table) if word == "TABLE" else word for word in words), "-o", tmp_path / "e", *LITTLE)
+    assert told.code == 2
+    assert says in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_embed_with_an_encoder_and_predict_without_a_target(
+    table: Path, encoder: Path, tmp_path: Path, run: Any
+) -> None:
+    assert run("embed", table, "--model", encoder, "-o", tmp_path / "e.parquet", "--workers", "0").code == 0
+    out = pq.read_table(tmp_path / "e.parquet")
+    assert out["embedding"].type.list_size == 16
+    assert out["status"].to_pylist() == ["ok"] * 80
+    for told in (run("predict", encoder, table), run("predict", encoder, "CCO")):
+        assert told.code == 2
+        assert told.err == (
+            f"error: {encoder} is a pretrained encoder without a target, so it predicts nothing. Take its vectors: "
+            f"tetramer embed DATA --model {encoder}; or train it on labels: tetramer train DATA --target COLUMN --from "
+            f"{encoder}.\n"
+        )
+
+
+def test_train_from_an_encoder(table: Path, encoder: Path, tmp_path: Path, run: Any) -> None:
+    words = ["train", table, "--target", "pIC50", "-o", tmp_path / "m", "--from", encoder, *LITTLE]
+    told = run(*words, "--recipe", "smiles", "--set", "encoder=lstm")
+    assert told.code == 0
+    assert "The network smiles begins with 5 arrays of lstm from encoder." in told.err
+    card = read_folder(tmp_path / "m")[0]
+    assert card["from"] == {"name": "encoder", "kind": "encoder", "sha256": card["from"]["sha256"]}
+    assert run("predict", tmp_path / "m", "CCO", "--workers", "0").code == 0
+    wrong = run("train", table, "--target", "pIC50", "-o", tmp_path / "x", "--from", encoder, "--recipe", "graph")
+    assert wrong.code == 2
+    assert "encoder holds lstm (smiles-lstm), and no network of --recipe graph has an encoder" in wrong.err
+    nowhere = run("train", table, "--target", "pIC50", "-o", tmp_path / "x", "--from", tmp_path / "nowhere", *TINY)
+    assert (nowhere.code, nowhere.err.startswith("error: There is no model at")) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_workers_get_the_weights(table: Path, encoder: Path, tmp_path: Path, run: Any) -> None:
+    """Two folds in two processes and in this one: the same members, each with the frozen encoder."""
+    words = ["train", table, "--target", "pIC50", "--from", encoder, "--recipe", "smiles", "--set", "encoder=lstm"]
+    words += ["--set", "folds=2", "--set", "training.pretrained=0"]
+    for name, workers in (("one", 0), ("two", 2)):
+        assert run(*words, "-o", tmp_path / name, *LITTLE, "--workers", workers).code == 0
+    assert read_folder(tmp_path / "one")[1] == read_folder(tmp_path / "two")[1]
+    given = unpack(read_folder(encoder)[1]["members/smiles-lstm/model.safetensors"], "model")
+    for fold in (0, 1):
+        arrays = unpack(read_folder(tmp_path / "two")[1][f"members/smiles.{fold}-0/model.safetensors"], "model")
+        assert all(np.array_equal(arrays[name], value) for name, value in given.items() if name.startswith("encoder."))
 
 
 # ---- predict and embed

@@ -43,6 +43,20 @@ def test_a_member_may_be_named() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["graph+smiles", "fusion"])
+def test_the_network_of_one_view_may_be_another_whatever_the_order(name: str) -> None:
+    wanted = {"encoder": "lstm", "width": 64}
+    for keys in (
+        ("encoder.smiles.encoder", "encoder.smiles.width"),
+        ("encoder.smiles.width", "encoder.smiles.encoder"),
+    ):
+        values = {"encoder.smiles.encoder": "lstm", "encoder.smiles.width": "64"}
+        told = configs(resolve(name, {key: values[key] for key in keys}))["fusion"]["encoder_config"]["branches"]
+        assert told["smiles"] == wanted
+    with pytest.raises(UserError, match="There is no encoder of the smiles view named 'mpnn'"):
+        resolve(name, {"encoder.smiles.encoder": "mpnn"})
+
+
 def test_the_table_is_never_changed() -> None:
     before = deepcopy(RECIPES)
     resolve("auto", {"trees": "7", "training.epochs": "3", "encoder.width": "16", "folds": "2"})

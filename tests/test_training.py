@@ -32,6 +32,7 @@ from tetramer.training import (
     fit,
     mix,
     steps_per_epoch,
+    validation_loss,
     weights,
 )
 
@@ -232,6 +233,103 @@ def test_one_step_of_adam_and_of_the_average_exactly() -> None:
     assert run.objective.w.item() == pytest.approx(0.9, abs=1e-6)
 
 
+class Halves(nn.Module):
+    """Two weights with one gradient, a dropout and statistics of batches; `given` came from elsewhere."""
+
+    views = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(7)
+        self.given = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+        self.own = nn.Linear(4, 1)
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        assert sample.targets is not None
+        values = sample.targets.values
+        return Loss((self.own(self.given(values)) - values.sin()).square().mean(), {})
+
+
+def halves(share: float, **more: Any) -> Run:
+    config = TrainConfig(epochs=3, batch=5, peak=0.01, schedule="constant", pretrained=share, **more)
+    return Run(Halves(), config, ("given",))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 1.0])
+def test_the_rate_of_pretrained_weights_is_the_share_that_was_asked_for(share: float) -> None:
+    """Adam's first step is the learning rate, whatever the gradient."""
+    run = halves(share, clip=0.0)
+    before = weights(run.objective)
+    next(fit(run, data(np.linspace(1, 3, 20)), ROWS))
+    moved = {name: (value - before[name]).abs().max().item() for name, value in run.objective.named_parameters()}
+    assert moved["own.weight"] == pytest.approx(0.01, rel=1e-3)
+    assert moved["own.bias"] == pytest.approx(0.01, rel=1e-3)
+    assert moved["given.1.weight"] == pytest.approx(0.01 * share, rel=1e-2)
+    assert moved["given.1.bias"] == pytest.approx(0.01 * share, rel=1e-2)
+
+
+def test_frozen_weights_stay_bit_by_bit_and_others_move() -> None:
+    for more in ({}, {"ema": 0.9}, {"optimizer": "adamw", "weight_decay": 0.1}):
+        run = halves(0.0, **more)
+        before = weights(run.objective)
+        list(fit(run, data(), ROWS, VALID))
+        assert not run.objective.given.training
+        run.finish()
+        for name, value in run.objective.state_dict().items():
+            assert torch.equal(value, before[name]) == name.startswith("given."), name
+        assert not any(weight.requires_grad for weight in run.objective.given.parameters())
+
+
+def test_weights_that_are_not_frozen_move_with_their_dropout_and_statistics() -> None:
+    run = halves(0.1)
+    before = weights(run.objective)
+    list(fit(run, data(), ROWS))
+    assert all(not torch.equal(value, before[name]) for name, value in run.objective.state_dict().items())
+    assert run.objective.given.training
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_an_interrupted_run_with_pretrained_weights_is_the_same_run(share: float) -> None:
+    whole = halves(share, ema=0.9)
+    list(fit(whole, data(), ROWS, VALID))
+    run = halves(share, ema=0.9)
+    for stop in (2, 7, 99):
+        for _ in fit(run, data(), ROWS, VALID):
+            if run.step == stop:
+                break
+        tensors = {name: value.clone() for name, value in run.tensors().items()}
+        run = halves(share, ema=0.9).restore(tensors, run.numbers())
+    assert bits(run) == bits(whole)
+
+
+def test_nothing_pretrained_is_the_run_of_old() -> None:
+    """One group of weights in the order of the module, whatever the share says."""
+    plain, shared = Run(Halves(), TrainConfig()), Run(Halves(), TrainConfig(pretrained=0.0))
+    for run in (plain, shared):
+        (group,) = run.optimizer.param_groups
+        assert [id(weight) for weight in group["params"]] == [id(weight) for weight in run.objective.parameters()]
+        assert all(weight.requires_grad for weight in run.objective.parameters())
+
+
+class Tokens(nn.Module):
+    """A loss that is a mean over more than rows: as many as its samples' parts say."""
+
+    views = ()
+
+    def __init__(self, counts: list[int]) -> None:
+        super().__init__()
+        self.counts, self.w = counts, nn.Parameter(torch.ones(1))
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        count = self.counts.pop(0)
+        return Loss(self.w.sum() * count, {"tokens": torch.tensor(count)})
+
+
+def test_validation_without_labels_weighs_every_token_equally() -> None:
+    run = Run(Tokens([30, 10]), TrainConfig())
+    assert validation_loss(run, Data({}), np.arange(300)) == pytest.approx((30 * 30 + 10 * 10) / 40)
+
+
 def test_clipping_bounds_the_gradient_and_reports_it_unclipped() -> None:
     run = Run(Line(), TrainConfig(epochs=1, batch=2, clip=0.5))
     (row,) = fit(run, data([2.0, 4.0]), np.arange(2))
@@ -288,6 +386,7 @@ def test_divergence_is_told_with_a_rate_to_try(peak: float, told: str) -> None:
         {"patience": -1},
         {"visits": -1},
         {"clip": math.nan},
+        {"pretrained": 1.5},
         {"weight_decay": math.inf},
     ],
     ids=str,

@@ -4,6 +4,7 @@ A folder is `card.json` beside the files it names with their SHA-256. It is made
 disk and renamed, so a reader meets either the old folder or the new one.
 """
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -68,7 +69,7 @@ def write_folder(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
     card = {**card, "format": FORMAT, "files": {name: digest(data) for name, data in sorted(files.items())}}
     card["sha256"] = seal(card)
     need = sum(map(len, files.values()))
-    made = path.parent / f".{path.name}.new-{uuid.uuid4().hex[:8]}"
+    made = beside(path)
     with disk_errors(path, need):
         strays = f".{glob.escape(path.name)}.new-{'[0-9a-f]' * 8}"
         for stray in path.parent.glob(strays):  # of a run that was killed here
@@ -128,11 +129,24 @@ def aside(path: Path) -> Path:
     return path.parent / f".{path.name}.old"
 
 
+def beside(path: Path) -> Path:
+    """A name for what is not yet, or no longer, at `path`; if it is left there, the next write clears it away."""
+    return path.parent / f".{path.name}.new-{uuid.uuid4().hex[:8]}"
+
+
+def remove_old(path: Path) -> None:
+    """Delete what waits aside of `path`. Its name goes first: half of a folder would be taken for somebody else's."""
+    gone = aside(path)
+    with contextlib.suppress(OSError):
+        gone = gone.rename(beside(path))
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 def swap(made: Path, path: Path) -> None:
     """Rename `made` to `path`; an older folder there is moved aside first and deleted last."""
     old = aside(path)
     if path.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
+        remove_old(path)
         path.rename(old)
     try:
         made.rename(path)
@@ -142,7 +156,7 @@ def swap(made: Path, path: Path) -> None:
     try:
         sync_folder(path.parent)
     finally:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_old(path)
 
 
 def recover(path: Path) -> None:
@@ -198,6 +212,15 @@ def read_card(path: Path) -> Card:
     for migrate in MIGRATIONS[card["format"] - 1 :]:
         lifted = migrate(lifted)
     return lifted
+
+
+def check_answers(path: Path, card: Card) -> None:
+    """UserError if the folder holds an encoder alone, which answers no question about a molecule."""
+    if card.get("kind") == "encoder":
+        raise UserError(
+            f"{path} is a pretrained encoder without a target, so it predicts nothing. Take its vectors: tetramer "
+            f"embed DATA --model {path}; or train it on labels: tetramer train DATA --target COLUMN --from {path}."
+        )
 
 
 def inside(path: Path, name: str) -> Path:

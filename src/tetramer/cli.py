@@ -17,7 +17,7 @@ from tetramer import __version__
 from tetramer.errors import Stopped, UserError
 from tetramer.terminal import say
 from tetramer.verbs.answering import embed, predict
-from tetramer.verbs.learning import demo, train
+from tetramer.verbs.learning import demo, pretrain, train
 from tetramer.verbs.measuring import audit, benchmark, datasets, doctor, study
 from tetramer.verbs.shaping import conformers
 
@@ -26,6 +26,7 @@ STOPPED = "Stopped; what is done is kept. The same command goes on from there."
 VERBS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "train": train,
+    "pretrain": pretrain,
     "predict": predict,
     "embed": embed,
     "conformers": conformers,

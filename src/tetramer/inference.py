@@ -11,12 +11,14 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from tetramer.checkpoint import Card, Files, finite, pack, read_folder, unpack, write_folder
+from tetramer.checkpoint import Card, Files, check_answers, finite, pack, read_folder, unpack, write_folder
+from tetramer.encoders import Encoder
 from tetramer.errors import UserError, pick
-from tetramer.members import BINARY, MULTICLASS, REGRESSION, Neural, Problem
+from tetramer.members import BINARY, MULTICLASS, REGRESSION, Neural, Problem, neural
 from tetramer.members.base import to_read
 from tetramer.members.blend import combine, spread
 from tetramer.members.intervals import Intervals
+from tetramer.members.origin import origin_of
 from tetramer.members.work import Fitted
 from tetramer.molecules import Standard
 from tetramer.views import VIEWS, Reading
@@ -144,6 +146,7 @@ class Model:
     @classmethod
     def from_folder(cls, path: Path, card: Card, files: Files) -> Self:
         """`load` of a folder that was read already."""
+        check_answers(path, card)
         if not card.get("members") or "problem" not in card:
             raise UserError(f"{path} is not a model folder: its card names no members.")
         try:
@@ -172,6 +175,37 @@ class Model:
         if model.weights.shape != (len(problem.targets), len(model.groups)):
             raise UserError("The weights of the blend do not fit the members of the card. Train again.")
         return model
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An encoder that was learned without labels: it gives vectors and no answers."""
+
+    card: Card
+    encoder: Encoder
+    standard: Standard
+    settings: dict[str, Settings]
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What has to be featurised before `embed`."""
+        return self.encoder.views
+
+    def embed(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """(n, D) float32, the vectors of the molecules `rows` (n,); NaN where a view is missing."""
+        return neural.embed(self.encoder, features, rows).astype(np.float32)
+
+
+def load_embedder(path: Path) -> Model | Pretrained:
+    """What a folder of `tetramer train` or `tetramer pretrain` makes vectors with. UserError if it is neither."""
+    card, files = read_folder(path)
+    if card.get("kind") != "encoder":
+        return Model.from_folder(path, card, files)
+    (source,) = origin_of(path, card, files).sources
+    try:
+        return Pretrained(card, source.made(), Standard(**card["standard"]), settings_of(card["settings"]))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not whole: its card or a file lacks {error}. Train again.") from error
 
 
 def interval_from(arrays: dict[str, np.ndarray], target: int) -> Intervals | None:
@@ -220,7 +254,7 @@ def status_columns(reading: Reading, answered: np.ndarray) -> dict[str, pa.Array
     return {"status": pa.array(codes, pa.string()), "reason": pa.array(reasons, pa.string())}
 
 
-def vectors(model: Model | None, reading: Reading) -> np.ndarray:
+def vectors(model: Model | Pretrained | None, reading: Reading) -> np.ndarray:
     """(n, D) float32 embeddings of a reading; without a model, the fingerprint view. NaN in rows that were refused."""
     rows = np.arange(len(reading))
     if model is not None:
@@ -231,7 +265,7 @@ def vectors(model: Model | None, reading: Reading) -> np.ndarray:
     return np.asarray(out)
 
 
-def embedding_columns(model: Model | None, reading: Reading, flat: bool) -> dict[str, pa.Array]:
+def embedding_columns(model: Model | Pretrained | None, reading: Reading, flat: bool) -> dict[str, pa.Array]:
     """`embedding` as a fixed-size list, or (flat) as e0, e1, …; then status and reason. Refused rows are null."""
     told = vectors(model, reading)
     known = np.isfinite(told).all(axis=1)
@@ -243,7 +277,7 @@ def embedding_columns(model: Model | None, reading: Reading, flat: bool) -> dict
     return columns | status_columns(reading, known)
 
 
-def embedding_views(model: Model | None, view: str = "fingerprint") -> tuple[str, ...]:
+def embedding_views(model: Model | Pretrained | None, view: str = "fingerprint") -> tuple[str, ...]:
     """What has to be featurised for an embedding; without a model it is `view`, and UserError if that is no vector."""
     if model is not None:
         return model.views

@@ -25,11 +25,12 @@ from tetramer.members import REGRESSION, Problem
 from tetramer.members.base import atom_counts, to_read
 from tetramer.members.blend import combine, fit_weights, spread
 from tetramer.members.intervals import Intervals
+from tetramer.members.origin import read_origin
 from tetramer.members.work import Fitted, Piece, Plan, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
 from tetramer.recipes import Recipe, groups, resolve
-from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, score
+from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, origin_notes, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import VIEWS, Reader, Reading, store
 from tetramer.views.read import joined
@@ -51,6 +52,7 @@ class Options:
     level: float = LEVEL
     standard: Standard = field(default_factory=Standard)
     limits: Limits = field(default_factory=Limits)
+    start: Path | None = None  # folder with weights that networks begin with
 
     def __post_init__(self) -> None:
         if self.fit_rows not in ("train", "train+valid"):
@@ -96,6 +98,9 @@ def train(
     recipe = resolve(options.recipe, options.overrides)
     for spec in recipe.members.values():
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
+    origin = None if options.start is None else read_origin(options.start)
+    if origin is not None:
+        origin.matched(options.recipe, recipe.networks)
     keys = keys_of(assay, options)
     say(assay.why)
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
@@ -113,6 +118,8 @@ def train(
     )
     split = only(split, known)
     plan, notes = make_plan(assay, options, recipe, reading, split)
+    plan = plan.beginning(origin)
+    notes += origin_notes(options.recipe, recipe, plan)
     shared = splits.leak(split, reading.smiles, limits=options.limits) if len(split.test) else None
     notes += [*(leak_notes(shared) if shared else []), *interval_notes(plan, options.level)]
     for note in notes:
@@ -125,6 +132,8 @@ def train(
         scores["test"] = score(plan, model, model.told(plan.data.features, split.test), split.test)
     card = make_card(assay, options, recipe, reading, split, plan, scores, notes)
     card["split"] |= {"leak": shared} if shared else {}
+    if origin is not None:
+        card["from"] = {"name": origin.name, "kind": origin.kind, "sha256": origin.sha256}
     model = replace(model, card=card)
     return Result(model, assay, reading, split, plan, scores, held, model.blended(told, options.level), notes)
 

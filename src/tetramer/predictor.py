@@ -15,7 +15,7 @@ from tetramer.assays import assay_of
 from tetramer.datasets.labels import Labels, infer_task, labels
 from tetramer.datasets.tables import Table
 from tetramer.errors import Stopped, UserError
-from tetramer.inference import LEVEL, Answer, Model, embedding_views, probabilities, vectors
+from tetramer.inference import LEVEL, Answer, Model, embedding_views, load_embedder, probabilities, vectors
 from tetramer.members import REGRESSION
 from tetramer.modelling import Options, train
 from tetramer.molecules import Limits
@@ -107,12 +107,14 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         seeds: int = 1,
         settings: dict[str, Any] | None = None,
         workers: int | None = None,
+        start: str | Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
         self.seeds = seeds
         self.settings = settings
         self.workers = workers
+        self.start = start  # folder of an encoder or a model whose weights networks begin with
 
     def fit(self, X: Column, y: Column, sample_weight: Sequence[float] | None = None) -> Self:
         """Fit on SMILES (n,) and labels (n,) or (n, T); NaN or None is a label nobody measured.
@@ -149,6 +151,7 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             seed=int(self.seed),
             seeds=int(self.seeds),
             limits=Limits(self.workers),
+            start=None if self.start is None else Path(self.start),
         )
 
     def _take(self, model: Model, scores: dict[str, Any], given: Given = None) -> Self:
@@ -248,7 +251,7 @@ class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
 class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """SMILES → vectors, as a scikit-learn transformer.
 
-    model: a model folder, or None for the fingerprint view (log counts of circular substructures).
+    model: the folder of a model or an encoder, or None for the fingerprint view (log counts of circular substructures).
     """
 
     def __init__(self, model: str | Path | None = None, workers: int | None = None) -> None:
@@ -257,7 +260,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Column, y: Column = None) -> Self:
         """Nothing is learned; the model, if one is named, is read."""
-        self.model_ = None if self.model is None else Model.load(Path(self.model))
+        self.model_ = None if self.model is None else load_embedder(Path(self.model))
         return self
 
     def transform(self, X: Column) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Named combinations of members and settings, as plain data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
@@ -18,6 +18,7 @@ from tetramer.views.read import settings_of
 
 Spec = dict[str, Any]
 Path = tuple[str, ...]  # the names that lead to a setting
+NETWORKS = ("neural", "pretraining")  # kinds of members that have an encoder and are trained; the latter has no head
 
 TREES: dict[str, Spec] = {
     "lightgbm": {"kind": "trees", "config": {"mode": "boosted", "trees": 400}},
@@ -101,6 +102,11 @@ class Recipe:
     about: str = ""
     views: dict[str, Spec] = field(default_factory=dict)  # settings of the views that are not made with their defaults
 
+    @property
+    def networks(self) -> dict[str, Spec]:
+        """Name → config of the members that are networks."""
+        return {name: spec["config"] for name, spec in self.members.items() if spec["kind"] in NETWORKS}
+
     def settings(self) -> dict[str, Settings]:
         """The views' settings, checked."""
         return settings_of(self.views)
@@ -128,20 +134,20 @@ def joined(views: Iterable[str]) -> Spec:
     return {"kind": "neural", "config": config}
 
 
-def combining(branches: dict[str, Spec], head: list[int]) -> Recipe:
+def combining(branches: dict[str, Spec], head: list[int], **training: float) -> Recipe:
     """A row of the study "combining modalities" as it published it: raw target, means of atoms, plain concatenation."""
     settings: Spec = {"branches": branches, "join": "concat", "normalise": False, "absent": 0.0}
     encoder = "fusion"
     if len(branches) == 1:
         (settings,) = deepcopy(list(branches.values()))
         encoder = settings.pop("encoder")
-    training = {"epochs": 100, "batch": 32, "peak": 1e-3, "schedule": "plateau", "decay": 0.5, "clip": 0.0}
+    plateau = {"epochs": 100, "batch": 32, "peak": 1e-3, "schedule": "plateau", "decay": 0.5, "clip": 0.0}
     head_settings = {"widths": head, "loss": "mae"}
     config = {
         "encoder": encoder,
         "encoder_config": settings,
         "head": head_settings,
-        "training": training,
+        "training": plateau | training,
         "reference": "none",
     }
     return Recipe({encoder: {"kind": "neural", "config": config}}, 0, "a row of a published study, as it was")
@@ -159,6 +165,7 @@ STUDY001 = {
     "study001-mpnn-fp": combining({"fingerprint": BITS, "graph": MEANS}, [256]),
     "study001-egnn-fp": combining({"fingerprint": BITS, "conformer": MOVING}, [512]),
     "study001-egnn-mpnn": combining({"graph": MEANS, "conformer": MOVING}, []),
+    "study001-mpnn-rnn": combining({"graph": MEANS, "smiles": {"encoder": "lstm"}}, [256], pretrained=0.0),
 }
 
 RECIPES: dict[str, Recipe] = STUDY001 | {
@@ -187,10 +194,17 @@ def resolve(name: str, overrides: dict[str, str]) -> Recipe:
     """
     recipe = recipe_of(name)
     members, views = deepcopy(recipe.members), deepcopy(recipe.views)
-    for key, text in overrides.items():
-        if key == "folds":
-            recipe = replace(recipe, folds=folds_of(text))
-            continue
+    if "folds" in overrides:
+        recipe = replace(recipe, folds=folds_of(overrides["folds"]))
+    override(members, views, {key: text for key, text in overrides.items() if key != "folds"})
+    recipe = replace(recipe, members=members, views=views)
+    recipe.settings()
+    return recipe
+
+
+def override(members: dict[str, Spec], views: dict[str, Spec], overrides: Mapping[str, str]) -> None:
+    """Apply `--set key=value` to members and settings of views, in place; which network it is comes before its size."""
+    for key, text in sorted(overrides.items(), key=lambda item: item[0].rpartition(".")[2] != "encoder"):
         if key.startswith("views."):
             set_view(views, key, text)
             continue
@@ -202,9 +216,6 @@ def resolve(name: str, overrides: dict[str, str]) -> Recipe:
             put(spec["config"], place, number(text) if hint is None else converted(key, number(text), hint))
     for spec in members.values():
         check(spec)
-    recipe = replace(recipe, members=members, views=views)
-    recipe.settings()
-    return recipe
 
 
 def is_recipe(name: str) -> bool:
@@ -259,9 +270,12 @@ def folds_of(text: str) -> int:
 
 def paths(spec: Spec) -> dict[Path, tuple[Path, Hint]]:
     """Every setting of a member: its path in a key → its place in the config, and the annotation it has there."""
-    if spec["kind"] != "neural":
+    if spec["kind"] not in NETWORKS:
         return {(name,): ((name,), None) for name in spec["config"]}
-    told: dict[Path, tuple[Path, Hint]] = {(name,): ((name,), None) for name in ("encoder", "trend", "reference")}
+    plain = ("encoder", "trend", "reference") if spec["kind"] == "neural" else ()
+    told: dict[Path, tuple[Path, Hint]] = {(name,): ((name,), None) for name in plain}
+    for view in spec["config"]["encoder_config"].get("branches", {}):
+        told["encoder", view, "encoder"] = ("encoder_config", "branches", view, "encoder"), str
     for word, place, kind in groups(spec):
         hints = get_type_hints(kind)
         told |= {(*word, one.name): ((*place, one.name), hints[one.name]) for one in fields(kind)}
@@ -279,9 +293,10 @@ def groups(spec: Spec) -> list[tuple[Path, Path, type]]:
     config = spec["config"]
     told: list[tuple[Path, Path, type]] = [
         (("encoder",), ("encoder_config",), pick(ENCODERS, config["encoder"], "encoder").Config),
-        (("head",), ("head",), SupervisedConfig),
         (("training",), ("training",), TrainConfig),
     ]
+    if spec["kind"] == "neural":
+        told.append((("head",), ("head",), SupervisedConfig))
     for view, settings in config["encoder_config"].get("branches", {}).items():
         told.append((("encoder", view), ("encoder_config", "branches", view), branch_of(view, settings).Config))
     return told
@@ -294,7 +309,7 @@ def put(config: Spec, place: Path, value: object) -> None:
 
 def check(spec: Spec) -> None:
     """UserError, before any work, if a value of a network is of the wrong kind or out of range."""
-    if spec["kind"] == "neural":
+    if spec["kind"] in NETWORKS:
         for _, place, kind in groups(spec):
             settings = reduce(getitem, place, spec["config"])
             configured(kind, {name: value for name, value in settings.items() if (name, len(place)) != ("encoder", 3)})
@@ -302,7 +317,9 @@ def check(spec: Spec) -> None:
 
 def unknown_key(key: str, members: dict[str, Spec]) -> str:
     """The sentence for a --set that fits nothing."""
-    keys = sorted({".".join(path) for spec in members.values() for path in paths(spec)} | {"folds"})
+    keys = sorted({".".join(path) for spec in members.values() for path in paths(spec)})
+    if any(spec["kind"] != "pretraining" for spec in members.values()):
+        keys = sorted([*keys, "folds"])
     last = {there.rpartition(".")[2]: there for there in keys}
     near = nearest(key, keys) or last.get(nearest(key.rpartition(".")[2], last) or "")
     hint = f" Did you mean {near!r}?" if near else ""

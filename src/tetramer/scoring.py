@@ -15,6 +15,7 @@ from tetramer.members.blend import combine
 from tetramer.members.intervals import FEWEST
 from tetramer.members.work import Plan
 from tetramer.metrics import METRICS, Score, evaluate_all
+from tetramer.recipes import Recipe
 
 CLASSICAL = ("trees", "kernels")
 Scores = dict[str, dict[str, Score]]  # group → metric → score
@@ -90,6 +91,23 @@ def leak_notes(found: dict[str, int]) -> list[str]:
         f"({frames:,} share{'s' * (frames == 1)} a scaffold)."
     )
     return [text + " The test numbers say little about new molecules." * (2 * shared >= tests)]
+
+
+def origin_notes(name: str, recipe: Recipe, plan: Plan) -> list[str]:
+    """Sentences on the weights that networks begin with; also where a recipe is meant to have some and none are given.
+
+    name: of the recipe. UserError if the weights fit none of its networks.
+    """
+    if plan.origin is None:
+        meant = [member for member, config in recipe.networks.items() if "pretrained" in config["training"]]
+        return [
+            f"{member} is meant to begin with pretrained weights and does not, since --from gives none."
+            for member in meant
+        ]
+    told = plan.origin.matched(name, {piece.group: piece.config for piece in plan.pieces if piece.origin})
+    if plan.origin.kind != "encoder":
+        told.append(f"{plan.origin.name} has learned labels: numbers on molecules that it knew flatter this model.")
+    return told
 
 
 def interval_notes(plan: Plan, level: float) -> list[str]:

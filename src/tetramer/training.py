@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Self
 
@@ -44,6 +44,7 @@ class TrainConfig:
     clip: float = 10.0  # largest gradient norm; 0: no clipping
     ema: float = 0.0  # decay of the averaged weights that are evaluated and kept; 0: off
     patience: int = 0  # epochs without a better validation score before training stops; 0: never
+    pretrained: float = 0.1  # learning rate of weights that came from elsewhere, as a share of the others'; 0: frozen
     visits: int = 0  # molecules seen, in all epochs, after which fewer epochs are made; 0: as many as it takes
     precision: str = "fp32"
     seed: int = 0
@@ -57,7 +58,8 @@ class TrainConfig:
             raise UserError(
                 f"Training needs epochs ≥ 1, batch ≥ 1 and peak > 0; got {self.epochs}, {self.batch}, {self.peak}."
             )
-        shares = {"warmup": self.warmup, "final": self.final, "decay": self.decay, "ema": self.ema}
+        names = ("warmup", "final", "decay", "ema", "pretrained")
+        shares = {name: getattr(self, name) for name in names}
         sizes = {"weight_decay": self.weight_decay, "clip": self.clip, "patience": self.patience, "visits": self.visits}
         wrong = [name for name, value in shares.items() if not 0 <= value <= 1]
         wrong += [name for name, value in sizes.items() if not 0 <= value < math.inf]
@@ -137,6 +139,7 @@ class Run:
 
     objective: Any  # an nn.Module with `views` and `loss(sample, rng)`
     config: TrainConfig
+    pretrained: tuple[str, ...] = ()  # modules of the objective whose weights came from elsewhere
     step: int = 0
     best_score: float = math.inf
     best_step: int = -1
@@ -151,9 +154,22 @@ class Run:
     def __post_init__(self) -> None:
         kind = OPTIMIZERS[self.config.optimizer]
         settings: dict[str, Any] = {"lr": self.config.peak, "weight_decay": self.config.weight_decay, "fused": True}
-        self.optimizer = kind(self.objective.parameters(), **settings)
+        given = [weight for name in self.pretrained for weight in self.objective.get_submodule(name).parameters()]
+        told = {id(weight) for weight in given}
+        own = [weight for weight in self.objective.parameters() if id(weight) not in told]
+        groups = [{"params": own, "share": 1.0}]
+        if given and self.config.pretrained:
+            groups.append({"params": given, "share": self.config.pretrained})
+        for module in self.frozen:
+            module.requires_grad_(False)
+        self.optimizer = kind(groups, **settings)
         if self.config.ema:
             self.average = weights(self.objective)
+
+    @property
+    def frozen(self) -> list[nn.Module]:
+        """The modules that stay as they were given: no gradient, no dropout, no statistics of batches."""
+        return [self.objective.get_submodule(name) for name in self.pretrained if not self.config.pretrained]
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything of the run that is a tensor, by a flat name."""
@@ -202,6 +218,11 @@ def steps_per_epoch(count: int, batch: int) -> int:
     return max(1, math.ceil(count / batch))
 
 
+def for_few(config: TrainConfig, count: int) -> TrainConfig:
+    """The config with at least four steps an epoch, so that a few dozen rows are learned at all."""
+    return replace(config, batch=min(config.batch, max(1, -(-count // 4))))
+
+
 def epochs_of(config: TrainConfig, count: int) -> int:
     """Epochs over `count` rows: all, or as many as `visits` allows, but at least a quarter of them."""
     allowed = config.visits // max(1, count) if config.visits else config.epochs
@@ -240,8 +261,10 @@ def update(run: Run, sample: Sample, rng: torch.Generator, rate: float) -> tuple
     """One step of gradient descent; gives the loss and the gradient norm before clipping."""
     objective, config = run.objective, run.config
     objective.train()
+    for module in run.frozen:
+        module.eval()
     for group in run.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
     run.optimizer.zero_grad(set_to_none=True)
     with autocast(config.precision):
         loss = objective.loss(sample, rng)
@@ -286,7 +309,10 @@ def validate(run: Run, data: Data, rows: np.ndarray) -> float:
 
 @torch.inference_mode()
 def validation_loss(run: Run, data: Data, rows: np.ndarray) -> float:
-    """Mean loss of `rows`, each batch weighted by the labels it knows; corruption is the same every time."""
+    """Mean loss of `rows`, each batch weighted by what its loss is a mean of: labels that are known, tokens, or rows.
+
+    Corruption is the same every time.
+    """
     objective, config = run.objective, run.config
     objective.eval()
     total = known = 0.0
@@ -295,7 +321,10 @@ def validation_loss(run: Run, data: Data, rows: np.ndarray) -> float:
         rng = torch.Generator().manual_seed(mix(config.seed, place, 2))
         with autocast(config.precision):
             loss = objective.loss(sample, rng)
-        share = float(sample.targets.values.isfinite().sum()) if sample.targets else len(rows[place : place + 256])
+        if sample.targets:
+            share = float(sample.targets.values.isfinite().sum())
+        else:
+            share = float(loss.parts.get("tokens", len(rows[place : place + 256])))
         total, known = total + share * loss.value.item(), known + share
     return total / known if known else math.inf
 

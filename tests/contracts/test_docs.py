@@ -12,6 +12,7 @@ import typer
 
 from tetramer.cli import VERBS
 from tetramer.datasets.splits import SPLITS
+from tetramer.pretraining import METHODS
 from tetramer.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,14 @@ def test_commands_in_the_pages_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "verb"), [("train", "train"), ("predict", "predict"), ("embed", "embed"), ("standardisation", "train")]
+    ("page", "verb"),
+    [
+        ("train", "train"),
+        ("pretrain", "pretrain"),
+        ("predict", "predict"),
+        ("embed", "embed"),
+        ("standardisation", "train"),
+    ],
 )
 def test_flags_in_a_verbs_page_exist(page: str, verb: str) -> None:
     named = set(re.findall(r"`(--[a-z][\w-]*)", read(f"docs/{page}.md")))
@@ -68,6 +76,10 @@ def test_every_verb_and_flag_is_described() -> None:
 def test_recipes_and_splits_are_described() -> None:
     assert [name for name in RECIPES if f"`{name}`" not in read("docs/train.md")] == []
     assert [name for name in SPLITS if f"`{name}`" not in read("docs/splits.md")] == []
+
+
+def test_methods_of_pretraining_are_described() -> None:
+    assert [name for name in METHODS if f"`{name}`" not in read("docs/pretrain.md")] == []
 
 
 def test_status_codes_are_described() -> None:

@@ -16,8 +16,18 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # The order in which a molecule passes through. A module imports only from modules above it.
 ORDER = ["errors", "settings", "metrics", "molecules", "views", "datasets"]
-ORDER += ["layers", "encoders", "objectives", "training", "checkpoint", "recipes", "members"]
-ORDER += ["inference", "scoring", "assays", "modelling", "generation", "predictor", "shards", "geometries"]
+ORDER += ["layers", "encoders", "objectives", "training", "checkpoint", "resuming", "recipes", "members"]
+ORDER += [
+    "inference",
+    "scoring",
+    "assays",
+    "modelling",
+    "pretraining",
+    "generation",
+    "predictor",
+    "shards",
+    "geometries",
+]
 ORDER += ["space", "benchmark", "explorer", "cluster", "studies", "doctor", "terminal", "verbs", "cli"]
 
 # third party → the only layers that may import it

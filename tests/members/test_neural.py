@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from tetramer import resuming
 from tetramer.checkpoint import read_folder
 from tetramer.errors import Stopped
-from tetramer.members import neural
 from tetramer.members.base import REGRESSION, Problem
-from tetramer.members.neural import Neural, NeuralConfig, build, resume, save, start, train
+from tetramer.members.neural import Neural, NeuralConfig, build, start, train
+from tetramer.resuming import resume, save
 from tetramer.training import Data, TrainConfig, fit
 
 PROBLEM = Problem(REGRESSION, ("y",))
@@ -118,7 +119,7 @@ def test_endless_scores_survive_json(data: Data, tmp_path: Path) -> None:
 
 
 def test_no_folder_no_checkpoint(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neural, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(resuming, "SAVE_EVERY", 0.0)
     train(CONFIG, PROBLEM, data, ROWS, None)
     assert list(tmp_path.iterdir()) == []
     train(CONFIG, PROBLEM, data, ROWS, None, tmp_path / "run")

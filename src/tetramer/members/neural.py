@@ -1,28 +1,28 @@
 """A network as a member: an encoder with a supervised head, trained by the one loop, resumable at any step."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tetramer.checkpoint import Files, config_hash, finite, pack, read_folder, unpack, write_folder
-from tetramer.encoders import ENCODERS
-from tetramer.errors import Stopped, UserError, pick
+from tetramer.checkpoint import Files, config_hash, finite, pack, unpack
+from tetramer.encoders import ENCODERS, Encoder
+from tetramer.errors import UserError, pick
 from tetramer.layers import to_tensors
 from tetramer.members.base import Problem, atom_counts, usable
+from tetramer.members.origin import Origin
 from tetramer.members.references import REFERENCES
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
+from tetramer.resuming import carry_out
 from tetramer.settings import configured, converted
-from tetramer.training import Data, Interrupt, Row, Run, TrainConfig, autocast, fit, mix
+from tetramer.training import Data, Row, Run, TrainConfig, autocast, for_few, mix
 from tetramer.views import VIEWS
 from tetramer.views.base import Features
 
-SAVE_EVERY = 20.0  # seconds between checkpoints; they do not touch the weights
 PREDICT_BATCH = 256
 
 
@@ -88,27 +88,13 @@ class Neural:
 
     def predict(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """(n, T, K) float64; NaN where a view of the row could not be made."""
-        return self._per_row(features, rows, lambda views: self.network.predict(views))
+        self.network.eval()
+        precision = self.config.training.precision
+        return per_row(self.network.encoder, features, rows, lambda views: self.network.predict(views), precision)
 
     def embed(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """(n, D) float64, the encoder's molecule vectors; NaN where a view of the row could not be made."""
-        return self._per_row(features, rows, lambda views: self.network.encoder(views).molecule)
-
-    def _per_row(
-        self, features: dict[str, Features], rows: np.ndarray, answer: Callable[[dict[str, Any]], Tensor]
-    ) -> np.ndarray:
-        good = np.flatnonzero(usable(features, self.views, rows, self.network.encoder.partial))
-        parts = []
-        self.network.eval()
-        with torch.inference_mode(), autocast(self.config.training.precision):
-            for place in range(0, max(1, len(good)), PREDICT_BATCH):
-                chosen = rows[good[place : place + PREDICT_BATCH]]
-                views = {v: to_tensors(VIEWS[v].collate(features[v], chosen)) for v in self.views}
-                parts.append(answer(views).double().numpy())
-        told = np.concatenate(parts)
-        out = np.full((len(rows), *told.shape[1:]), np.nan)
-        out[good] = told
-        return out
+        return embed(self.network.encoder, features, rows, self.config.training.precision)
 
     def state(self) -> tuple[dict[str, Any], Files]:
         """The card, and the weights under `encoder.` and `head.`."""
@@ -135,6 +121,33 @@ class Neural:
         return cls(config, problem, network)
 
 
+def per_row(
+    encoder: Encoder,
+    features: dict[str, Features],
+    rows: np.ndarray,
+    answer: Callable[[dict[str, Any]], Tensor],
+    precision: str = "fp32",
+) -> np.ndarray:
+    """(n, …) float64, what `answer` makes of the views of `rows` (n,); NaN where the row lacks a view."""
+    good = np.flatnonzero(usable(features, encoder.views, rows, encoder.partial))
+    parts = []
+    with torch.inference_mode(), autocast(precision):
+        for place in range(0, max(1, len(good)), PREDICT_BATCH):
+            chosen = rows[good[place : place + PREDICT_BATCH]]
+            views = {view: to_tensors(VIEWS[view].collate(features[view], chosen)) for view in encoder.views}
+            parts.append(answer(views).double().numpy())
+    told = np.concatenate(parts)
+    out = np.full((len(rows), *told.shape[1:]), np.nan)
+    out[good] = told
+    return out
+
+
+def embed(encoder: Encoder, features: dict[str, Features], rows: np.ndarray, precision: str = "fp32") -> np.ndarray:
+    """(n, D) float64, an encoder's molecule vectors; NaN where a view of the row could not be made."""
+    encoder.eval()
+    return per_row(encoder, features, rows, lambda views: encoder(views).molecule, precision)
+
+
 def seen(config: NeuralConfig, data: Data, rows: np.ndarray) -> np.ndarray:
     """Those of `rows` that the encoder can look at. UserError if there are none."""
     kept: np.ndarray = rows[usable(data.features, config.views, rows, ENCODERS[config.encoder].partial)]
@@ -143,8 +156,8 @@ def seen(config: NeuralConfig, data: Data, rows: np.ndarray) -> np.ndarray:
     return kept
 
 
-def start(config: NeuralConfig, problem: Problem, data: Data, rows: np.ndarray) -> Run:
-    """A run at step 0 whose statistics come from the training rows alone."""
+def start(config: NeuralConfig, problem: Problem, data: Data, rows: np.ndarray, origin: Origin | None = None) -> Run:
+    """A run at step 0 whose statistics come from the training rows alone, but for what has weights of `origin`."""
     assert data.values is not None
     assert data.censor is not None
     assert data.weight is not None
@@ -152,9 +165,11 @@ def start(config: NeuralConfig, problem: Problem, data: Data, rows: np.ndarray) 
     network.encoder.fit_statistics(data.features, rows)
     elements = atom_counts(data.features, rows)
     network.fit_statistics(data.values[rows], data.censor[rows], data.weight[rows], elements)
-    # At least four steps an epoch, so that a few dozen rows are learned at all.
-    batch = min(config.training.batch, max(1, -(-len(rows) // 4)))
-    return Run(network, replace(config.training, batch=batch))
+    given = {} if origin is None else origin.fitting(config.encoder, config.encoder_config)
+    for place, source in given.items():
+        source.put(network.encoder.get_submodule(place))
+    names = tuple(f"encoder.{place}".rstrip(".") for place in given)
+    return Run(network, for_few(config.training, len(rows)), names)
 
 
 def train(
@@ -165,64 +180,17 @@ def train(
     valid: np.ndarray | None,
     folder: Path | None = None,
     log: Callable[[Row], None] = lambda row: None,
+    origin: Origin | None = None,
 ) -> Neural:
     """Train on `rows`, choose the weights on `valid` if given, and save to `folder` so that a killed run goes on.
 
-    Raises Stopped after a SIGTERM or SIGINT, when the state is on the disk.
+    origin: weights to begin with, where they fit. Raises Stopped after a SIGTERM or SIGINT, when the state is on the
+    disk.
     """
     rows = seen(config, data, rows)
     valid = None if valid is None else seen(config, data, valid)
-    run = start(config, problem, data, rows)
-    key = config_hash([asdict(config), asdict(problem), rows.tolist(), None if valid is None else valid.tolist()])
-    if folder is not None:
-        resume(folder, run, key)
-    saved = monotonic()
-    with Interrupt() as interrupt, torch.random.fork_rng(devices=[]):
-        for row in fit(run, data, rows, valid):
-            log(row)
-            if folder is not None and (interrupt.signal or monotonic() - saved > SAVE_EVERY):
-                save(folder, run, key)
-                saved = monotonic()
-            if interrupt.signal:
-                raise Stopped(interrupt.signal)
-    run.finish()
+    run = start(config, problem, data, rows, origin)
+    told = [asdict(config), asdict(problem), rows.tolist(), None if valid is None else valid.tolist()]
+    carry_out(run, data, rows, valid, folder, config_hash(told + ([] if origin is None else [origin.sha256])), log)
     assert isinstance(run.objective, Supervised)
     return Neural(config, problem, run.objective)
-
-
-def save(folder: Path, run: Run, key: str) -> None:
-    """Write the run over the older of two places, so that one whole checkpoint is always there."""
-    slots = [(state[0]["numbers"]["step"] if (state := peek(folder / name, key)) else -1, name) for name in ("a", "b")]
-    arrays = {name: value.detach().numpy() for name, value in run.tensors().items()}
-    inference = {name.removeprefix("model."): value for name, value in arrays.items() if name.startswith("model.")}
-    rest = {name: value for name, value in arrays.items() if not name.startswith("model.")}
-    files = {"model.safetensors": pack(inference), "optim.safetensors": pack(rest)}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_folder(folder / min(slots)[1], {"key": key, "numbers": writable(run.numbers())}, files)
-
-
-def peek(folder: Path, key: str) -> tuple[dict[str, Any], Files] | None:
-    """A verified checkpoint of the same run, or None."""
-    try:
-        card, files = read_folder(folder)
-    except UserError:
-        return None
-    return (card, files) if card.get("key") == key else None
-
-
-def resume(folder: Path, run: Run, key: str) -> None:
-    """Take up the latest whole checkpoint in `folder`, if there is one of this very run."""
-    states = [state for name in ("a", "b") if (state := peek(folder / name, key))]
-    if not states:
-        return
-    card, files = max(states, key=lambda state: state[0]["numbers"]["step"])
-    arrays = {f"model.{name}": value for name, value in unpack(files["model.safetensors"], "model").items()}
-    arrays |= unpack(files["optim.safetensors"], "optim")
-    tensors = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
-    numbers = {name: float("inf") if value is None else value for name, value in card["numbers"].items()}
-    run.restore(tensors, numbers)
-
-
-def writable(numbers: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no infinity: it becomes null."""
-    return {name: None if value == float("inf") else value for name, value in numbers.items()}

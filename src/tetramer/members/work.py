@@ -30,6 +30,7 @@ from tetramer.members.kernels import KernelConfig
 from tetramer.members.neural import NeuralConfig
 from tetramer.members.neural import train as train_network
 from tetramer.members.offsets import FILE, Offset, learned, offset_from
+from tetramer.members.origin import Origin
 from tetramer.members.trees import TreesConfig
 from tetramer.molecules.pool import environment
 from tetramer.settings import configured
@@ -50,6 +51,7 @@ class Piece:
     config: dict[str, Any]
     fold: int | None
     seed: int
+    origin: str = ""  # SHA-256 of the weights that it may begin with; "": none
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,20 @@ class Plan:
     data: Data
     fold: np.ndarray  # (n,) int64; the fold of a training row, -1 for a row that is not fitted on
     valid: np.ndarray  # (n,) bool; rows that choose a network's weights and calibrate, when there are no folds
+    origin: Origin | None = None  # weights that networks begin with, where they fit
 
     def rows(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
         """Rows the piece is fitted on, and rows it answers for afterwards."""
         if piece.fold is None:
             return np.flatnonzero(self.fold >= 0), np.flatnonzero(self.valid)
         return np.flatnonzero((self.fold >= 0) & (self.fold != piece.fold)), np.flatnonzero(self.fold == piece.fold)
+
+    def beginning(self, origin: Origin | None) -> Self:
+        """The plan whose networks may begin with weights of `origin`: other pieces than those without."""
+        if origin is None:
+            return self
+        pieces = [piece if piece.kind != "neural" else replace(piece, origin=origin.sha256) for piece in self.pieces]
+        return replace(self, pieces=tuple(pieces), origin=origin)
 
     def save(self, folder: Path) -> None:
         """Write plan and features; pieces of another plan that lie there are of no use and go."""
@@ -117,8 +127,9 @@ class Plan:
             "fold": self.fold,
             "valid": self.valid,
         }
-        card = {"problem": asdict(self.problem), "pieces": [asdict(piece) for piece in self.pieces]}
-        write_folder(folder / "plan", card, {"data.safetensors": pack(arrays)})
+        told, files = (None, {}) if self.origin is None else self.origin.files()
+        card = {"problem": asdict(self.problem), "pieces": [asdict(piece) for piece in self.pieces], "origin": told}
+        write_folder(folder / "plan", card, files | {"data.safetensors": pack(arrays)})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -129,7 +140,8 @@ class Plan:
         features = {view: held.features() for view, held in views.items() if held is not None}
         data = Data(features, arrays["values"], arrays["censor"], arrays["weight"])
         pieces = tuple(Piece(**piece) for piece in card["pieces"])
-        return cls(Problem.from_card(card["problem"]), pieces, data, arrays["fold"], arrays["valid"])
+        origin = None if card["origin"] is None else Origin.from_files(card["origin"], files)
+        return cls(Problem.from_card(card["problem"]), pieces, data, arrays["fold"], arrays["valid"], origin)
 
 
 def config_of(kind: str, config: dict[str, Any], seed: int = 0) -> TreesConfig | KernelConfig | NeuralConfig:
@@ -156,7 +168,8 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
         member = Kernels.fit(config, plan.problem, data, rows, piece.seed)
     else:
         chooses = held if piece.fold is None and len(held) else None
-        member = train_network(config, plan.problem, data, rows, chooses, folder / "running" / piece.name, log)
+        running, origin = folder / "running" / piece.name, plan.origin if piece.origin else None
+        member = train_network(config, plan.problem, data, rows, chooses, running, log, origin)
     fitted = Fitted(member, offset)
     card, files = fitted.state()
     files["held.safetensors"] = pack({"rows": held, "told": fitted.predict(data.features, held)})

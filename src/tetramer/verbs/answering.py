@@ -32,11 +32,12 @@ def predict(
     """Predict new molecules with a trained model, row for row."""
     if not 0 < level < 1:
         raise UserError(f"--level {level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
-    from tetramer.checkpoint import read_folder
+    from tetramer.checkpoint import check_answers, read_folder
     from tetramer.molecules import Limits, Standard
     from tetramer.views.read import Reader, settings_of
 
     card, files = read_folder(model)
+    check_answers(model, card)
     try:
         standard, views, settings = Standard(**card["standard"]), card["views"], settings_of(card.get("settings", {}))
     except (KeyError, TypeError) as error:
@@ -63,7 +64,9 @@ def predict(
 def embed(
     data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
     output: Annotated[str, Option("--output", "-o", help="Parquet or CSV file; - is standard output")] = "-",
-    model: Annotated[Path | None, Option(help="model folder with a network; without one, --view")] = None,
+    model: Annotated[
+        Path | None, Option(help="folder of a model with a network, or of an encoder; without one, --view")
+    ] = None,
     view: Annotated[str | None, Option(help="what the vector is without --model [default: fingerprint]")] = None,
     smiles_column: Smiles = None,
     on_error: OnError = "keep",
@@ -71,14 +74,14 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Turn molecules into vectors."""
-    from tetramer.inference import Model, embedding_columns, embedding_views
+    from tetramer.inference import embedding_columns, embedding_views, load_embedder
     from tetramer.members.work import one_thread
     from tetramer.molecules import Limits
     from tetramer.views.read import Reader
 
     if model is not None and view is not None:
         raise UserError("--model and --view exclude each other: a model's vectors are those of its networks.")
-    loaded = None if model is None else Model.load(model)
+    loaded = None if model is None else load_embedder(model)
     views = embedding_views(loaded, view or "fingerprint")
     if loaded is None:
         say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")

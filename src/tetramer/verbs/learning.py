@@ -26,6 +26,9 @@ def train(
     smiles_column: Smiles = None,
     task: Annotated[str, Option(help="auto, regression, binary or multiclass")] = "auto",
     recipe: Annotated[str, Option(help="auto, baseline, a view, views as in graph+conformer, or fusion")] = "auto",
+    start: Annotated[
+        Path | None, Option("--from", help="folder of `tetramer pretrain` or `train` whose weights networks begin with")
+    ] = None,
     fusion: Annotated[
         str | None, Option(help="how views are joined: residual, concat, mean, gated or attention")
     ] = None,
@@ -72,7 +75,7 @@ def train(
     )  # fmt: skip
     options = Options(
         recipe, overrides, split, seed, seeds, fit_rows, level,
-        Standard(salts, charges, tautomers), Limits(workers),
+        Standard(salts, charges, tautomers), Limits(workers), start,
     )  # fmt: skip
     run_training(read_files(files), options, output, output / "report.html", Path(str(data)).name, structures, as_json)
 
@@ -104,6 +107,47 @@ def run_training(
     say(f"Model: {output}   Report: {report}")
     if as_json:
         print(trained.as_json(result))
+
+
+def pretrain(
+    method: Annotated[str, Argument(help="smiles-lstm")],
+    corpus: Annotated[str, Argument(help="file of molecules, in any format that `train` reads")],
+    output: Annotated[Path, Option("--output", "-o", "--output-dir", help="folder for the encoder")],
+    smiles_column: Smiles = None,
+    seed: Annotated[int, Option(help="seed of the weights and of the part that is held back")] = 0,
+    settings: Annotated[list[str] | None, Option("--set", help="a setting, as in training.epochs=20")] = None,
+    salts: Salts = "keep",
+    charges: Charges = "keep",
+    tautomers: Tautomers = "keep",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Learn an encoder from molecules without labels."""
+    import json
+    import shutil
+
+    from tetramer import pretraining
+    from tetramer.checkpoint import check_place
+    from tetramer.datasets.placed import texts_for
+    from tetramer.datasets.tables import read_table
+    from tetramer.datasets.writing import unfinished
+    from tetramer.molecules import Limits, Standard
+
+    check_place(output)
+    overrides, standard = overrides_of(settings or []), Standard(salts, charges, tautomers)
+    views = pretraining.resolve(method, overrides).looks_at
+    options = pretraining.Options(method, overrides, seed, standard, Limits(workers))
+    texts = texts_for(views, read_table(corpus), smiles_column)
+    parts = output.parent / f"{output.name}.parts"
+    with unfinished(parts, lambda error: DIED in str(error)), Bar() as bar:
+        made = pretraining.pretrain(texts, Path(corpus).name, options, parts, bar.show, say)
+        made.save(output)
+    shutil.rmtree(parts, ignore_errors=True)  # unfinished work that is finished
+    for line in pretraining.sentences(made.card):
+        say(line)
+    say(f"Encoder: {output}   Begin with it: tetramer train DATA --target COLUMN {made.recipe} --from {output}")
+    if as_json:
+        print(json.dumps({name: made.card[name] for name in ("method", "corpus", "fit_rows", "validation", "steps")}))
 
 
 def demo(

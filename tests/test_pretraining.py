@@ -1,0 +1,298 @@
+"""Pretraining: it learns, exact small answers, the same weights after any stop, and a folder that gives vectors."""
+
+import os
+import signal
+from math import exp, log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tetramer import Embedder, Regressor
+from tetramer.checkpoint import read_folder, unpack
+from tetramer.encoders import ENCODERS
+from tetramer.errors import Stopped, UserError
+from tetramer.inference import Model, load_embedder
+from tetramer.members.origin import read_origin
+from tetramer.molecules import Limits
+from tetramer.objectives import OBJECTIVES
+from tetramer.pretraining import METHODS, Options, Result, held_back, pretrain, resolve, score, start
+from tetramer.settings import configured
+from tetramer.training import Data, TrainConfig
+from tetramer.views import Reading, read
+from tetramer.views.smiles import VOCABULARY, VOCABULARY_HASH
+
+SMALL = {"encoder.width": "16", "encoder.depth": "1", "encoder.embedding": "8"}
+QUICK = SMALL | {"training.epochs": "3"}
+HERE = Limits(0)
+
+
+def made(texts: list[str], parts: Path, overrides: dict[str, str] = QUICK, seed: int = 0, **more: Any) -> Result:
+    return pretrain(texts, "corpus.smi", Options("smiles-lstm", overrides, seed, limits=HERE), parts, **more)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_table_is_plain_data_that_can_be_built(name: str) -> None:
+    method = METHODS[name]
+    assert method.about
+    assert method.objective in OBJECTIVES
+    kind: Any = ENCODERS[method.encoder]
+    assert configured(kind.Config, method.encoder_config).width
+    assert configured(TrainConfig, method.training).epochs
+    assert resolve(name, {}) == method
+
+
+def test_the_lstm_is_the_studys() -> None:
+    method = METHODS["smiles-lstm"]
+    kind: Any = ENCODERS[method.encoder]
+    config = configured(kind.Config, method.encoder_config)
+    assert (config.depth, config.width) == (3, 256)
+    assert method.views == {}  # canonical SMILES
+
+
+def test_settings_reach_the_method_and_wrong_ones_are_told() -> None:
+    told = resolve("smiles-lstm", QUICK | {"views.smiles.variants": "4", "training.peak": "0.01"})
+    assert (told.encoder_config["width"], told.training["epochs"], told.training["peak"]) == (16, 3, 0.01)
+    assert told.views == {"smiles": {"variants": 4}}
+    assert METHODS["smiles-lstm"].views == {}
+    for key, says in (("epochs", "Did you mean 'training.epochs'"), ("folds", "no member"), ("head.widths", "no mem")):
+        with pytest.raises(UserError, match=says) as error:
+            resolve("smiles-lstm", {key: "2"})
+        assert "folds" not in str(error.value).partition("Settings are")[2]
+    with pytest.raises(UserError, match="There is no method of pretraining named 'lstm'"):
+        resolve("lstm", {})
+    with pytest.raises(UserError, match=r"--seed -1 is out of range\. Choose 0 to 9999999\."):
+        Options(seed=-1)
+
+
+def test_one_string_is_learned_by_heart(tmp_path: Path) -> None:
+    """After BEGIN every token of it is certain."""
+    said: list[str] = []
+    fast = SMALL | {"training.epochs": "60", "training.peak": "0.03", "encoder.dropout": "0"}
+    card = made(["OC=C"] * 12, tmp_path, fast, say=said.append).card
+    assert card["validation"]["accuracy"] == 1
+    assert card["validation"]["perplexity"] < 1.02
+    assert card["validation"]["tokens"] == 12 * 5
+    assert card["corpus"]["molecules"] == 1
+    assert said == [
+        "1 molecule in 12 rows; too few to hold any back, so the weights are judged on what they learned from."
+    ]
+
+
+def test_it_learns_more_than_it_began_with(smiles: list[str], tmp_path: Path) -> None:
+    """An untrained network knows nothing: its loss is that of equal chances for all tokens."""
+    overrides = SMALL | {"training.epochs": "30", "training.peak": "0.01"}
+    card = made(smiles, tmp_path, overrides).card
+    method, features = resolve("smiles-lstm", overrides), read(smiles, ["smiles"], limits=HERE).features
+    run = start(method, TrainConfig(), Data(features), np.arange(80))
+    untrained = score(run.objective, Data(features), np.arange(80), TrainConfig())
+    assert untrained["loss"] == pytest.approx(log(len(VOCABULARY)), abs=0.05)
+    assert card["validation"]["loss"] < 0.6 * untrained["loss"]
+    assert card["validation"]["perplexity"] == pytest.approx(exp(card["validation"]["loss"]))
+    assert (card["fit_rows"], card["validation"]["rows"], card["validation"]["seen"]) == (76, 4, False)
+
+
+def test_the_score_is_a_mean_over_tokens_whatever_the_batch(
+    smiles: list[str], features: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = resolve("smiles-lstm", QUICK)
+    run = start(method, TrainConfig(), Data(features), np.arange(80))
+    whole = score(run.objective, Data(features), np.arange(80), TrainConfig())
+    monkeypatch.setattr("tetramer.pretraining.BATCH", 7)
+    parts = score(run.objective, Data(features), np.arange(80), TrainConfig())
+    assert parts == pytest.approx(whole, rel=1e-5)
+
+
+def reading(smiles: list[str]) -> Reading:
+    return Reading({}, smiles, ["ok"] * len(smiles), [""] * len(smiles))
+
+
+def test_molecules_are_held_back_not_rows() -> None:
+    texts = [f"m{k % 50}" for k in range(120)]
+    train, valid, told = held_back(reading(texts), np.arange(120), 0)
+    assert np.array_equal(np.sort(np.concatenate([train, valid])), np.arange(120))
+    there, away = {texts[row] for row in train}, {texts[row] for row in valid}
+    assert (len(there), len(away), there & away) == (48, 2, set())
+    assert told == "50 molecules in 120 rows; 2 of them are held back to choose the weights."
+    assert not np.array_equal(held_back(reading(texts), np.arange(120), 1)[1], valid)
+    assert np.array_equal(held_back(reading(texts), np.arange(120), 0)[1], valid)
+
+
+def test_rows_that_cannot_be_read_are_counted_and_told(smiles: list[str], tmp_path: Path) -> None:
+    said: list[str] = []
+    bad = ["C1CC", "", "C O", "C" * 600]
+    told = made([*bad, *smiles], tmp_path, say=said.append)
+    assert said[0] == (
+        "4 of 84 structures cannot be read and are left out (1 CONTROL_CHAR, 1 EMPTY, 1 PARSE and 1 TOO_LONG)."
+    )
+    assert told.card["corpus"]["codes"] == {"CONTROL_CHAR": 1, "EMPTY": 1, "PARSE": 1, "TOO_LONG": 1, "ok": 80}
+    assert told.card["corpus"]["rows"] == 84
+    for texts in ([], bad * 5, smiles[:9]):
+        with pytest.raises(UserError, match=r"\d structures of the corpus can be read; at least 10 are needed"):
+            made(texts, tmp_path / str(len(texts)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_at_every_third_step_and_started_again(
+    smiles: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    whole = made(smiles, tmp_path / "whole")
+    shares: list[float] = []
+    said: list[str] = []
+
+    def progress(name: str, share: float) -> None:
+        if name == "smiles-lstm":
+            shares.append(round(12 * share))
+            if shares[-1] % 3 == 0 and shares[-1] < 12:
+                os.kill(os.getpid(), number)
+
+    for _ in range(3):
+        with pytest.raises(Stopped) as stopped:
+            made(smiles, tmp_path / "parts", progress=progress, say=said.append)
+        assert stopped.value.signal == number
+    again = made(smiles, tmp_path / "parts", progress=progress, say=said.append)
+    assert shares == list(range(1, 13))  # no step was done twice
+    assert sum(text.startswith("Going on with the unfinished run") for text in said) == 3
+    assert again.weights == whole.weights
+    assert again.card == whole.card
+
+
+def test_other_settings_do_not_go_on_from_what_is_there(smiles: list[str], tmp_path: Path) -> None:
+    """Four steps an epoch; the seed decides the first weights, so a run that went on would show it."""
+
+    def stop(name: str, share: float) -> None:
+        if name == "smiles-lstm" and share > 0.5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        made(smiles, tmp_path / "parts", seed=1, progress=stop)
+    said: list[str] = []
+    again = made(smiles, tmp_path / "parts", seed=2, say=said.append)
+    assert again.weights == made(smiles, tmp_path / "fresh", seed=2).weights
+    assert again.weights != made(smiles, tmp_path / "other", seed=1).weights
+    assert not any("Going on" in text for text in said)
+
+
+def test_other_spellings_are_for_learning_alone(smiles: list[str], tmp_path: Path) -> None:
+    told = made(smiles, tmp_path / "a", QUICK | {"views.smiles.variants": "3"})
+    assert told.weights != made(smiles, tmp_path / "b").weights
+    assert told.card["method_config"]["views"] == {"smiles": {"variants": 3}}
+    assert told.card["settings"]["smiles"]["variants"] == 0
+
+
+@pytest.fixture(scope="module")
+def folder(smiles: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretrained encoder."""
+    path = tmp_path_factory.mktemp("pretrained")
+    made(smiles, path / "parts").save(path / "encoder")
+    return path / "encoder"
+
+
+def test_what_a_folder_holds(folder: Path) -> None:
+    card, files = read_folder(folder)
+    arrays = unpack(files["members/smiles-lstm/model.safetensors"], "model")
+    assert {name.partition(".")[0] for name in arrays} == {"encoder", "head"}
+    assert (card["kind"], card["method"], card["vocabulary"]) == ("encoder", "smiles-lstm", VOCABULARY_HASH)
+    assert card["corpus"]["name"] == "corpus.smi"
+    assert len(card["corpus"]["sha256"]) == 64
+    assert card["method_config"]["training"]["epochs"] == 3
+    assert card["versions"]["torch"]
+
+
+def test_reloaded_vectors_are_those_before(smiles: list[str], features: dict[str, Any], tmp_path: Path) -> None:
+    told = made(smiles, tmp_path / "parts")
+    told.save(tmp_path / "e")
+    method, arrays = resolve("smiles-lstm", QUICK), unpack(told.weights, "model")
+    run = start(method, TrainConfig(), Data(features), np.arange(80))
+    run.objective.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+    run.objective.eval()
+    with torch.inference_mode():
+        wanted = run.objective.encoder(Data(features).sample(np.arange(80), ("smiles",)).views).molecule.numpy()
+    loaded = load_embedder(tmp_path / "e")
+    assert np.array_equal(loaded.embed(features, np.arange(80)), wanted)
+    embedder = Embedder(tmp_path / "e", workers=0)
+    assert embedder.fit(smiles).transform(["C1CC", *smiles])[1:] == pytest.approx(wanted, abs=1e-6)
+    assert np.isnan(embedder.transform(["C1CC"])).all()
+    assert embedder.status_[0].startswith("PARSE")
+
+
+def test_an_encoder_is_no_model(folder: Path) -> None:
+    with pytest.raises(UserError, match="is a pretrained encoder without a target, so it predicts nothing"):
+        Model.load(folder)
+
+
+GOES = {"encoder": "lstm", "training.epochs": 2, "encoder.dropout": 0, "views.smiles.variants": 0} | SMALL
+
+
+def trained(smiles: list[str], **more: Any) -> Regressor:
+    settings = GOES | more.pop("settings", {})
+    told = Regressor(more.pop("recipe", "smiles"), workers=0, settings=settings, **more)
+    return told.fit(smiles, [float(len(text)) for text in smiles])
+
+
+def weights_in(model: Model, prefix: str) -> dict[str, np.ndarray]:
+    ((card, files),) = [fitted.state() for fitted in model.members.values()]
+    assert card["kind"] == "neural"
+    arrays = unpack(files["model.safetensors"], "model")
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def test_training_from_a_folder(smiles: list[str], folder: Path, tmp_path: Path) -> None:
+    given = read_origin(folder).sources[0].arrays
+    frozen = trained(smiles, start=folder, settings={"training.pretrained": 0})
+    assert {n: v.tobytes() for n, v in weights_in(frozen.model_, "encoder.").items()} == {
+        name: value.tobytes() for name, value in given.items()
+    }
+    tuned, fast = (trained(smiles, start=folder, settings={"training.pretrained": share}) for share in (0.1, 1))
+    for name, value in weights_in(tuned.model_, "encoder.").items():
+        far = np.abs(weights_in(fast.model_, "encoder.")[name] - given[name]).max()
+        assert 0 < np.abs(value - given[name]).max() < 0.4 * far
+    card = tuned.model_.card
+    assert card["from"]["name"] == "encoder"
+    assert len(card["from"]["sha256"]) == 64
+    assert "The network smiles begins with 5 arrays of lstm from encoder." in card["notes"]
+    tuned.save(tmp_path / "m")  # and a model is a start as well, which is said
+    again = trained(smiles, start=tmp_path / "m", settings={"training.pretrained": 0})
+    assert all(
+        np.array_equal(value, weights_in(tuned.model_, "encoder.")[name])
+        for name, value in weights_in(again.model_, "encoder.").items()
+    )
+    assert any("has learned labels" in note for note in again.model_.card["notes"])
+
+
+BRANCH = {f"encoder.smiles.{key.partition('.')[2]}": value for key, value in SMALL.items()}
+SHORT = {"training.epochs": 1, "training.batch": 80}
+
+
+def test_a_branch_begins_with_the_weights(smiles: list[str], folder: Path) -> None:
+    given = read_origin(folder).sources[0].arrays
+    settings = BRANCH | SHORT | {"encoder.smiles.encoder": "lstm", "encoder.graph.width": 16}
+    y = [float(len(text)) for text in smiles]
+    fitted = Regressor("graph+smiles", workers=0, settings=settings, start=folder).fit(smiles, y)
+    assert (
+        "The network branch smiles of fusion begins with 5 arrays of lstm from encoder." in fitted.model_.card["notes"]
+    )
+    moved = weights_in(fitted.model_, "encoder.branches.smiles.")
+    assert all(0 < np.abs(moved[name] - value).max() < 0.01 for name, value in given.items())
+
+
+def test_the_published_row_keeps_its_lstm_frozen(smiles: list[str], folder: Path) -> None:
+    given = read_origin(folder).sources[0].arrays
+    settings = BRANCH | SHORT | {"encoder.graph.width": 16, "head.widths": 16}
+    y = [float(len(text)) for text in smiles]
+    fitted = Regressor("study001-mpnn-rnn", workers=0, settings=settings, start=folder).fit(smiles, y)
+    kept = weights_in(fitted.model_, "encoder.branches.smiles.")
+    assert {name: value.tobytes() for name, value in kept.items()} == {n: v.tobytes() for n, v in given.items()}
+    alone = Regressor("study001-mpnn-rnn", workers=0, settings=settings).fit(smiles, y)
+    note = "fusion is meant to begin with pretrained weights and does not, since --from gives none."
+    assert note in alone.model_.card["notes"]
+    assert note not in fitted.model_.card["notes"]
+    assert np.isfinite(alone.predict(smiles[:3])).all()
+
+
+def test_what_does_not_fit_is_told_before_the_work(smiles: list[str], folder: Path) -> None:
+    for recipe in ("graph", "baseline", "smiles"):
+        with pytest.raises(UserError, match=rf"no network of --recipe {recipe} has an encoder of that kind and shape"):
+            Regressor(recipe, workers=0, start=folder).fit(smiles, [float(len(text)) for text in smiles])
