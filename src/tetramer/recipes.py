@@ -165,6 +165,7 @@ STUDY001 = {
     "study001-mpnn-fp": combining({"fingerprint": BITS, "graph": MEANS}, [256]),
     "study001-egnn-fp": combining({"fingerprint": BITS, "conformer": MOVING}, [512]),
     "study001-egnn-mpnn": combining({"graph": MEANS, "conformer": MOVING}, []),
+    "study001-rnn": combining({"smiles": {"encoder": "lstm"}}, [256], pretrained=0.0),
     "study001-mpnn-rnn": combining({"graph": MEANS, "smiles": {"encoder": "lstm"}}, [256], pretrained=0.0),
 }
 

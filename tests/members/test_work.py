@@ -115,8 +115,7 @@ def test_errors_of_a_worker_reach_the_parent(plan: Plan, tmp_path: Path) -> None
 def test_a_disk_that_refuses_a_worker_is_the_disks_error(plan: Plan, tmp_path: Path) -> None:
     put(tmp_path, plan)
     (tmp_path / "pieces").mkdir()
-    (tmp_path / "pieces" / TREES.name).mkdir()
-    (tmp_path / "pieces" / f".{TREES.name}.old").write_text("in the way of a rename")
+    (tmp_path / "pieces" / TREES.name).write_text("in the way of a rename")
     with pytest.raises(UserError, match="cannot be written"):
         run(tmp_path, replace(plan, pieces=(TREES, TREES_1)), 2)
 

@@ -24,7 +24,7 @@ from tetramer.studies.combining_rows import Rows
 from tetramer.views import read
 from tetramer.views.conformer import ConformerFeatures
 
-NETWORKS = ["fingerprint", "graph", "fingerprint+graph", "study001-fp-mlp"]
+NETWORKS = ["fingerprint", "graph", "fingerprint+graph", "study001-fp-mlp", "study001-rnn"]
 FREE = ["mean", "atom-counts", "energy-2d", "energy-3d"]
 
 
@@ -54,6 +54,7 @@ def done(made: Table, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, l
     output = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(qm9, "table", lambda target, rows: made)
+        patch.setattr(qm9, "others", lambda target, rows, count: made.data["smiles"].to_pylist()[:40])
         patch.setitem(combining_modalities.SIZES, "tiny", Size("for the test", None, 1, 2))
         asked = Asked(output, "tiny", methods=[*FREE, *NETWORKS], workers=1)
         lines, failed = combining_modalities.run(asked, lambda text: None, lambda name, share: None)
@@ -124,6 +125,7 @@ def test_the_page_has_all_it_says(done: tuple[Path, list[str]]) -> None:
         "FP-MLP, ours",
         "MPNN, ours",
         "MPNN + FP, ours",
+        "SMILES, published",
     }
     claim = story.claims["MPNN, ours"]["target"]
     assert claim.low <= claim.value <= claim.high
@@ -166,6 +168,9 @@ def test_qm9_is_joined_and_in_electronvolts(data_dir: Path) -> None:
     partial = sources.load("qm9-partial").data
     row = partial["mol_id"].to_pylist().index(whole.data["mol_id"][7].as_py())
     assert values[7] == pytest.approx(27.211386 * float(partial["g298"][row].as_py()), rel=1e-7)
+    others = qm9.others("g298", None, 50)
+    assert len(others) == 50
+    assert not set(others) & set(whole.data["smiles"].to_pylist())
     few = qm9.table("g298", 100)
     assert len(few) == 100
     assert set(few.data["mol_id"].to_pylist()) < set(whole.data["mol_id"].to_pylist())

@@ -19,6 +19,7 @@ from tetramer.errors import UserError, nearest
 from tetramer.inference import LEVEL, Model, vectors
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import PRIOR
+from tetramer.members.origin import read_origin
 from tetramer.members.work import Piece, Plan, fit_piece, load_piece, one_thread
 from tetramer.modelling import Options, extensive_targets, read_into, train, views_of
 from tetramer.molecules import Limits, Standard
@@ -136,23 +137,29 @@ def _member(given: Given, name: str, kind: str, config: dict[str, Any]) -> Told:
         return Told(fitted.predict(data.features, given.split.test), len(rows))
 
 
-def by_recipe(name: str, overrides: dict[str, str] | None = None) -> Method:
-    """A recipe, as `tetramer train` fits it, with those of the overrides that it takes."""
+def by_recipe(name: str, overrides: dict[str, str] | None = None, start: Path | None = None) -> Method:
+    """A recipe, as `tetramer train` fits it, with those of the overrides that it takes.
+
+    start: the folder whose weights its networks begin with
+    """
     told = {key: value for key, value in (overrides or {}).items() if takes(name, key)}
     recipe = asdict(resolve(name, told))
     if not recipe["views"]:
         del recipe["views"]  # of the rows of recipes that are older than these settings
     config = {"recipe": recipe, "level": LEVEL, "blend": PRIOR}
-    return Method(lambda given: _recipe(given, name, told), config, recipe["about"])
+    if start is not None:
+        config["from"] = read_origin(start).sha256
+    return Method(lambda given: _recipe(given, name, told, start), config, recipe["about"])
 
 
-def _recipe(given: Given, name: str, overrides: dict[str, str]) -> Told:
+def _recipe(given: Given, name: str, overrides: dict[str, str], start: Path | None) -> Told:
     case, rows = given.case, given.split.test
     if not (given.folder / "features").exists():
         recipe = resolve(name, overrides)
         read_once(given, views_of(recipe), recipe.settings(), Standard())
         shutil.copytree(case.folder / "features", given.folder / "features")
-    options = Options(name, overrides, "none", given.seed, fit_rows=given.fit_rows, limits=Limits(given.workers))
+    limits = Limits(given.workers)
+    options = Options(name, overrides, "none", given.seed, fit_rows=given.fit_rows, limits=limits, start=start)
     learned = replace(given.split, test=np.zeros(0, np.int64))
     with one_thread():
         result = train(case.assay, options, given.folder, learned)
@@ -194,14 +201,21 @@ def names() -> list[str]:
     return [*plain.PLAIN, *TREES, *RECIPES, *PEERS]
 
 
-def method_of(name: str, programs: dict[str, str], overrides: dict[str, str] | None = None) -> Method:
-    """The method `name`; programs: peer → path of its command line. UserError if there is none."""
+def method_of(
+    name: str,
+    programs: dict[str, str],
+    overrides: dict[str, str] | None = None,
+    starts: dict[str, str] | None = None,
+) -> Method:
+    """The method `name`; programs: peer → path of its command line; starts: recipe → folder of weights that it begins
+    with. UserError if there is none."""
     if name in plain.PLAIN:
         return by_plain(name)
     if name in TREES:
         return by_member(name)
     if is_recipe(name):
-        return by_recipe(name, overrides)
+        start = (starts or {}).get(name)
+        return by_recipe(name, overrides, None if start is None else Path(start))
     if name in PEERS:
         if name not in programs:
             raise UserError(f"{name} runs by its own command line: say where it is with --{name} PATH.")

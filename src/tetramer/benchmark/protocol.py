@@ -79,6 +79,9 @@ def run(
     for method in protocol.methods:
         settings.method(method)  # a wrong name is told before the work
     recipes = [name for name in protocol.methods if is_recipe(name)] or ["auto"]
+    for name in dict(settings.starts):
+        if name not in recipes:
+            raise UserError(f"--from {name}=… names a recipe that is not measured. Measured are: {', '.join(recipes)}.")
     for key, value in settings.overrides:
         if not any(takes(name, key) for name in recipes):
             resolve(recipes[0], {key: value})  # raises

@@ -52,6 +52,7 @@ class Settings:
     overrides: tuple[tuple[str, str], ...] = ()
     programs: tuple[tuple[str, str], ...] = ()  # peer → path of its command line
     workers: int | None = None
+    starts: tuple[tuple[str, str], ...] = ()  # recipe → folder of weights that it begins with
     vectors: bool = False  # whether answers and vectors of the test rows are kept beside the rows
 
     def case(self, data: str) -> Case:
@@ -61,7 +62,7 @@ class Settings:
     @cache  # noqa: B019 (a model or a peer's version is looked up once; settings are few and live as long)
     def method(self, name: str) -> Method:
         """A method with these settings."""
-        return method_of(name, dict(self.programs), dict(self.overrides))
+        return method_of(name, dict(self.programs), dict(self.overrides), dict(self.starts))
 
     def place(self, row: Row, case_name: str) -> Path:
         """Where the row is kept."""
@@ -190,7 +191,7 @@ def main() -> int:
     threading.Thread(target=listen, daemon=True).start()
     job = json.loads(jobs.get())
     told = job["settings"]
-    pairs = {name: tuple(map(tuple, told[name])) for name in ("overrides", "programs")}
+    pairs = {name: tuple(map(tuple, told[name])) for name in ("overrides", "programs", "starts")}
     settings = Settings(**(told | pairs | {"targets": tuple(told["targets"])}))
     work(settings, [Row(**row) for row in job["rows"]], lambda place: print(json.dumps(place), flush=True))
     return 0

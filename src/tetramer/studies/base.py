@@ -13,6 +13,7 @@ class Size:
     rows: int | None  # molecules of the data set; None: all
     visits: int
     seeds: int
+    corpus: int = 0  # molecules without labels, for what is pretrained
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,26 @@ Its networks as published (raw target, means of atoms, plain concatenation) stan
 cost nothing. All rows are those of a benchmark; this file names them, `combining_page` shows what came out.
 """
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tetramer import pretraining
 from tetramer.benchmark import protocol
 from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.row import Settings
 from tetramer.datasets.writing import locked, write_table
 from tetramer.errors import pick
+from tetramer.molecules import Limits
 from tetramer.studies import combining_page, qm9
 from tetramer.studies.base import Asked, Size, Study
 
 FREE = ("mean", "atom-counts", "energy-2d", "energy-3d")
 SPLITS = ("scaffold", "random")
 SIZES = {
-    "small": Size("2,000 molecules, one seed: shows the path, not the numbers", 2_000, 40_000, 1),
-    "default": Size("all molecules, 400,000 visits", None, 400_000, 3),
-    "paper": Size("all molecules, 100 epochs of the published networks", None, 0, 3),
+    "small": Size("2,000 molecules, one seed: shows the path, not the numbers", 2_000, 40_000, 1, 5_000),
+    "default": Size("all molecules, 400,000 visits", None, 400_000, 3, 50_000),
+    "paper": Size("all molecules, 100 epochs of the published networks", None, 0, 3, 100_000),
 }
 
 
@@ -36,13 +39,15 @@ class Model:
 
 MODELS = (
     Model("FP-MLP", "study001-fp-mlp", "fingerprint", 0.066),
-    Model("SMILES", None, "smiles", None),
+    Model("SMILES", "study001-rnn", "smiles", None),
     Model("MPNN", "study001-mpnn", "graph", 0.0355279),
     Model("EGNN", "study001-egnn", "conformer", 0.0003417),
     Model("MPNN + FP", "study001-mpnn-fp", "fingerprint+graph", 0.0502633),
     Model("EGNN + FP", "study001-egnn-fp", "fingerprint+conformer", 0.0474757),
     Model("EGNN + MPNN", "study001-egnn-mpnn", "graph+conformer", 0.0276101),
+    Model("MPNN + RNN", "study001-mpnn-rnn", "smiles+graph", None),
 )
+PRETRAINED = ("study001-rnn", "study001-mpnn-rnn")  # begin with an LSTM that has learned the next token
 
 
 def methods() -> list[str]:
@@ -66,11 +71,34 @@ def run(
         )
         settings = Settings(
             str(asked.output), (target,), overrides=(("training.visits", str(size.visits)),), workers=asked.workers,
-            vectors=True,
+            starts=language(asked, plan.methods, target, size, say, progress), vectors=True,
         )  # fmt: skip
         with locked(asked.output):
             failed = protocol.run(plan, settings, say, progress)
     return combining_page.draw(asked.output, data, target, MODELS, FREE), failed
+
+
+def language(
+    asked: Asked,
+    measured: Sequence[str],
+    target: str,
+    size: Size,
+    say: Callable[[str], None],
+    progress: Callable[[str, float], None],
+) -> tuple[tuple[str, str], ...]:
+    """The LSTM that rows of PRETRAINED begin with, trained once on molecules of QM9 that the study does not measure."""
+    wanted = [name for name in PRETRAINED if name in measured]
+    folder = asked.output / "smiles-lstm"
+    if wanted and not folder.is_dir():
+        texts = qm9.others(target, size.rows, size.corpus)
+        say(f"Pretraining the LSTM on {len(texts):,} other molecules of QM9.")
+        parts = asked.output / "smiles-lstm.parts"
+        made = pretraining.pretrain(
+            texts, "QM9", pretraining.Options(limits=Limits(asked.workers)), parts, progress, say
+        )
+        made.save(folder)
+        shutil.rmtree(parts, ignore_errors=True)
+    return tuple((name, str(folder)) for name in wanted)
 
 
 STUDY = Study("four views of a molecule and their fusions, on QM9", SIZES, run)

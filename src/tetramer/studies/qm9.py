@@ -20,6 +20,22 @@ TARGETS = {
 """Property → the data set and its column, in hartree, joined by `mol_id` where the geometries have no labels."""
 
 
+def others(target: str, rows: int | None, count: int) -> list[str]:
+    """`count` SMILES of QM9, drawn once and for all, of molecules that are not in `table(target, rows)`.
+
+    Where that table takes nearly all of QM9, they are those that are left.
+    """
+    every = sources.load("qm9-xyz").data
+    used = set(table(target, rows).data["mol_id"].to_pylist())
+    free = [
+        text
+        for name, text in zip(every["mol_id"].to_pylist(), every["smiles"].to_pylist(), strict=True)
+        if name not in used
+    ]
+    order = np.random.Generator(np.random.Philox(1)).permutation(len(free))[:count]
+    return [free[place] for place in np.sort(order).tolist()]
+
+
 def table(target: str, rows: int | None = None) -> Table:
     """`mol_id`, `smiles`, `atomic_numbers`, `coordinates` and `target` (eV); `rows` of them drawn once and for all.
 

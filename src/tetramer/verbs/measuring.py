@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from tetramer.errors import UserError
 from tetramer.terminal import Bar, say
-from tetramer.verbs.options import Json, Smiles, Workers, overrides_of
+from tetramer.verbs.options import Json, Smiles, Workers, overrides_of, starts_of
 
 
 def audit(
@@ -107,6 +107,10 @@ def benchmark(
     settings: Annotated[
         list[str] | None, Option("--set", help="a setting of the recipes, as in training.epochs=20")
     ] = None,
+    starts: Annotated[
+        list[str] | None,
+        Option("--from", help="RECIPE=FOLDER: begin with weights of `tetramer pretrain`; may be given again"),
+    ] = None,
     chemprop: Annotated[str | None, Option(help="path of chemprop's command line, for the method chemprop")] = None,
     output: Annotated[Path, Option("--output", "-o", help="folder of the rows; what is there is not run again")] = Path(
         "tetramer-benchmark"
@@ -130,7 +134,7 @@ def benchmark(
         programs = (("chemprop", chemprop),) if chemprop else ()
         shared = Settings(
             str(output), tuple(target or ()), smiles_column, split_column,
-            tuple(overrides_of(settings or []).items()), programs, workers,
+            tuple(overrides_of(settings or []).items()), programs, workers, starts_of(starts or []),
         )  # fmt: skip
         with Bar() as bar:
             told = comparing.measure(protocol, shared, against, say, bar.show)

@@ -21,8 +21,18 @@ Structures = Annotated[bool, Option("--structures/--no-structures", help="draw m
 
 def overrides_of(settings: list[str]) -> dict[str, str]:
     """["a=b"] → {"a": "b"}."""
-    pairs = [setting.partition("=") for setting in settings]
-    wrong = next((setting for setting, pair in zip(settings, pairs, strict=True) if not pair[1]), None)
+    return pairs_of("--set", settings, "key=value, such as training.epochs=20")
+
+
+def starts_of(starts: list[str]) -> tuple[tuple[str, str], ...]:
+    """["graph=folder"] → (("graph", "folder"),)."""
+    return tuple(pairs_of("--from", starts, "RECIPE=FOLDER, such as graph+smiles=encoder").items())
+
+
+def pairs_of(flag: str, texts: list[str], how: str) -> dict[str, str]:
+    """What stands before and behind each first =. UserError for a text without one."""
+    wrong = next((text for text in texts if "=" not in text), None)
     if wrong is not None:
-        raise UserError(f"--set {wrong}: write it as key=value, such as training.epochs=20.")
-    return {key.strip(): value.strip() for key, _, value in pairs}
+        raise UserError(f"{flag} {wrong}: write it as {how}.")
+    parts = [text.partition("=") for text in texts]
+    return {key.strip(): value.strip() for key, _, value in parts}
