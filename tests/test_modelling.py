@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tetramer.assays import Assay
 from tetramer.datasets import splits
 from tetramer.datasets.labels import Labels
+from tetramer.datasets.placed import is_placed
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError
 from tetramer.inference import Model, prediction_columns
@@ -18,6 +20,7 @@ from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.intervals import Intervals
 from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, read_into, train
 from tetramer.molecules import Limits, Standard
+from tetramer.molecules.geometry import as_xyz
 from tetramer.recipes import RECIPES, resolve
 from tetramer.scoring import interval_notes, leak_notes, mean_answer
 from tetramer.training import epoch_order
@@ -422,3 +425,26 @@ def test_what_is_done_about_extensive_targets_is_told_of_those_it_is_done_for() 
     ours, published = resolve("graph", {}).members, resolve("study001-mpnn", {}).members
     assert extensive_note(ours).endswith("atoms are summed.")
     assert extensive_note(published).endswith("atoms are summed, but not for combining-mpnn.")
+
+
+def test_auto_looks_at_geometry_where_it_is_given(smiles: list[str], features: dict[str, Any], tmp_path: Path) -> None:
+    """With coordinates a member looks at them, and the model reads them; without, it costs nothing."""
+    conformers = features["conformer"]
+    atoms, places = (pairwise(starts) for starts in (conformers.atom_starts, conformers.place_starts))
+    texts = [
+        as_xyz(conformers.numbers[a:b], conformers.positions[c:d], text)
+        for text, (a, b), (c, d) in zip(smiles, atoms, places, strict=True)
+    ]
+    spread = np.array(
+        [np.linalg.norm(conformers.positions[a:b], axis=1).mean() for a, b in pairwise(conformers.place_starts)]
+    )
+    small = SMALL | {"encoder.depth": "1"}
+    with_places = train(assay(texts, spread), options("auto", small), tmp_path / "a").model
+    without = train(assay(smiles, spread), options("auto", small), tmp_path / "b").model
+    assert set(with_places.groups) - set(without.groups) == {"conformer"}
+    assert with_places.views == ("fingerprint", "graph", "conformer")
+    assert without.views == ("fingerprint", "graph")
+    assert not is_placed([*texts[:40], *smiles[40:]])
+    assert not is_placed(smiles)
+    assert not is_placed([])
+    assert is_placed(texts)

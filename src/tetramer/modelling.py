@@ -18,6 +18,7 @@ from tetramer.assays import Assay
 from tetramer.checkpoint import config_hash
 from tetramer.datasets import splits, writing
 from tetramer.datasets.labels import LEAST
+from tetramer.datasets.placed import is_placed
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError, pick
 from tetramer.inference import LEVEL, Answer, Model
@@ -95,7 +96,7 @@ def train(
 
     given: parts named by the user, instead of a rule of SPLITS.
     """
-    recipe = resolve(options.recipe, options.overrides)
+    recipe = resolve(options.recipe, options.overrides, is_placed(assay.texts))
     for spec in recipe.members.values():
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
     origin = None if options.start is None else read_origin(options.start)
@@ -126,7 +127,7 @@ def train(
         say(note)
     reuse(parts, plan, plan_key(plan, assay.texts, [reading.smiles, recipe.views]), say)
     run(parts, plan, workers_for(plan, options), progress)
-    model, told, held = blend(plan, parts, options)
+    model, told, held = blend(plan, parts, options, recipe)
     scores = {"held-out": score(plan, model, told, held)}
     if len(split.test):
         scores["test"] = score(plan, model, model.told(plan.data.features, split.test), split.test)
@@ -320,7 +321,7 @@ def workers_for(plan: Plan, options: Options) -> int:
     return max(1, min(Limits(options.limits.workers).count, len(plan.pieces)))
 
 
-def blend(plan: Plan, parts: Path, options: Options) -> tuple[Model, np.ndarray, np.ndarray]:
+def blend(plan: Plan, parts: Path, options: Options, recipe: Recipe) -> tuple[Model, np.ndarray, np.ndarray]:
     """The finished pieces as a model, what its groups said of rows they had not seen, and which rows those are.
 
     → model, told (G, m, T, K), held (m,)
@@ -348,7 +349,7 @@ def blend(plan: Plan, parts: Path, options: Options) -> tuple[Model, np.ndarray,
         error[data.censor[held] != 0] = np.nan
         width = spread(told[(weights > 0).any(axis=0)])
         intervals = [Intervals.fit(error[:, t], width[:, t]) for t in range(error.shape[1])]
-    settings = {view: told.answering() for view, told in resolve(options.recipe, options.overrides).settings().items()}
+    settings = {view: told.answering() for view, told in recipe.settings().items()}
     return Model({}, plan.problem, options.standard, members, weights, intervals, settings), told, held
 
 

@@ -186,15 +186,21 @@ RECIPES: dict[str, Recipe] = STUDY001 | {
 }
 
 
-def resolve(name: str, overrides: dict[str, str]) -> Recipe:
-    """The recipe `name` with `--set key=value` applied.
+PLACED: dict[str, dict[str, Spec]] = {"auto": {"conformer": for_blend(CONFORMER, epochs=50)}}
+"""Members that join a recipe where the structures come with their geometry. To make one costs minutes and tells little
+that the other views do not."""
+
+
+def resolve(name: str, overrides: dict[str, str], placed: bool = False) -> Recipe:
+    """The recipe `name` with `--set key=value` applied; `placed`: the structures come with their geometry.
 
     A key is a path into a member's config, `training.epochs`, or with the member first, `graph.training.epochs`; it
     is applied to every member that has such a setting. Raises UserError if none has, or if the value is of the wrong
     kind.
     """
     recipe = recipe_of(name)
-    members, views = deepcopy(recipe.members), deepcopy(recipe.views)
+    members = deepcopy(recipe.members | (PLACED.get(name, {}) if placed else {}))
+    views = deepcopy(recipe.views)
     if "folds" in overrides:
         recipe = replace(recipe, folds=folds_of(overrides["folds"]))
     override(members, views, {key: text for key, text in overrides.items() if key != "folds"})

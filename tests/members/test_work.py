@@ -113,11 +113,11 @@ def test_errors_of_a_worker_reach_the_parent(plan: Plan, tmp_path: Path) -> None
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs a folder that refuses")
 def test_a_disk_that_refuses_a_worker_is_the_disks_error(plan: Plan, tmp_path: Path) -> None:
-    put(tmp_path, plan)
-    (tmp_path / "pieces").mkdir()
-    (tmp_path / "pieces" / TREES.name).write_text("in the way of a rename")
+    """A name that no disk takes."""
+    long = replace(plan, pieces=(replace(TREES, name="t" * 300), TREES_1))
+    put(tmp_path, long)
     with pytest.raises(UserError, match="cannot be written"):
-        run(tmp_path, replace(plan, pieces=(TREES, TREES_1)), 2)
+        run(tmp_path, long, 2)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -158,7 +158,10 @@ def test_an_offset_is_kept_beside_the_member(plan: Plan, tmp_path: Path) -> None
     fitted, _, _ = load_piece(tmp_path, wide, TREES)
     assert isinstance(fitted.offset, Pieces)
     oxygens = atom_counts(plan.data.features, np.arange(80))[:, [8]]
-    assert fitted.offset(plan.data.features, np.arange(80)) == pytest.approx(oxygens, abs=1e-2)  # the target
+    told = fitted.offset(plan.data.features, np.arange(80))
+    known = np.isfinite(told)  # of elements in the rows it was fitted on
+    assert known.sum() > 60
+    assert told[known] == pytest.approx(oxygens[known], abs=1e-2)  # the target
     card, files = read_folder(tmp_path / "pieces" / TREES.name)
     files["offset.safetensors"] = pack({"weights": np.full((119, 1), np.nan)})
     write_folder(tmp_path / "pieces" / TREES.name, card, files)

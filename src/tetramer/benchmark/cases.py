@@ -11,7 +11,7 @@ import pyarrow as pa
 from tetramer.assays import Assay, assay_of, texts_of
 from tetramer.datasets import sources
 from tetramer.datasets.labels import Labels, labels
-from tetramer.datasets.placed import NUMBERS, PLACES, has_geometry, texts_for
+from tetramer.datasets.placed import NUMBERS, PLACES, has_geometry, is_placed, texts_for
 from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import UserError, nearest
 from tetramer.modelling import read_into
@@ -42,6 +42,11 @@ class Case:
     sha256: str  # of structures, targets and labels
     folder: Path  # where the features lie
     geometry: Geometry | None = None
+
+    @property
+    def placed(self) -> bool:
+        """Whether the structures come with their geometry."""
+        return is_placed(self.assay.texts)
 
     @property
     def known(self) -> np.ndarray:

@@ -137,13 +137,15 @@ def _member(given: Given, name: str, kind: str, config: dict[str, Any]) -> Told:
         return Told(fitted.predict(data.features, given.split.test), len(rows))
 
 
-def by_recipe(name: str, overrides: dict[str, str] | None = None, start: Path | None = None) -> Method:
+def by_recipe(
+    name: str, overrides: dict[str, str] | None = None, start: Path | None = None, placed: bool = False
+) -> Method:
     """A recipe, as `tetramer train` fits it, with those of the overrides that it takes.
 
-    start: the folder whose weights its networks begin with
+    start: the folder whose weights its networks begin with   placed: whether the structures come with their geometry
     """
     told = {key: value for key, value in (overrides or {}).items() if takes(name, key)}
-    recipe = asdict(resolve(name, told))
+    recipe = asdict(resolve(name, told, placed))
     if not recipe["views"]:
         del recipe["views"]  # of the rows of recipes that are older than these settings
     config = {"recipe": recipe, "level": LEVEL, "blend": PRIOR}
@@ -155,7 +157,7 @@ def by_recipe(name: str, overrides: dict[str, str] | None = None, start: Path | 
 def _recipe(given: Given, name: str, overrides: dict[str, str], start: Path | None) -> Told:
     case, rows = given.case, given.split.test
     if not (given.folder / "features").exists():
-        recipe = resolve(name, overrides)
+        recipe = resolve(name, overrides, case.placed)
         read_once(given, views_of(recipe), recipe.settings(), Standard())
         shutil.copytree(case.folder / "features", given.folder / "features")
     limits = Limits(given.workers)
@@ -206,16 +208,19 @@ def method_of(
     programs: dict[str, str],
     overrides: dict[str, str] | None = None,
     starts: dict[str, str] | None = None,
+    placed: bool = False,
 ) -> Method:
-    """The method `name`; programs: peer → path of its command line; starts: recipe → folder of weights that it begins
-    with. UserError if there is none."""
+    """The method `name` for structures that come with their geometry (`placed`) or without. UserError if there is none.
+
+    programs: peer → path of its command line   starts: recipe → folder of weights that it begins with
+    """
     if name in plain.PLAIN:
         return by_plain(name)
     if name in TREES:
         return by_member(name)
     if is_recipe(name):
         start = (starts or {}).get(name)
-        return by_recipe(name, overrides, None if start is None else Path(start))
+        return by_recipe(name, overrides, None if start is None else Path(start), placed)
     if name in PEERS:
         if name not in programs:
             raise UserError(f"{name} runs by its own command line: say where it is with --{name} PATH.")

@@ -60,9 +60,9 @@ class Settings:
         return case_of(data, Path(self.output) / "features", self.targets, self.smiles, self.split_column)
 
     @cache  # noqa: B019 (a model or a peer's version is looked up once; settings are few and live as long)
-    def method(self, name: str) -> Method:
+    def method(self, name: str, placed: bool = False) -> Method:
         """A method with these settings."""
-        return method_of(name, dict(self.programs), dict(self.overrides), dict(self.starts))
+        return method_of(name, dict(self.programs), dict(self.overrides), dict(self.starts), placed)
 
     def place(self, row: Row, case_name: str) -> Path:
         """Where the row is kept."""
@@ -81,7 +81,7 @@ def plain_name(method: str) -> str:
 
 def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
     """The finished row. The method never sees a test label; a UserError of its becomes `refused`."""
-    split, method = rules.make(case, row.split, row.seed), settings.method(row.method)
+    split, method = rules.make(case, row.split, row.seed), settings.method(row.method, case.placed)
     place = settings.place(row, case.name)
     folder = Path(settings.output) / "running" / "-".join((case.name, place.parent.name, place.stem))
     start, refused = monotonic(), None

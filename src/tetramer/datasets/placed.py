@@ -1,16 +1,18 @@
 """Coordinates in a table: columns `atomic_numbers` and `coordinates`, lists with a molecule a row, as `tetramer
 conformers` writes them and as the readers of public sets give them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from tetramer.datasets.tables import Table, smiles_column, structures
 from tetramer.errors import UserError
-from tetramer.molecules.geometry import as_xyz
+from tetramer.molecules.geometry import as_xyz, is_xyz
+from tetramer.molecules.parse import BLOCK_END
 
 NUMBERS, PLACES = "atomic_numbers", "coordinates"
+NEARLY_ALL = 0.9  # of the structures
 
 
 def has_geometry(table: Table) -> bool:
@@ -25,6 +27,12 @@ def texts_for(views: Collection[str], table: Table, name: str | None = None) -> 
     name: the column of SMILES, None: found
     """
     return placed(table, name) if "conformer" in views or bare(table, name) else structures(table, name)
+
+
+def is_placed(texts: Sequence[str]) -> bool:
+    """Whether nearly all structures come with their geometry: XYZ texts, or mol blocks that say so."""
+    spatial = sum(is_xyz(text) or (BLOCK_END in text and "3D" in "".join(text.split("\n")[1:2])) for text in texts)
+    return spatial >= NEARLY_ALL * len(texts) > 0
 
 
 def bare(table: Table, name: str | None = None) -> bool:

@@ -71,7 +71,7 @@ def train(
         )
     files = Files(
         data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task,
-        views_of(resolve(recipe, overrides)),
+        views_of(resolve(recipe, overrides, placed=True)),
     )  # fmt: skip
     options = Options(
         recipe, overrides, split, seed, seeds, fit_rows, level,
