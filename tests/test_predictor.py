@@ -47,6 +47,7 @@ def test_clone_and_parameters() -> None:
     one = Regressor("graph", seed=3, settings={"training.epochs": 2})
     assert one.get_params() == {
         "recipe": "graph", "seed": 3, "seeds": 1, "settings": {"training.epochs": 2}, "workers": None,
+        "start": None,
     }  # fmt: skip
     two = clone(one).set_params(seed=5)
     assert (two.seed, one.seed, two.recipe) == (5, 3, "graph")
