@@ -36,6 +36,7 @@ def _environments(names: str) -> str:
 
 CUTS = [Chem.MolFromSmarts(text) for text in RINGS]
 CUTS += [Chem.MolFromSmarts(f"[{_environments(one)}]{bond};!@[{_environments(more)}]") for one, more, bond in PAIRS]
+BRANCH = Chem.MolFromSmarts("[!D0;!D1;!D2;!R]")
 
 
 class Piece(NamedTuple):
@@ -195,12 +196,12 @@ def split(mol: Chem.Mol, token: str) -> tuple[tuple[int, ...], tuple[Piece, ...]
 
     An atom of a chain with three neighbours or more, cut ends among them, becomes a piece of its own.
     """
-    alone = [atom for atom in mol.GetAtoms() if atom.GetDegree() > 2 and not atom.IsInRing()]
+    alone = [mol.GetAtomWithIdx(atom) for (atom,) in mol.GetSubstructMatches(BRANCH)]
     bonds = {bond.GetIdx() for atom in alone for bond in atom.GetBonds() if not _to_cut(bond)}
+    if not bonds:
+        return (0,) * mol.GetNumAtoms(), (Piece(token, ring_class(mol)),)
     broken = apart(mol, sorted(bonds))
     parts, owner = components(broken)
-    if len(parts) == 1:
-        return tuple(owner), (Piece(token, ring_class(mol)),)
     Chem.FastFindRings(broken)
     forget_stereo(broken, ends_from(broken, mol.GetNumAtoms()))
     pieces = tuple(piece_of(Chem.MolFragmentToSmiles(broken, part)) for part in parts)

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -111,9 +111,12 @@ class Vocabulary:
     def from_json(cls, text: str) -> Self:
         """The vocabulary that was written. UserError if the text is none, or was altered."""
         try:
-            told: dict[str, Any] = json.loads(text)
+            told = json.loads(text)
             known, named = told.pop("format"), told.pop("hash")
-            made = cls(**{name: tuple(cell) if isinstance(cell, list) else cell for name, cell in told.items()})
+            cells: dict[str, Any] = {
+                name: tuple(cell) if isinstance(cell, list) else cell for name, cell in told.items()
+            }
+            made = cls(**cells)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"This is no vocabulary of motifs ({error}). Learn it again.") from error
         if known != FORMAT or made.hash != named:
