@@ -1,4 +1,4 @@
-"""Motifs of the graph view's atoms, beside the four views: no encoder reads them alone, but motif pretraining needs them.
+"""Motifs of the atoms of `graph`, read beside the four views: no encoder takes them, motif pretraining does.
 
 molecules ──featurize──▶ MotifFeatures ──encode(vocabulary)──▶ UnitFeatures ──collate──▶ MotifBatch
 """
