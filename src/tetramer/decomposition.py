@@ -39,7 +39,7 @@ b { font-weight: 600; font-size: .875rem; }
 .code { font: .8rem/1.45 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 li li { display: flex; gap: 8px; margin-top: 4px; }
 li li i { flex: none; width: 14px; height: 14px; margin-top: 2px; border: 1px solid #cbd2d9; border-radius: 4px; }
-li li em { margin-left: auto; font-style: normal; color: #52606d; }
+li li em { margin-left: auto; font-size: .8rem; font-style: normal; color: #52606d; }
 """
 
 

@@ -17,7 +17,17 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # The order in which a molecule passes through. A module imports only from modules above it.
 ORDER = ["errors", "settings", "metrics", "molecules", "views", "datasets"]
 ORDER += ["layers", "encoders", "objectives", "training", "checkpoint", "recipes", "members"]
-ORDER += ["inference", "scoring", "assays", "modelling", "generation", "predictor", "shards", "geometries", "decomposition"]
+ORDER += [
+    "inference",
+    "scoring",
+    "assays",
+    "modelling",
+    "generation",
+    "predictor",
+    "shards",
+    "geometries",
+    "decomposition",
+]
 ORDER += ["space", "benchmark", "explorer", "cluster", "studies", "doctor", "terminal", "verbs", "cli"]
 
 # third party → the only layers that may import it

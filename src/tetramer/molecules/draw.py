@@ -70,6 +70,7 @@ def drawn(
     options.bondLineWidth = 1.6
     options.fixedBondLength = 26  # pixels at most, so that ethanol is not drawn as large as a steroid
     options.minFontSize, options.maxFontSize = 7, 15
+    options.highlightRadius, options.highlightBondWidthMultiplier = 0.36, 18
     options.updateAtomPalette(COLOURS)
     grounds, mol = grounds or {}, molecule.mol
     bonds = {}

@@ -171,12 +171,18 @@ def ends_from(mol: Chem.Mol, first: int) -> set[int]:
 
 def forget_stereo(mol: Chem.Mol, atoms: Iterable[int]) -> None:
     """Take the stereo of some atoms and of their bonds away."""
+    changed = False
     for number in atoms:
         atom = mol.GetAtomWithIdx(number)
         atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
         for bond in atom.GetBonds():
             if bond.GetStereo() != Chem.BondStereo.STEREONONE:
                 bond.SetStereo(Chem.BondStereo.STEREONONE)
+                changed = True
+    if changed:  # or RDKit would find it again by the directions of the bonds beside
+        for bond in mol.GetBonds():
+            bond.SetBondDir(Chem.BondDir.NONE)
+        Chem.SetDoubleBondNeighborDirections(mol)
 
 
 @lru_cache(maxsize=KINDS)
