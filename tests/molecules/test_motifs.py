@@ -84,7 +84,7 @@ def check(molecule: Molecule) -> None:
 def conserved(molecule: Molecule, told: Partition) -> None:
     """Atoms are those of the molecule, and hydrogens, of which each end of a cut stands for as many as its order."""
     made = [Chem.MolFromSmiles(token) for token in told.tokens]
-    assert [] == [token for token, mol in zip(told.tokens, made, strict=True) if mol is None]
+    assert [token for token, mol in zip(told.tokens, made, strict=True) if mol is None] == []
     assert [Chem.MolToSmiles(mol) for mol in made] == list(told.tokens)  # parse, print, parse is a fixed point
     sizes = [sum(bool(atom.GetAtomicNum() or atom.GetAtomMapNum()) for atom in mol.GetAtoms()) for mol in made]
     assert sizes == np.bincount(told.motif).tolist()
