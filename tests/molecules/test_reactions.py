@@ -222,10 +222,10 @@ def test_public_files(name: str, data_dir: Path) -> None:
     table = pq.read_table(data_dir / "reactions" / f"{name}.parquet")
     assert table.num_rows == FILES[name]
     found = columns_of(table.column_names)
-    some = table.slice(table.num_rows // 2, 120)
+    some = table.slice(table.num_rows // 2, 40)
     texts = [text_of(cells) for cells in zip(*(some[one].to_pylist() for one in found), strict=True)]
     told = read_reactions(texts, limits=HERE)
-    assert told.ok.sum() >= 118
+    assert told.ok.sum() >= 39
     if "mapped" in found[0] and name != "uspto_15k":  # its products carry no maps
         other = read_reactions([renumbered(text, 1) for text in texts], limits=HERE)
         assert other.smiles == told.smiles

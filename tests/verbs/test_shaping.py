@@ -1,4 +1,4 @@
-"""`tetramer conformers` and `tetramer motifs` as a person types them; killed and started again they write the same bytes."""
+"""`tetramer conformers` and `tetramer motifs` as a person types them; a killed run goes on."""
 
 import json
 import os

@@ -38,7 +38,7 @@ def test_rows_are_the_partitions(made: MotifFeatures) -> None:
             continue
         told = partition(molecule)
         assert [kind.token for kind in own] == list(told.tokens)
-        assert [kind.pieces for kind in own] == [kind.pieces for kind in told.kinds]
+        assert [sorted(kind.pieces) for kind in own] == [sorted(kind.pieces) for kind in told.kinds]
         assert made.motif[atoms].tolist() == told.motif.tolist()
         assert made.piece[atoms].tolist() == told.pieces[0].tolist()
         assert pieces == [piece for _, piece in told.pieces[1]]

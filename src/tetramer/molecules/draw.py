@@ -55,8 +55,8 @@ def draw_motifs(smiles: str, width: int = 260, height: int = 180) -> tuple[str, 
 
 
 def hexadecimal(colour: tuple[float, float, float]) -> str:
-    """A colour as style sheets write it."""
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour)
+    """A colour as RDKit writes it."""
+    return "#" + "".join(f"{int(255 * part):02x}" for part in colour)
 
 
 def drawn(
