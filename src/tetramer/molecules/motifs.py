@@ -18,7 +18,7 @@ from rdkit.Chem import BRICS
 
 from tetramer.molecules.parse import FAILURES, Molecule
 
-KINDS = 1 << 15  # motifs that are remembered; one in ten thousand molecules has not been seen among the last of these
+KINDS = 1 << 15  # motifs that are remembered; 50,000 molecules of ChEMBL have 14,000 different ones
 MOST = 100_000  # bonds that one rule may cut
 REAL = 1  # atom-map number of a dummy atom that the molecule itself has: it is no end of a cut
 
