@@ -16,7 +16,8 @@ from tetramer.molecules import Molecule, parse
 from tetramer.molecules.motifs import Partition, Piece, bridges, core, cut_bonds, partition
 
 CORPORA = ("zinc250k", "chembl_78k", "pubchem_100k", "zinc_natural_products_50k")
-GOLDEN = "20fd357d1c78a27832cc7aeb0c4dda5097b546bf7bef0219bb03e3941e0e8ea6"  # SHA-256 of the tokens of 10,000 molecules, RDKit 2026.09.1
+# SHA-256 of the tokens of 10,000 molecules, RDKit 2026.09.1
+GOLDEN = "20fd357d1c78a27832cc7aeb0c4dda5097b546bf7bef0219bb03e3941e0e8ea6"
 
 STRANGE = {
     "C": ("C",),
