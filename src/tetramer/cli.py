@@ -19,7 +19,7 @@ from tetramer.terminal import say
 from tetramer.verbs.answering import embed, predict
 from tetramer.verbs.learning import demo, pretrain, train
 from tetramer.verbs.measuring import audit, benchmark, datasets, doctor, study
-from tetramer.verbs.shaping import conformers
+from tetramer.verbs.shaping import conformers, motifs
 
 STOPPED = "Stopped; what is done is kept. The same command goes on from there."
 
@@ -30,6 +30,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "embed": embed,
     "conformers": conformers,
+    "motifs": motifs,
     "audit": audit,
     "datasets": datasets,
     "benchmark": benchmark,

@@ -27,6 +27,7 @@ ORDER += [
     "predictor",
     "shards",
     "geometries",
+    "decomposition",
 ]
 ORDER += ["space", "benchmark", "explorer", "cluster", "studies", "doctor", "terminal", "verbs", "cli"]
 

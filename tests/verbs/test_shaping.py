@@ -1,4 +1,4 @@
-"""`tetramer conformers` as a person types it; killed and started again it writes the same bytes."""
+"""`tetramer conformers` and `tetramer motifs` as a person types them; a killed run goes on."""
 
 import json
 import os
@@ -109,3 +109,47 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
         assert told[0] == told[1]
     assert len((tmp_path / "whole.status.csv").read_text().splitlines()) == 31
     assert not parts.exists()
+
+
+def cut(*words: str) -> int:
+    """The exit code of `tetramer motifs`."""
+    with pytest.raises(SystemExit) as end:
+        main(["motifs", *words])
+    return int(end.value.code or 0)
+
+
+def test_motifs_of_one_smiles_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cut("CC(=O)Oc1ccccc1C(=O)O", "--workers", "0") == 0
+    told = capfd.readouterr()
+    assert told.err == "1 row.\n"
+    assert told.out.splitlines()[1].split(",")[2:] == ["1 *C(=O)O; 1 *C(C)=O; 1 *O*; 1 *c1ccccc1*", "4", "ok", ""]
+
+
+def test_motifs_of_a_table_with_a_page(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(table), "-o", str(tmp_path / "out.csv"), "--draw", "--json", "--workers", "0"]
+    assert cut(*words) == 0
+    told = capsys.readouterr()
+    assert told.err == f"3 rows, 1 without motifs (1 PARSE).\nDrawn in {tmp_path / 'out.html'}.\n"
+    assert json.loads(told.out)["status"] == {"ok": 2, "PARSE": 1}
+    assert "Motifs of in.csv" in (tmp_path / "out.html").read_text()
+    assert cut(*words, "--on-error", "skip") == 0
+    assert "2 rows." in (tmp_path / "out.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["{table}", "--draw"], "--draw writes a page beside the output. Name a file with --output."),
+        (["{table}", "-o", "{folder}/out.sdf"], "end its name in .csv, .csv.gz, .tsv or .parquet"),
+        (["{table}", "-o", "{folder}/out.csv", "--on-error", "fail", "--workers", "0"], "1 of 3 structures were"),
+        (["{table}", "-o", "{folder}/out.csv", "--charges", "all"], "charges='all' is not known"),
+    ],
+)
+def test_mistakes_about_motifs_are_sentences(
+    words: list[str], sentence: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cut(*(word.format(table=table, folder=tmp_path) for word in words)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert sentence in error
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv"}

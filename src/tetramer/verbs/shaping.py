@@ -1,10 +1,12 @@
-"""Verbs about the places of atoms in space: `conformers`."""
+"""Verbs that look into molecules, row for row: `conformers` and `motifs`."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
 
-from tetramer.terminal import Bar, one_smiles
+from tetramer.terminal import Bar, one_smiles, say
 from tetramer.verbs.options import Charges, Json, OnError, Salts, Smiles, Tautomers, Workers
 
 
@@ -35,3 +37,40 @@ def conformers(
         with Reader(standard, Limits(workers), {"conformer": settings}) as reader:
             counts = shards.apply(job, reader, bar.rows)
     outcome(counts, output, as_json, "a geometry")
+
+
+def motifs(
+    data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
+    output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
+    draw: Annotated[bool, Option("--draw", help="also draw the first rows, in NAME.html beside the output")] = False,
+    smiles_column: Smiles = None,
+    salts: Salts = "keep",
+    charges: Charges = "keep",
+    tautomers: Tautomers = "keep",
+    on_error: OnError = "keep",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Cut molecules into motifs, rings and the groups between them, row for row."""
+    from tetramer import decomposition, shards
+    from tetramer.molecules import Limits, Standard
+    from tetramer.verbs.answering import outcome
+    from tetramer.views.read import Reader
+
+    standard = Standard(salts, charges, tautomers)
+    if draw:
+        decomposition.page_path(output)  # a name that cannot be written is told before the work
+    with one_smiles(data) as source, Bar() as bar:
+        job = decomposition.job(source, output, standard, None if source != data else smiles_column, on_error)
+        with Reader(standard, Limits(workers)) as reader:
+            try:
+                counts = shards.apply(job, reader, bar.rows)
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
+                return
+    outcome(counts, output, as_json, "motifs")
+    if draw:
+        told = counts.by_status if on_error == "skip" else {"ok": counts.rows}
+        rows = sum(count for status, count in told.items() if status.startswith("ok"))
+        name = "standard input" if data == "-" else Path(data).name if source == data else data
+        say(f"Drawn in {decomposition.write_page(output, f'Motifs of {name}', rows)}.")

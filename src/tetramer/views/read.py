@@ -17,11 +17,11 @@ from tetramer.molecules.conformers import NOTES
 from tetramer.molecules.parse import BLOCK_END
 from tetramer.molecules.worker import BETWEEN, HEAD
 from tetramer.settings import configured
-from tetramer.views import conformer, fingerprint, graph, smiles
+from tetramer.views import conformer, fingerprint, graph, motifs, smiles
 from tetramer.views.base import Features, Settings, concat, from_bytes, to_bytes
 
-# VIEWS, without importing the package's face from within
-MODULES = {"fingerprint": fingerprint, "smiles": smiles, "graph": graph, "conformer": conformer}
+# VIEWS, without importing the package's face from within, and what is no view of its own but is read in the same way
+MODULES = {"fingerprint": fingerprint, "smiles": smiles, "graph": graph, "conformer": conformer, "motifs": motifs}
 NO_ANSWER = ("NO_ANSWER", "the model has no answer, as for an element that none of its training molecules has")
 CHUNK = 256  # molecules in one request
 FLAT = "no geometry could be made; a flat drawing stands for it"
