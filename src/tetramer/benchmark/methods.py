@@ -16,7 +16,7 @@ from tetramer.benchmark.cases import Case
 from tetramer.checkpoint import config_hash
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError, nearest
-from tetramer.inference import LEVEL, Model, vectors
+from tetramer.inference import LEVEL, Model, Pretrained, load_embedder, vectors
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import PRIOR
 from tetramer.members.origin import read_origin
@@ -91,13 +91,13 @@ def _plain(given: Given, name: str) -> Told:
 
 
 def by_probe(path: Path) -> Method:
-    """The linear head on the frozen vectors of a model folder."""
-    model = Model.load(path)
+    """The linear head on the frozen vectors of a model folder, or of an encoder that was pretrained."""
+    model = load_embedder(path)
     config = {"probe": model.card["sha256"], "version": plain.VERSION}
     return Method(lambda given: _probe(given, model), config, f"linear head on the frozen vectors of {path.name}")
 
 
-def _probe(given: Given, model: Model) -> Told:
+def _probe(given: Given, model: Model | Pretrained) -> Told:
     with one_thread():
         x = vectors(model, read_once(given, model.views, model.settings, model.standard))
         told = plain.probe(x, given.case, given.fitted, given.split.test)

@@ -21,8 +21,8 @@ from tetramer.studies.base import Asked, Size, Study
 FREE = ("mean", "atom-counts", "energy-2d", "energy-3d")
 SPLITS = ("scaffold", "random")
 SIZES = {
-    "small": Size("2,000 molecules, one seed: shows the path, not the numbers", 2_000, 40_000, 1, 5_000),
-    "default": Size("all molecules, 400,000 visits", None, 400_000, 3, 50_000),
+    "small": Size("2,000 molecules, one seed: shows the path, not the numbers", 2_000, 40_000, 1, 2_000),
+    "default": Size("all molecules, 400,000 visits", None, 400_000, 3, 20_000),
     "paper": Size("all molecules, 100 epochs of the published networks", None, 0, 3, 100_000),
 }
 
@@ -94,7 +94,12 @@ def language(
         say(f"Pretraining the LSTM on {len(texts):,} other molecules of QM9.")
         parts = asked.output / "smiles-lstm.parts"
         made = pretraining.pretrain(
-            texts, "QM9", pretraining.Options(limits=Limits(asked.workers)), parts, progress, say
+            texts,
+            "QM9",
+            pretraining.Options(overrides={"training.epochs": "5"}, limits=Limits(asked.workers)),
+            parts,
+            progress,
+            say,
         )
         made.save(folder)
         shutil.rmtree(parts, ignore_errors=True)
