@@ -50,12 +50,12 @@ def test_a_sum_over_bonds_is_recovered(features: dict[str, Any], bonds: np.ndarr
 def test_what_is_left_over_is_that_of_a_fit_without_the_row(
     features: dict[str, Any], bonds: np.ndarray, kind: str
 ) -> None:
-    """Training rows are told apart from others by nothing: noise that only one row has is left over whole."""
+    """Noise that only one row has is left over nearly whole; the sum over atoms alone is fitted with the row."""
     noise = np.zeros_like(bonds)
     noise[TRAIN[5]] = 1e4
     _, clean = learned(kind, data(features, bonds), TRAIN)
     offset, rest = learned(kind, data(features, bonds + noise), TRAIN)
-    assert rest[TRAIN[5], 0] > 9e3
+    assert rest[TRAIN[5], 0] > 8e3
     seen = (bonds + noise - offset(features, np.arange(80)))[TRAIN[5], 0]
     assert seen < rest[TRAIN[5], 0]
     assert np.abs(clean[TRAIN]).max() < 1e3

@@ -124,7 +124,7 @@ def offset_from(data: bytes, targets: int) -> Offset:
         if "bonds" in arrays:
             return Pieces(**arrays)
     except TypeError as error:
-        raise UserError(f"The arrays of {FILE} do not fit this version. Train again.") from error
+        raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.") from error
     wide = (targets, len(NAMES))
     if shapes != {"quantiles": (POINTS, len(NAMES)), "centre": wide, "weights": wide, "mean": (targets,)}:
         raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.")

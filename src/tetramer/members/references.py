@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from tetramer.checkpoint import pack
+from tetramer.layers.composition import ELEMENTS
 from tetramer.members.base import atom_counts
 from tetramer.members.ridge import fit_ridge
 from tetramer.objectives.statistics import element_reference
@@ -72,14 +73,11 @@ class Pieces:
         return replace(empty, weights=weights, constant=constant), missed
 
     def table(self, features: dict[str, Features], rows: np.ndarray) -> sparse.csr_array:
-        """(n, 119 + B + E) counts; those of atoms are so large that no penalty holds them back."""
+        """(n, 119 + B + E) counts."""
         graph = graph_of(features, rows)
-        parts = [
-            sparse.csr_array(ATOMS * atom_counts(features, rows)),
-            pieces.counted(*pieces.bond_kinds(graph), len(rows), self.bonds),
-            pieces.counted(*pieces.neighbourhood_kinds(graph), len(rows), self.around),
-        ]
-        return sparse.csr_array(sparse.hstack(parts))
+        bonds = pieces.counted(*pieces.bond_kinds(graph), len(rows), self.bonds)
+        around = pieces.counted(*pieces.neighbourhood_kinds(graph), len(rows), self.around)
+        return whole(atom_counts(features, rows), bonds, around)
 
     def __call__(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """(n,) → (n, T); NaN for an element that no training molecule has."""
@@ -165,9 +163,9 @@ def conformers_of(features: dict[str, Features], rows: np.ndarray) -> ConformerF
     return take(told, rows)
 
 
-def whole(atoms: np.ndarray, table: sparse.csr_array) -> sparse.csr_array:
-    """Atom counts (n, 119) beside a table (n, D), so large that no penalty holds them back."""
-    return sparse.csr_array(sparse.hstack([sparse.csr_array(ATOMS * atoms), table]))
+def whole(atoms: np.ndarray, *tables: sparse.csr_array) -> sparse.csr_array:
+    """Atom counts (n, 119) beside tables (n, D), so large that no penalty holds them back."""
+    return sparse.csr_array(sparse.hstack([sparse.csr_array(ATOMS * atoms), *tables]))
 
 
 def nothing(data: Data) -> tuple[np.ndarray, np.ndarray]:
@@ -177,16 +175,21 @@ def nothing(data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit_known(table: sparse.csr_array, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`fit_ridge` for each target on the rows that have it: weights (D, T), constant (T,), missed (n, T) or NaN."""
+    """A fit for each target on the rows that have it: weights (D, T), constant (T,), missed (n, T) or NaN.
+
+    table: (n, D) of `whole`. Least squares on the atoms first, so that a sum over them is recovered whatever else
+    there is; then `fit_ridge` of the rest on all columns.
+    """
+    atoms = table[:, :ELEMENTS] / ATOMS
+    sums = element_reference(values, atoms.toarray())
+    rest = values - atoms @ sums
     weights, constant = np.zeros((table.shape[1], values.shape[1])), np.zeros(values.shape[1])
     missed = np.full(values.shape, np.nan)
-    for target, column in enumerate(values.T):
+    for target, column in enumerate(rest.T):
         known = np.isfinite(column)
         z = table[np.flatnonzero(known)]
         one = fit_ridge(z, column[known][:, None], np.asarray(z.mean(axis=0)))
-        weights[:, target], constant[target], missed[known, target] = (
-            one.weights[:, 0],
-            one.constant[0],
-            one.missed[:, 0],
-        )
+        weights[:, target], constant[target] = one.weights[:, 0], one.constant[0]
+        missed[known, target] = one.missed[:, 0]
+    weights[:ELEMENTS] += sums / ATOMS
     return weights, constant, missed
