@@ -104,6 +104,7 @@ class Picture:
     title: str
     source: str  # a data: URI
     caption: str
+    wide: bool = False  # as wide as the page, for one of many panels
 
 
 @dataclass(frozen=True)

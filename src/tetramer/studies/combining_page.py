@@ -229,16 +229,17 @@ class Story:
         return Section(f"Errors, {split} split", "", [ERRORS], [table], pictures, self._above(split, entries))
 
     def _above(self, split: str, entries: Sequence[tuple[str, str, Measured]]) -> list[str]:
-        """Networks that have learned less than counting."""
-        free = {dimension: self.rows.measured(f"energy-{dimension}", split) for dimension in ("2d", "3d")}
+        """Networks that have learned less than counting, a sentence for each ridge."""
         notes = []
-        for name, series, one in entries:
-            dimension = "3d" if "egnn" in one.method or "conformer" in one.method else "2d"
-            row = free[dimension]
-            if series != "free" and row and one.mean > row.mean:
-                notes.append(
-                    f"{name}, {series}: {one.mean:.3g} {UNIT}, above the {dimension.upper()} ridge ({row.mean:.3g})."
-                )
+        for dimension, words in (("2d", "2D ridge"), ("3d", "2+3-body ridge")):
+            row = self.rows.measured(f"energy-{dimension}", split)
+            told = [
+                f"{name}, {series}"
+                for name, series, one in entries
+                if series != "free" and row and one.mean > row.mean and dimension == dimension_of(one.method)
+            ]
+            if row and told:
+                notes.append(f"Above the {words} ({row.mean:.3g} {UNIT}): {'; '.join(told)}.")
         return notes
 
     def _bars(self, split: str, entries: Sequence[tuple[str, str, Measured]]) -> Picture:
@@ -256,7 +257,9 @@ class Story:
             "Parameters stand on the bars. Printed: one run of the study, its standard deviations as eV. Dashed: rows "
             "that cost seconds."
         )
-        return Picture(f"Errors, {split} split", uri(error_bars(bars, "mean absolute error", UNIT, lines)), caption)
+        return Picture(
+            f"Errors, {split} split", uri(error_bars(bars, "mean absolute error", UNIT, lines)), caption, True
+        )
 
     def _fusion(self) -> Section:
         tables = []
@@ -309,13 +312,18 @@ class Story:
         return found[0] if found and key not in ("spread", "clusters") else None
 
 
+def dimension_of(method: str) -> str:
+    """Whether a method looks at geometry."""
+    return "3d" if "egnn" in method or "conformer" in method else "2d"
+
+
 def _pictures(spaces: Spaces, target: str) -> list[Section]:
     """The maps, and neighbours of four molecules in every space."""
     shown = dict(list(spaces.tables.items()))
     queries = choose_queries(spaces.scaffolds, shown)
     coloured = [
-        Picture("Coloured by scaffold", uri(maps_by_scaffold(spaces.maps, spaces.scaffolds)), MAPS),
-        Picture(f"Coloured by {target}", uri(maps_by_value(spaces.maps, spaces.values, target, UNIT)), MAPS),
+        Picture("Coloured by scaffold", uri(maps_by_scaffold(spaces.maps, spaces.scaffolds)), MAPS, True),
+        Picture(f"Coloured by {target}", uri(maps_by_value(spaces.maps, spaces.values, target, UNIT)), MAPS, True),
     ]
     drawn = neighbour_grid(spaces.smiles, spaces.scaffolds, spaces.values, shown, queries.tolist(), UNIT)
     return [
@@ -325,7 +333,7 @@ def _pictures(spaces: Spaces, target: str) -> list[Section]:
             "four molecules, drawn at random",
             [],
             [],
-            [Picture("Two nearest by cosine", uri(drawn), GRID)],
+            [Picture("Two nearest by cosine", uri(drawn), GRID, True)],
         ),
     ]
 
