@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,19 +82,6 @@ class Spaces:
         return both
 
 
-def orders(errors: Mapping[str, float], claims: Mapping[str, Mapping[str, Claim]]) -> list[Claim]:
-    """Whether better models have more meaningful neighbours, a statistic at a time, over models with both."""
-    out = []
-    for statistic in ("target", "scaffold@1", "strings"):
-        names = [name for name in errors if statistic in claims.get(name, {})]
-        values = np.array([claims[name][statistic].value for name in names])
-        try:
-            out.append(model_order(np.array([errors[name] for name in names]), values, LONG[statistic]))
-        except UserError:
-            continue
-    return out
-
-
 LONG = {
     "plane": "rank of the neighbour in the plane",
     "target": "|Δy| of neighbours / of all pairs",
@@ -103,3 +91,63 @@ LONG = {
     "spread": "spread of nearest distances",
     "clusters": "Hopkins",
 }
+
+SUPERVISED = ("FP-MLP", "MPNN", "EGNN", "EGNN + MPNN")
+CLAIMS = (
+    ("neighbours by fingerprint lie far apart in the plane", "plane", (RAW,), "above", ""),
+    ("neighbours of supervised vectors share target values", "target", SUPERVISED, "below", ""),
+    ("neighbours by FP-MLP and SMILES leave the scaffold", "scaffold@1", ("FP-MLP", "SMILES"), "below", RAW),
+    ("the second neighbour does as the first", "scaffold@2", ("FP-MLP", "SMILES"), "below", RAW),
+    ("neighbours by SMILES have similar strings", "strings", ("SMILES",), "below", ""),
+    ("the map of EGNN is sparse, that of the FP-MLP dense", "spread", ("EGNN",), "above", "FP-MLP"),
+    ("fusions have structure", "clusters", ("MPNN + FP", "EGNN + FP", "EGNN + MPNN"), "above", ""),
+)
+"""What it says · statistic · models whose spaces it is about · on which side they lie · of what ("" is chance)."""
+ORDERS = {"target": "above", "scaffold@1": "below", "strings": "above"}
+"""Statistic → on which side of 0 its correlation with the error lies, if better models do better in it."""
+
+
+class Verdict(NamedTuple):
+    """A claim of the study about a space, held against a number."""
+
+    says: str
+    statistic: str
+    space: str
+    claim: Claim
+    level: float | None
+    verdict: str
+
+
+def verdict_of(claim: Claim, side: str, level: float | None) -> str:
+    """Whether the whole interval lies where the study says."""
+    if level is None or claim.low <= level <= claim.high:
+        return "not settled"
+    return "holds" if side == ("above" if claim.low > level else "below") else "does not hold"
+
+
+def judged(claims: Mapping[str, Mapping[str, Claim]]) -> list[Verdict]:
+    """A verdict a claim of CLAIMS and space that it is about."""
+    out = []
+    for says, key, about, side, against in CLAIMS:
+        for name, told in claims.items():
+            model, _, series = name.partition(", ")
+            other = claims.get(RAW if against == RAW else f"{against}, {series}", {}).get(key)
+            if key not in told or model not in about or (against and other is None):
+                continue
+            level = other.value if other is not None else told[key].reference
+            out.append(Verdict(says, LONG[key], name, told[key], level, verdict_of(told[key], side, level)))
+    return out
+
+
+def orders(errors: Mapping[str, float], claims: Mapping[str, Mapping[str, Claim]], space: str) -> list[Verdict]:
+    """Whether better models have more meaningful neighbours, a statistic at a time, over models with both."""
+    out = []
+    for key, side in ORDERS.items():
+        names = [name for name in errors if key in claims.get(name, {})]
+        values = np.array([claims[name][key].value for name in names])
+        try:
+            one = model_order(np.array([errors[name] for name in names]), values, LONG[key])
+        except UserError:
+            continue  # too few models, or all alike
+        out.append(Verdict(one.claim, one.statistic, space, one, 0.0, verdict_of(one, side, 0.0)))
+    return out
