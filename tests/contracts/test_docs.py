@@ -107,11 +107,14 @@ def test_every_error_is_described() -> None:
     assert missing == [], "give each a line in docs/errors.md"
 
 
-def test_the_page_of_results_is_that_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = runpy.run_path(str(ROOT / "benchmarks" / "results_page.py"))
-    monkeypatch.setitem(script["main"].__globals__, "PAGE", tmp_path / "results.md")
+@pytest.mark.parametrize(("name", "page"), [("results_page", "results"), ("study_page", "study-results")])
+def test_the_page_of_results_is_that_of_the_rows(
+    name: str, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"))
+    monkeypatch.setitem(script["main"].__globals__, "PAGE", tmp_path / "page.md")
     script["main"]()
-    assert (tmp_path / "results.md").read_text(encoding="utf-8") == read("docs/results.md")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == read(f"docs/{page}.md")
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda script: script.stem)
