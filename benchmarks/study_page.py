@@ -1,7 +1,7 @@
 """docs/study-results.md, from the rows under `results/combining-modalities`. Measures nothing.
 
-    tetramer study combining-modalities --output results/combining-modalities
-    python benchmarks/study_page.py
+tetramer study combining-modalities --output results/combining-modalities
+python benchmarks/study_page.py
 """
 
 from pathlib import Path
