@@ -146,9 +146,14 @@ def test_without_kept_vectors_the_table_is_drawn_and_the_maps_are_left_out(
         place = tmp_path / path.relative_to(done[0])
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(path.read_bytes())
+    (tmp_path / "qm9-g298" / "late.json").write_bytes((done[0] / "qm9-g298" / "late.json").read_bytes())
+    assert rows(tmp_path).late(["fingerprint", "graph"], "random") == rows(done[0]).late(
+        ["fingerprint", "graph"], "random"
+    )
     combining_modalities.run(Asked(tmp_path, measure=False), lambda text: None, lambda name, share: None)
     page = (tmp_path / "report.html").read_text()
     assert "Errors, scaffold split" in page
+    assert "late: fingerprint, graph" in page
     assert "Two nearest by cosine" not in page
 
 

@@ -47,7 +47,9 @@ class Model(Protocol):
 
 def draw(output: Path, data: Path, target: str, models: Sequence[Any], free: Sequence[str]) -> list[str]:
     """Write `report.html` and `report.json` from the rows that are finished; → sentences for a terminal."""
-    story = Story(Rows.load(output, data, target), models, free)
+    rows = Rows.load(output, data, target)
+    rows.save_late(LATES)
+    story = Story(rows, models, free)
     write_whole(output / "report.html", story.page().encode())
     write_whole(output / "report.json", json.dumps(story.numbers, indent=1).encode() + b"\n")
     return [*story.lines(), f"Report: {output / 'report.html'}"]

@@ -1,7 +1,8 @@
 """The rows of "combining modalities" as its page needs them, and late fusion, which needs no rows of its own."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
@@ -15,6 +16,7 @@ from tetramer.benchmark.row import Row, Settings
 from tetramer.checkpoint import unpack
 from tetramer.datasets.labels import labels
 from tetramer.datasets.tables import Table, read_table
+from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import combine, fit_weights
@@ -100,8 +102,32 @@ class Rows:
     def late(self, methods: Sequence[str], split: str) -> Measured | None:
         """Methods averaged with weights fitted on the rows that all of them were given and none learned from.
 
-        None where the answers of one were not kept.
+        Where the answers of one were not kept on this machine, what `save_late` wrote; None without it.
         """
+        return self._late(methods, split) or self._saved.get((LATE + ", ".join(methods), split))
+
+    def save_late(self, groups: Sequence[Sequence[str]]) -> None:
+        """Write `late.json` beside the rows: it stays where the answers do not."""
+        told = [one for split in self.splits for methods in groups if (one := self.late(methods, split))]
+        if told:
+            text = json.dumps([asdict(one) for one in told], indent=1)
+            write_whole(self._late_file, text.encode() + b"\n")
+
+    @property
+    def _late_file(self) -> Path:
+        return self.output / self.data.name.partition(".")[0] / "late.json"
+
+    @cached_property
+    def _saved(self) -> dict[tuple[str, str], Measured]:
+        if not self._late_file.is_file():
+            return {}
+        told = [Measured(**one) for one in json.loads(self._late_file.read_text(encoding="utf-8"))]
+        return {
+            (one.method, one.split): replace(one, errors={int(seed): error for seed, error in one.errors.items()})
+            for one in told
+        }
+
+    def _late(self, methods: Sequence[str], split: str) -> Measured | None:
         errors: dict[int, float] = {}
         shares = []
         seeds = {row["seed"] for row in self.told if row["split"] == split}
