@@ -336,7 +336,7 @@ def _claim(one: Claim | None) -> Cell:
 SAID = [
     "Every number is that of a test part which nothing was chosen on. Networks stop on a tenth of the rows given.",
     "As published: raw target, mean of atoms, plain concatenation, Adam 1e-3, batch 32, plateau schedule. Ours: atoms "
-    "are summed, and a ridge fit on what a molecule is made of is taken off first; PaiNN stands for EGNN, a transformer "
+    "are summed, a ridge fit on what a molecule is made of is taken off first; PaiNN stands for EGNN, a transformer "
     "for the LSTM.",
     "± is the standard deviation over seeds: of training on the scaffold split, of split and training on random ones.",
 ]
