@@ -84,14 +84,18 @@ def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:
     if is_xyz(text):
         return parse_xyz(text, standard)
     text = text.strip() or text
+    mol = read_mol(text, standard)
+    return mol if isinstance(mol, Rejected) else finish(text, mol, standard, changed=":" in text)
+
+
+def read_mol(text: str, standard: Standard) -> Chem.Mol | Rejected:
+    """What RDKit makes of a SMILES that `look` lets pass."""
     refused = look(text, standard)
     if refused is not None:
         return refused
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         mol = Chem.MolFromSmiles(text, PLAIN)
-    if mol is None:
-        return explain(text, sentence(log.messages))
-    return finish(text, mol, standard, changed=":" in text)
+    return explain(text, sentence(log.messages)) if mol is None else mol
 
 
 def parse_block(block: str, standard: Standard = Standard()) -> Molecule | Rejected:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import rdBase
 
-from tetramer.molecules.parse import PLAIN, Molecule, Rejected, Standard, explain, finish, look, sentence
+from tetramer.molecules.parse import Molecule, Rejected, Standard, finish, read_mol
 
 ROLES = ("reactant", "reagent", "product")  # and the order of the parts of a text
 REACTANT, REAGENT, PRODUCT = range(3)
@@ -131,13 +131,9 @@ def ordered(some: Sequence[Mapped]) -> tuple[Mapped, ...]:
 
 def mapped(text: str, standard: Standard = DEFAULT) -> Mapped | Rejected:
     """One molecule, and the atom maps that it carried."""
-    refused = look(text, standard)
-    if refused is not None:
-        return refused
-    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
-        mol = Chem.MolFromSmiles(text, PLAIN)
-    if mol is None:
-        return explain(text, sentence(log.messages))
+    mol = read_mol(text, standard)
+    if isinstance(mol, Rejected):
+        return mol
     maps = np.array([atom.GetAtomMapNum() for atom in mol.GetAtoms()], np.int64)
     made = finish(text, mol, standard, changed=":" in text)
     return made if isinstance(made, Rejected) else Mapped(made, maps[made.order])
