@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tetramer.checkpoint import pack, unpack
+from tetramer.errors import UserError
 from tetramer.members.base import atom_counts
 from tetramer.members.offsets import learned, offset_from
 from tetramer.members.references import Composition, Histograms, Pieces
@@ -106,3 +108,14 @@ def test_the_first_conformer_is_looked_at_and_not_how_it_lies(bonds: np.ndarray,
     turned = replace(features, positions=features.positions @ turn + np.float32(3.0))
     assert offset(several | {"conformer": turned}, REST) == pytest.approx(offset(several, REST), rel=1e-4)
     assert take(features, REST).geometry_starts[-1] > len(REST)  # there are several of some
+
+
+@pytest.mark.parametrize("kind", ["pieces", "histograms"])
+def test_arrays_that_do_not_fit_are_refused(features: dict[str, Any], bonds: np.ndarray, kind: str) -> None:
+    arrays = unpack(learned(kind, data(features, bonds), TRAIN)[0].file(), "offset")
+    for name in ("weights", "constant"):
+        for spoilt in (arrays | {name: arrays[name][:-1]}, {key: one for key, one in arrays.items() if key != name}):
+            with pytest.raises(UserError, match="do not fit"):
+                offset_from(pack(spoilt), 1)
+    with pytest.raises(UserError, match="do not fit"):
+        offset_from(pack(arrays), 2)

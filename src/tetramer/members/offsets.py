@@ -109,6 +109,19 @@ def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray,
     return centre, best[1], mean
 
 
+def reference_from(arrays: dict[str, np.ndarray], targets: int) -> Pieces | Histograms:
+    """A wide reference of its arrays. UserError if they do not fit this version or each other."""
+    inner = {name.removeprefix("pieces."): value for name, value in arrays.items() if "." in name}
+    own = {name: value for name, value in arrays.items() if "." not in name}
+    try:
+        made = Histograms(**own, pieces=Pieces(**inner)) if inner else Pieces(**own)
+    except TypeError as error:
+        raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.") from error
+    if not made.fits(targets):
+        raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.")
+    return made
+
+
 def offset_from(data: bytes, targets: int) -> Offset:
     """What `file` wrote. UserError if the arrays do not fit this version or each other."""
     arrays = unpack(data, FILE)
@@ -116,15 +129,8 @@ def offset_from(data: bytes, targets: int) -> Offset:
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes == {"weights": (ELEMENTS, targets)}:
         return Composition(arrays["weights"])
-    try:
-        if "kinds" in arrays:
-            other = {name.removeprefix("pieces."): value for name, value in arrays.items() if "." in name}
-            own = {name: value for name, value in arrays.items() if "." not in name}
-            return Histograms(**own, pieces=Pieces(**other))
-        if "bonds" in arrays:
-            return Pieces(**arrays)
-    except TypeError as error:
-        raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.") from error
+    if "bonds" in arrays or "kinds" in arrays:
+        return reference_from(arrays, targets)
     wide = (targets, len(NAMES))
     if shapes != {"quantiles": (POINTS, len(NAMES)), "centre": wide, "weights": wide, "mean": (targets,)}:
         raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.")

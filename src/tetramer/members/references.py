@@ -72,6 +72,12 @@ class Pieces:
         weights, constant, missed = fit_known(empty.table(data.features, rows), data.values[rows])
         return replace(empty, weights=weights, constant=constant), missed
 
+    def fits(self, targets: int) -> bool:
+        """Whether the arrays fit each other and a number of targets."""
+        wide = ELEMENTS + len(self.bonds) + len(self.around)
+        shapes = self.elements.shape, self.weights.shape, self.constant.shape
+        return shapes == ((ELEMENTS,), (wide, targets), (targets,))
+
     def table(self, features: dict[str, Features], rows: np.ndarray) -> sparse.csr_array:
         """(n, 119 + B + E) counts."""
         graph = graph_of(features, rows)
@@ -121,6 +127,11 @@ class Histograms:
         table = whole(atom_counts(data.features, rows[there]), table[:, empty.columns])
         weights, constant, missed[there] = fit_known(table, data.values[rows[there]])
         return replace(empty, weights=weights, constant=constant), missed
+
+    def fits(self, targets: int) -> bool:
+        """Whether the arrays fit each other and a number of targets."""
+        shapes = self.weights.shape, self.constant.shape
+        return shapes == ((ELEMENTS + len(self.columns), targets), (targets,)) and self.pieces.fits(targets)
 
     def histograms(self, features: ConformerFeatures) -> sparse.csr_array:
         """(n, every column) of the first conformers."""
