@@ -88,11 +88,11 @@ def language(
 ) -> tuple[tuple[str, str], ...]:
     """The LSTM that rows of PRETRAINED begin with, trained once on molecules of QM9 that the study does not measure."""
     wanted = [name for name in PRETRAINED if name in measured]
-    folder = asked.output / "smiles-lstm"
+    folder = asked.output / f"smiles-lstm-{target}{f'-{size.rows}' if size.rows else ''}"  # others of another table
     if wanted and not folder.is_dir():
         texts = qm9.others(target, size.rows, size.corpus)
         say(f"Pretraining the LSTM on {len(texts):,} other molecules of QM9.")
-        parts = asked.output / "smiles-lstm.parts"
+        parts = folder.with_name(f"{folder.name}.parts")
         made = pretraining.pretrain(
             texts,
             "QM9",
