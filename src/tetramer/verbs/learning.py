@@ -61,14 +61,10 @@ def train(
     from tetramer.benchmark import trained
     from tetramer.modelling import Options, views_of
     from tetramer.molecules import Limits, Standard
-    from tetramer.recipes import resolve, takes
+    from tetramer.recipes import resolve
 
     trained.check_output(output)
-    overrides = overrides_of(settings or []) | ({} if fusion is None else {"encoder.join": fusion})
-    if fusion is not None and not takes(recipe, "encoder.join"):
-        raise UserError(
-            f"--fusion joins several views, and --recipe {recipe} does not: take one such as graph+conformer."
-        )
+    overrides = overrides_of(settings or []) | joined_by(fusion, recipe)
     files = Files(
         data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task,
         views_of(resolve(recipe, overrides, placed=True)),
@@ -78,6 +74,17 @@ def train(
         Standard(salts, charges, tautomers), Limits(workers), start,
     )  # fmt: skip
     run_training(read_files(files), options, output, output / "report.html", Path(str(data)).name, structures, as_json)
+
+
+def joined_by(fusion: str | None, recipe: str) -> dict[str, str]:
+    """What --fusion sets. UserError where the recipe joins nothing."""
+    from tetramer.recipes import takes
+
+    if fusion is not None and not takes(recipe, "encoder.join"):
+        raise UserError(
+            f"--fusion joins several views, and --recipe {recipe} does not: take one such as graph+conformer."
+        )
+    return {} if fusion is None else {"encoder.join": fusion}
 
 
 def run_training(
