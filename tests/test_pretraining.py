@@ -21,7 +21,7 @@ from tetramer.objectives import OBJECTIVES
 from tetramer.pretraining import METHODS, Options, Result, held_back, pretrain, resolve, score, start
 from tetramer.settings import configured
 from tetramer.training import Data, TrainConfig
-from tetramer.views import Reading, read
+from tetramer.views import read
 from tetramer.views.smiles import VOCABULARY, VOCABULARY_HASH
 
 SMALL = {"encoder.width": "16", "encoder.depth": "1", "encoder.embedding": "8"}
@@ -105,19 +105,15 @@ def test_the_score_is_a_mean_over_tokens_whatever_the_batch(
     assert parts == pytest.approx(whole, rel=1e-5)
 
 
-def reading(smiles: list[str]) -> Reading:
-    return Reading({}, smiles, ["ok"] * len(smiles), [""] * len(smiles))
-
-
 def test_molecules_are_held_back_not_rows() -> None:
     texts = [f"m{k % 50}" for k in range(120)]
-    train, valid, told = held_back(reading(texts), np.arange(120), 0)
+    train, valid, told = held_back(texts, np.arange(120), 0)
     assert np.array_equal(np.sort(np.concatenate([train, valid])), np.arange(120))
     there, away = {texts[row] for row in train}, {texts[row] for row in valid}
     assert (len(there), len(away), there & away) == (48, 2, set())
     assert told == "50 molecules in 120 rows; 2 of them are held back to choose the weights."
-    assert not np.array_equal(held_back(reading(texts), np.arange(120), 1)[1], valid)
-    assert np.array_equal(held_back(reading(texts), np.arange(120), 0)[1], valid)
+    assert not np.array_equal(held_back(texts, np.arange(120), 1)[1], valid)
+    assert np.array_equal(held_back(texts, np.arange(120), 0)[1], valid)
 
 
 def test_rows_that_cannot_be_read_are_counted_and_told(smiles: list[str], tmp_path: Path) -> None:
@@ -173,6 +169,67 @@ def test_other_settings_do_not_go_on_from_what_is_there(smiles: list[str], tmp_p
     assert again.weights == made(smiles, tmp_path / "fresh", seed=2).weights
     assert again.weights != made(smiles, tmp_path / "other", seed=1).weights
     assert not any("Going on" in text for text in said)
+
+
+def esters() -> list[str]:
+    """24 reactions of an alcohol and acetic acid, with maps on the acid alone; every product stands there twice."""
+    chains = [f"{'C' * (k + 1)}{tail}" for k in range(6) for tail in ("", "C(F)C")]
+    acid, rest = "[CH3:1][C:2](=[O:3])[OH:4]", "[CH3:1][C:2](=[O:3])"
+    return [f"O{chain}.{acid}>{middle}>{rest}O{chain}" for chain in chains for middle in ("", "ClCCl")]
+
+
+GRAPHS = {"training.epochs": "2", "encoder.width": "16", "encoder.depth": "2", "objective.projection": "8"}
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("molr", {"objective.motifs": "0.5"}), ("molr", {"objective.loss": "hinge"}), ("motif", {})]
+)
+def test_graphs_are_learned_stopped_and_used(
+    smiles: list[str], tmp_path: Path, method: str, more: dict[str, str]
+) -> None:
+    texts = [*esters(), "CCO>>", "CCO.CC"] if method == "molr" else smiles
+    options, said = Options(method, GRAPHS | more, limits=HERE), list[str]()
+    whole = pretrain(texts, "corpus", options, tmp_path / "whole", say=said.append)
+    held = whole.card["validation"]
+    if method == "molr":
+        assert said == [
+            "2 of 26 reactions cannot be read and are left out (1 EMPTY and 1 PARSE).",
+            "12 products in 24 reactions; too few to hold any back, "
+            "so the weights are judged on what they learned from.",
+        ]
+        assert ("survival" in held, held["rows"], held["molecules"]) == (True, 24, 12)
+    else:
+        assert (held["rows"], held["seen"]) == (4, False)
+
+    def stop(name: str, share: float) -> None:
+        if name == method and 0.4 < share < 0.8:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        pretrain(texts, "corpus", options, tmp_path / "parts", progress=stop)
+    again = pretrain(texts, "corpus", options, tmp_path / "parts")
+    assert (again.weights, again.card) == (whole.weights, whole.card)
+    again.save(tmp_path / "encoder")
+    embedder = Embedder(tmp_path / "encoder", workers=0).fit(smiles)
+    vectors = embedder.transform(["CCO", "CC", "CCO.CC"])
+    assert vectors[0] + vectors[1] == pytest.approx(vectors[2], abs=1e-5)
+
+
+def test_products_are_held_back_not_reactions() -> None:
+    names = [f"p{k % 40}" for k in range(100)]
+    train, valid, told = held_back(names, np.arange(100), 0, "reactions")
+    assert not {names[row] for row in train} & {names[row] for row in valid}
+    assert told == "40 products in 100 reactions; 2 of them are held back to choose the weights."
+
+
+def test_settings_of_objectives_are_reached() -> None:
+    told = resolve("molr", {"objective.margin": "2", "objective.loss": "hinge"})
+    assert told.objective_config == {"margin": 2, "loss": "hinge"}
+    assert METHODS["molr"].objective_config == {}
+    with pytest.raises(UserError, match=r"Did you mean 'objective\.margin'"):
+        resolve("molr", {"objective.margins": "2"})
+    with pytest.raises(UserError, match="There is no loss named 'hing'"):
+        resolve("motif", {"objective.loss": "hing"})
 
 
 def test_other_spellings_are_for_learning_alone(smiles: list[str], tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ from tetramer.objectives.statistics import is_extensive
 from tetramer.recipes import Recipe, groups, resolve
 from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, origin_notes, score
 from tetramer.training import Data, epoch_order
-from tetramer.views import VIEWS, Reader, Reading, store
-from tetramer.views.read import joined
+from tetramer.views import Reader, Reading, store
+from tetramer.views.read import MODULES, joined
 
 MANY_TARGETS = 24  # above, members that are fitted target by target are left out of a blend
 LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
@@ -161,9 +161,9 @@ def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str
     """
     folder, note = parts / "features", parts / "features" / "reading.json"
     told: dict[str, dict[str, Any]] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    stores = {view: store.get(folder, view, VIEWS[view].FEATURES) for view in views}
+    stores = {view: store.get(folder, view, MODULES[view].FEATURES) for view in views}
     keys = {
-        view: store.key(texts, view, reader.standard, reader.settings.get(view, VIEWS[view].SETTINGS()))
+        view: store.key(texts, view, reader.standard, reader.settings.get(view, MODULES[view].SETTINGS()))
         for view in views
     }
     missing = [view for view in views if told.get(view, {}).get("key") != keys[view] or stores[view] is None]
@@ -183,7 +183,7 @@ def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str
             temporary = note.with_suffix(".tmp")
             temporary.write_text(json.dumps(told), encoding="utf-8")
             temporary.replace(note)  # the last step: what it names is there
-        stores[view] = store.get(folder, view, VIEWS[view].FEATURES)
+        stores[view] = store.get(folder, view, MODULES[view].FEATURES)
     features = {view: held.features() for view, held in stores.items() if held is not None}
     return Reading(features, *first_refusals([told[view] for view in views]))
 

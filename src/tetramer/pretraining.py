@@ -1,4 +1,4 @@
-"""Encoders learned from molecules without labels. The work behind `tetramer pretrain`."""
+"""Encoders learned from molecules or reactions without labels. The work behind `tetramer pretrain`."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from tetramer.checkpoint import Card, config_hash, pack, write_folder
+from tetramer.corpora import Corpus, read_molecules, read_reactions
 from tetramer.encoders import ENCODERS
 from tetramer.errors import UserError, pick
-from tetramer.members.base import usable
 from tetramer.members.origin import source_of
 from tetramer.members.work import Progress, one_thread
-from tetramer.modelling import LARGEST_SEED, read_into, versions
+from tetramer.modelling import LARGEST_SEED, versions
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives import OBJECTIVES
 from tetramer.recipes import Spec, override
@@ -25,7 +25,7 @@ from tetramer.resuming import carry_out, resume
 from tetramer.scoring import listed
 from tetramer.settings import configured
 from tetramer.training import Data, Row, Run, TrainConfig, autocast, epoch_order, for_few, mix
-from tetramer.views import Reader, Reading
+from tetramer.views import Reader
 from tetramer.views.base import Settings
 from tetramer.views.read import settings_of
 from tetramer.views.smiles import VOCABULARY_HASH
@@ -44,6 +44,8 @@ class Method:
     encoder: str  # of ENCODERS
     encoder_config: Spec
     training: Spec
+    objective_config: Spec = field(default_factory=dict)  # of the objective's Config, if it has one
+    corpus: str = "molecules"  # of CORPORA
     views: dict[str, Spec] = field(default_factory=dict)  # settings of the views that are not made with their defaults
     about: str = ""
 
@@ -52,6 +54,18 @@ class Method:
         """The views of the encoder."""
         kind = ENCODERS[self.encoder]
         return kind.looks_at(configured(kind.Config, self.encoder_config))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The views of the encoder, and what the objective needs beside them."""
+        kind: Any = OBJECTIVES[self.objective]
+        return self.looks_at + (kind.beside(self.told) if hasattr(kind, "beside") else ())
+
+    @property
+    def told(self) -> Any:  # noqa: ANN401 (every objective has its own Config)
+        """The objective's Config; None for one without."""
+        kind: Any = OBJECTIVES[self.objective]
+        return configured(kind.Config, self.objective_config) if hasattr(kind, "Config") else None
 
     def settings(self) -> dict[str, Settings]:
         """The views' settings, checked."""
@@ -66,13 +80,35 @@ METHODS: dict[str, Method] = {
         {"epochs": 10, "batch": 128, "peak": 1e-3, "clip": 1.0},
         about="an LSTM that learns the next token of a canonical SMILES",
     ),
+    "molr": Method(
+        "reaction",
+        "mpnn",
+        {"width": 256, "depth": 3, "readout": "sum"},
+        {"epochs": 12, "batch": 256, "peak": 1e-3, "clip": 5.0},
+        corpus="reactions",
+        about="a graph network in which the atoms of the reactants that stay make the vector of the product",
+    ),
+    "motif": Method(
+        "motif",
+        "mpnn",
+        {"width": 256, "depth": 3, "readout": "sum"},
+        {"epochs": 10, "batch": 256, "peak": 1e-3, "clip": 5.0},
+        about="a graph network in which the motifs of a molecule make its vector",
+    ),
 }
+CORPORA = {"molecules": read_molecules, "reactions": read_reactions}
 
 
 def resolve(name: str, overrides: Mapping[str, str]) -> Method:
     """The method `name` with `--set key=value` applied: keys are encoder.…, training.… and views.VIEW.…"""
     method = deepcopy(pick(METHODS, name, "method of pretraining"))
-    config = {"encoder": method.encoder, "encoder_config": method.encoder_config, "training": method.training}
+    config = {
+        "encoder": method.encoder,
+        "encoder_config": method.encoder_config,
+        "training": method.training,
+        "objective": method.objective,
+        "objective_config": method.objective_config,
+    }
     override({name: {"kind": "pretraining", "config": config}}, method.views, overrides)
     method.settings()
     return method
@@ -116,7 +152,7 @@ class Result:
 
 def pretrain(
     texts: Sequence[str],
-    corpus: str,
+    name: str,
     options: Options,
     parts: Path,
     progress: Progress = lambda name, share: None,
@@ -124,17 +160,18 @@ def pretrain(
 ) -> Result:
     """Train an encoder on structures. `parts` is a folder for unfinished work, from which a killed run goes on.
 
-    corpus: its name, for the card
+    name: of the corpus, for the card
     """
     method = resolve(options.method, options.overrides)
     config = configured(TrainConfig, method.training | {"seed": options.seed})
     with Reader(options.standard, options.limits, method.settings()) as reader:
-        reading = read_into(parts, reader, list(texts), method.looks_at, progress) if texts else reader.read([], [])
-    rows = usable_rows(method, reading, say)
-    train, valid, sentence = held_back(reading, rows, options.seed)
+        corpus = CORPORA[method.corpus](list(texts), method.reads, reader, options.limits, parts, progress)
+    rows = usable_rows(method, corpus, say)
+    train, valid, sentence = held_back(corpus.names, rows, options.seed, method.corpus)
     say(sentence)
     told = [asdict(method), asdict(config), asdict(options.standard), config_hash(list(texts)), versions()]
-    key, running, data = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running", Data(reading.features)
+    data = corpus.data.with_near(train, valid, number_of(corpus.names), getattr(method.told, "negatives", 0))
+    key, running = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running"
     with one_thread():
         run = start(method, config, data, train)
         resume(running, run, key)
@@ -142,9 +179,9 @@ def pretrain(
             say(f"Going on with the unfinished run in {parts}.")
         carry_out(run, data, train, valid, running, key, follow(options.method, progress))
         found = score(run.objective, data, valid, config)
-    held = {"molecules": molecules(reading, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}
+    held = {"molecules": different(corpus, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}
     card = make_card(options, method) | {
-        "corpus": {"name": corpus, "sha256": config_hash(list(texts)), **counts(reading, rows)},
+        "corpus": {"name": name, "sha256": config_hash(list(texts)), **counts(corpus, rows)},
         "fit_rows": len(train),
         "validation": held,
         "steps": run.step,
@@ -175,50 +212,62 @@ def follow(name: str, progress: Progress) -> Callable[[Row], None]:
     return lambda row: progress(name, row["step"] / row["steps"])
 
 
-def usable_rows(method: Method, reading: Reading, say: Callable[[str], None]) -> np.ndarray:
-    """(m,) the rows that have every view of the method; what became of the others is said."""
-    good = usable(reading.features, method.looks_at, np.arange(len(reading))) if len(reading) else np.zeros(0, bool)
-    refused = {code: count for code, count in by_code(reading, good).items() if not code.startswith("ok")}
+def usable_rows(method: Method, corpus: Corpus, say: Callable[[str], None]) -> np.ndarray:
+    """(m,) the rows that can be learned from; what became of the others is said."""
+    good, what = corpus.good, WORDS[method.corpus][0]
+    refused = {code: count for code, count in by_code(corpus).items() if not code.startswith("ok")}
     if refused:
         which = listed([f"{count} {code}" for code, count in refused.items()])
-        say(f"{len(good) - int(good.sum())} of {len(good)} structures cannot be read and are left out ({which}).")
+        say(f"{len(good) - int(good.sum())} of {len(good)} {what} cannot be read and are left out ({which}).")
     if good.sum() < LEAST:
-        raise UserError(f"{int(good.sum())} structures of the corpus can be read; at least {LEAST} are needed.")
+        raise UserError(f"{int(good.sum())} {what} of the corpus can be read; at least {LEAST} are needed.")
     return np.flatnonzero(good)
 
 
-def by_code(reading: Reading, good: np.ndarray) -> dict[str, int]:
-    """How many rows have which code; good: (n,) bool, those that are used."""
-    names, number = np.unique(reading.statuses(good)[0], return_counts=True)
+def by_code(corpus: Corpus) -> dict[str, int]:
+    """How many rows have which code."""
+    names, number = np.unique(np.array(corpus.codes, dtype=str), return_counts=True)
     return dict(zip(names.tolist(), number.tolist(), strict=True))
 
 
-def counts(reading: Reading, rows: np.ndarray) -> dict[str, Any]:
-    """Rows of the corpus, what became of them, and the different molecules among those that are used."""
-    good = np.isin(np.arange(len(reading)), rows)
-    return {"rows": len(reading), "codes": by_code(reading, good), "molecules": molecules(reading, rows)}
+def counts(corpus: Corpus, rows: np.ndarray) -> dict[str, Any]:
+    """Rows of the corpus, what became of them, and the different names among those that are used."""
+    return {"rows": len(corpus), "codes": by_code(corpus), "molecules": different(corpus, rows)}
 
 
-def molecules(reading: Reading, rows: np.ndarray) -> int:
-    """Different molecules among `rows`."""
-    return len({reading.smiles[row] for row in rows.tolist()})
+def different(corpus: Corpus, rows: np.ndarray) -> int:
+    """Different molecules, or products of reactions, among `rows`."""
+    return len({corpus.names[row] for row in rows.tolist()})
 
 
-def held_back(reading: Reading, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
+def number_of(names: Sequence[str]) -> np.ndarray:
+    """(n,) int64, equal for equal names."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return np.array([places[name] for name in names], np.int64)
+
+
+WORDS = {"molecules": ("structures", "molecule", "rows"), "reactions": ("reactions", "product", "reactions")}
+"""Words for the rows of a corpus, for what is held back as a whole, and again for rows."""
+
+
+def held_back(
+    names: Sequence[str], rows: np.ndarray, seed: int, kind: str = "molecules"
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Rows to learn from, rows that choose the weights, and the sentence that says so.
 
-    Molecules are drawn, not rows: one that stands in the corpus twice lies on one side. With too few of them to hold
-    any back, all rows are on both sides.
+    Names are drawn, of molecules or of the products of reactions, not rows: one that stands in the corpus twice lies on
+    one side. With too few of them to hold any back, all rows are on both sides.
     """
     first: dict[str, int] = {}
     for row in rows.tolist():
-        first.setdefault(reading.smiles[row], len(first))
+        first.setdefault(names[row], len(first))
     cut = min(MOST_HELD, len(first) // HELD)
-    told = f"{len(first):,} molecule{'s' * (len(first) > 1)} in {len(rows):,} rows; "
+    _, what, which = WORDS[kind]
+    told = f"{len(first):,} {what}{'s' * (len(first) > 1)} in {len(rows):,} {which}; "
     if not cut:
         return rows, rows, told + "too few to hold any back, so the weights are judged on what they learned from."
     chosen = epoch_order(mix(seed, 6), 0, len(first))[:cut]
-    out = np.isin([first[reading.smiles[row]] for row in rows.tolist()], chosen)
+    out = np.isin([first[names[row]] for row in rows.tolist()], chosen)
     return (
         rows[~out],
         rows[out],
@@ -232,29 +281,38 @@ def start(method: Method, config: TrainConfig, data: Data, rows: np.ndarray) -> 
     objective: Any = OBJECTIVES[method.objective]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(config.seed, 3))
-        made = objective(kind(configured(kind.Config, method.encoder_config)))
+        encoder = kind(configured(kind.Config, method.encoder_config))
+        made = objective(encoder) if method.told is None else objective(encoder, method.told)
     made.encoder.fit_statistics(data.features, rows)
     return Run(made, for_few(config, len(rows)))
 
 
 @torch.inference_mode()
 def score(objective: Any, data: Data, rows: np.ndarray, config: TrainConfig) -> dict[str, float]:  # noqa: ANN401
-    """Loss, perplexity and accuracy of `rows`, means over their tokens."""
+    """Loss of `rows` and its parts, means over the tokens that it is a mean of, or over rows."""
     objective.eval()
-    loss = right = tokens = 0.0
+    total, sums = 0.0, {"loss": 0.0}
     for place in range(0, len(rows), BATCH):
+        some = rows[place : place + BATCH]
         with autocast(config.precision):
-            told = objective.loss(data.sample(rows[place : place + BATCH], objective.views), torch.Generator())
-        count = float(told.parts["tokens"])
-        loss, right = loss + count * float(told.value), right + count * float(told.parts["accuracy"])
-        tokens += count
-    mean = loss / max(1.0, tokens)
-    return {"loss": mean, "perplexity": exp(mean), "accuracy": right / max(1.0, tokens), "tokens": int(tokens)}
+            told = objective.loss(data.sample(some, objective.views), torch.Generator())
+        count = float(told.parts.get("tokens", len(some)))
+        for name, value in {"loss": told.value, **told.parts}.items():
+            sums[name] = sums.get(name, 0.0) + count * float(value)
+        total += count
+    means = {name: value / max(1.0, total) for name, value in sums.items()}
+    return means | ({"perplexity": exp(means["loss"]), "tokens": int(total)} if "tokens" in means else {})
 
 
 def sentences(card: Card) -> list[str]:
     """The outcome for a terminal."""
     held, (name,) = card["validation"], card["members"]
-    own = "Molecules that it learned from" if held["seen"] else "Molecules that it had not seen"
-    numbers = f"perplexity {held['perplexity']:.3f}, token accuracy {held['accuracy']:.3f}"
-    return [f"{name}, {card['steps']:,} steps. {own} ({held['molecules']:,}, {held['tokens']:,} tokens): {numbers}."]
+    _, what, _ = WORDS[card["method_config"]["corpus"]]
+    own = f"{what.capitalize()}s that it {'learned from' if held['seen'] else 'had not seen'}"
+    if "tokens" in held:
+        told = (
+            f" ({held['molecules']:,}, {held['tokens']:,} tokens): perplexity {held['perplexity']:.3f}, token accuracy"
+        )
+        return [f"{name}, {card['steps']:,} steps. {own}{told} {held['accuracy']:.3f}."]
+    parts = [f"{part} {value:.3f}" for part, value in held.items() if part not in ("molecules", "rows", "seen")]
+    return [f"{name}, {card['steps']:,} steps. {own} ({held['molecules']:,}): {', '.join(parts)}."]

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from tetramer.errors import UserError, pick
 from tetramer.layers import to_tensors
 from tetramer.objectives import Sample, Targets
-from tetramer.views import VIEWS
 from tetramer.views.base import Features
+from tetramer.views.read import MODULES
 
 Row = dict[str, float]
 
@@ -120,7 +120,7 @@ class Data:
 
     def sample(self, rows: np.ndarray, views: tuple[str, ...], rng: np.random.Generator | None = None) -> Sample:
         """The molecules `rows` (B,) as one batch per view, on the CPU; without `rng` nothing is augmented."""
-        batches = {name: to_tensors(VIEWS[name].collate(self.features[name], rows, rng)) for name in views}
+        batches = {name: to_tensors(MODULES[name].collate(self.features[name], rows, rng)) for name in views}
         if self.values is None:
             return Sample(batches)
         assert self.censor is not None

@@ -22,6 +22,7 @@ ORDER += [
     "scoring",
     "assays",
     "modelling",
+    "corpora",
     "pretraining",
     "generation",
     "predictor",

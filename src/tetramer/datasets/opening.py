@@ -26,6 +26,7 @@ ENDINGS = {
     ".smiles": "smi",
     ".ism": "smi",
     ".can": "smi",
+    ".rsmi": "smi",
     ".sdf": "sdf",
     ".sd": "sdf",
     ".mol": "sdf",

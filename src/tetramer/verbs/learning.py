@@ -117,8 +117,8 @@ def run_training(
 
 
 def pretrain(
-    method: Annotated[str, Argument(help="smiles-lstm")],
-    corpus: Annotated[str, Argument(help="file of molecules, in any format that `train` reads")],
+    method: Annotated[str, Argument(help="molr, motif or smiles-lstm")],
+    corpus: Annotated[str, Argument(help="file of molecules, or of reactions, in any format that `train` reads")],
     output: Annotated[Path, Option("--output", "-o", "--output-dir", help="folder for the encoder")],
     smiles_column: Smiles = None,
     seed: Annotated[int, Option(help="seed of the weights and of the part that is held back")] = 0,
@@ -129,22 +129,22 @@ def pretrain(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Learn an encoder from molecules without labels."""
+    """Learn an encoder from molecules or reactions without labels."""
     import json
     import shutil
 
     from tetramer import pretraining
     from tetramer.checkpoint import check_place
-    from tetramer.datasets.placed import texts_for
+    from tetramer.corpora import texts_of
     from tetramer.datasets.tables import read_table
     from tetramer.datasets.writing import unfinished
     from tetramer.molecules import Limits, Standard
 
     check_place(output)
     overrides, standard = overrides_of(settings or []), Standard(salts, charges, tautomers)
-    views = pretraining.resolve(method, overrides).looks_at
+    chosen = pretraining.resolve(method, overrides)
     options = pretraining.Options(method, overrides, seed, standard, Limits(workers))
-    texts = texts_for(views, read_table(corpus), smiles_column)
+    texts = texts_of(chosen.corpus, chosen.looks_at, read_table(corpus), smiles_column)
     parts = output.parent / f"{output.name}.parts"
     with unfinished(parts, lambda error: DIED in str(error)), Bar() as bar:
         made = pretraining.pretrain(texts, Path(corpus).name, options, parts, bar.show, say)

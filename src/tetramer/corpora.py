@@ -1,0 +1,212 @@
+"""What encoders are pretrained on, as columns of which any rows make a batch: molecules, or reactions.
+
+texts ──read──▶ Corpus (rows, and what each is a row of) ──held back──▶ rows to learn from ──Data──▶ batches
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from tetramer.datasets.placed import texts_for
+from tetramer.datasets.reactions import reactions
+from tetramer.datasets.tables import Table
+from tetramer.members.base import usable
+from tetramer.members.work import Progress
+from tetramer.modelling import read_into
+from tetramer.molecules import Limits, sides
+from tetramer.molecules.reactions import PRODUCT, REAGENT
+from tetramer.objectives import Sample
+from tetramer.training import Data
+from tetramer.views import Reader, motifs
+from tetramer.views.base import Features, gather, offsets
+from tetramer.views.graph import GraphFeatures
+from tetramer.views.pieces import neighbourhoods
+
+NEAR = 32  # rows that are kept as the nearest of each
+WITHIN = 4096  # rows of about one size among which they are sought
+
+
+def nobody() -> np.ndarray:
+    """(0, 0), no row is like any other."""
+    return np.zeros((0, 0), np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoleculeData(Data):
+    """Molecules as rows, each with others that are like it."""
+
+    near: np.ndarray = field(default_factory=nobody)  # (n, K) the most alike first; -1: none
+    negatives: int = 0  # how many of them come into a batch with each row
+
+    def sample(self, rows: np.ndarray, views: tuple[str, ...], rng: np.random.Generator | None = None) -> Sample:
+        """The molecules `rows` (B,), then others that are like them."""
+        chosen = np.concatenate([rows, self.alike(rows, rng)])
+        return super().sample(chosen, views, rng)._replace(groups={"molecule": torch.from_numpy(chosen)})
+
+    def alike(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """(C,) other rows that are hard to tell from `rows`; drawn with `rng`, without it the nearest."""
+        if not (self.negatives and self.near.size):
+            return np.zeros(0, np.int64)
+        near = self.near[rows]
+        if rng is not None:
+            near = near[:, rng.permutation(near.shape[1])]
+        near = np.unique(near[:, : self.negatives])
+        return np.setdiff1d(near[near >= 0], rows)
+
+    def counts(self) -> csr_array:
+        """(n, E) what the rows are made of."""
+        graph = self.features["graph"]
+        assert isinstance(graph, GraphFeatures)
+        return neighbourhoods(graph)
+
+    def with_near(self, train: np.ndarray, held: np.ndarray, names: np.ndarray, negatives: int) -> Self:
+        """The same, knowing for each of `train` the nearest others of `train`, and for each of `held` those of both.
+
+        names: (n,) rows of one name are not told apart
+        """
+        if not negatives:
+            return self
+        counts = self.counts()
+        near = np.full((len(names), NEAR), -1)
+        for rows in (np.concatenate([train, held]), train):  # those of `train` are told anew, without those of `held`
+            near[rows] = nearest(counts[rows], names[rows], rows)
+        return replace(self, near=near, negatives=negatives)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReactionData(MoleculeData):
+    """Reactions as rows; row r of `features` is molecule r, each different one once.
+
+    Entries cut[i] to cut[i + 1] are the molecules of reaction i: reactants and products, without reagents.
+    """
+
+    cut: np.ndarray  # (n + 1,)
+    molecule: np.ndarray  # (E,) row of `features`
+    role: np.ndarray  # (E,) REACTANT or PRODUCT
+    product: np.ndarray  # (n,) number of its products, equal for equal ones
+    survives: np.ndarray  # (A,) of every atom of every entry: whether a product has it
+    survival_starts: np.ndarray  # (E + 1,)
+
+    def sample(self, rows: np.ndarray, views: tuple[str, ...], rng: np.random.Generator | None = None) -> Sample:
+        """Both sides of the reactions `rows` (B,), then the products of others that are like theirs."""
+        chosen = np.concatenate([rows, self.alike(rows, rng)])
+        at, counts = gather(self.cut, chosen)
+        reaction = np.repeat(np.arange(len(chosen)), counts)
+        kept = (reaction < len(rows)) | (self.role[at] == PRODUCT)
+        at, reaction = at[kept], reaction[kept]
+        atoms, _ = gather(self.survival_starts, at)
+        groups = {
+            "molecule": self.molecule[at],
+            "reaction": reaction,
+            "role": self.role[at],
+            "product": self.product[chosen],
+            "survives": self.survives[atoms],
+        }
+        made = Data.sample(self, self.molecule[at], views, rng)
+        return made._replace(groups={name: torch.from_numpy(cells) for name, cells in groups.items()})
+
+    def counts(self) -> csr_array:
+        """(n, E) what the products are made of."""
+        made = np.flatnonzero(self.role == PRODUCT)  # (P,) entries
+        owner = np.repeat(np.arange(len(self.product)), np.diff(self.cut))[made]
+        parts = super().counts()
+        there = csr_array((np.ones(len(made)), (owner, self.molecule[made])), shape=(len(self.product), parts.shape[0]))
+        return csr_array(there @ parts)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """n rows that can be learned from, or not."""
+
+    data: MoleculeData
+    names: list[str]  # (n) rows of one name lie on one side of what is held back
+    codes: list[str]  # (n) "ok…", or why a row is not used
+    good: np.ndarray  # (n,) bool
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def nearest(counts: csr_array, name: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(m, NEAR) members of `rows` nearest to each by the Euclidean distance of counts, and of another name; -1: none.
+
+    counts: (m, E) sparse   name, rows: (m,)
+
+    They are sought among rows of about the same size, so that the work grows with m and not with its square.
+    """
+    told = np.full((len(rows), NEAR), -1)
+    square = np.asarray(counts.multiply(counts).sum(1)).reshape(-1)
+    order = np.argsort(np.asarray(counts.sum(1)).reshape(-1), kind="stable")
+    step = WITHIN // 2
+    for place in range(0, len(order), step):
+        low = max(0, min(place - step // 2, len(order) - WITHIN))
+        these, among = order[place : place + step], order[low : low + WITHIN]
+        apart = square[these][:, None] + square[among][None, :] - 2 * (counts[these] @ counts[among].T).toarray()
+        apart[name[these][:, None] == name[among][None, :]] = np.inf
+        most = min(NEAR, len(among))
+        chosen = np.argpartition(apart, most - 1, axis=1)[:, :most]
+        found = np.take_along_axis(apart, chosen, 1)
+        sort = np.argsort(found, axis=1, kind="stable")
+        chosen, found = (np.take_along_axis(cells, sort, 1) for cells in (chosen, found))
+        told[these, :most] = np.where(np.isfinite(found), rows[among[chosen]], -1)
+    return told
+
+
+def read_molecules(
+    texts: list[str], views: Sequence[str], reader: Reader, limits: Limits, parts: Path, progress: Progress
+) -> Corpus:
+    """One molecule a row; rows of one canonical SMILES have one name."""
+    if not texts:
+        return Corpus(MoleculeData({}), [], [], np.zeros(0, bool))
+    reading = read_into(parts, reader, texts, views, progress)
+    good = usable(reading.features, views, np.arange(len(reading)))
+    return Corpus(MoleculeData(with_units(reading.features)), reading.smiles, reading.statuses(good)[0], good)
+
+
+def read_reactions(
+    texts: list[str], views: Sequence[str], reader: Reader, limits: Limits, parts: Path, progress: Progress
+) -> Corpus:
+    """One reaction a row; reactions to the same products have one name. One needs every view of all its molecules."""
+
+    def show(done: int) -> None:
+        progress("reactions", done / max(1, len(texts)))
+
+    told = sides.read_reactions(texts, reader.standard, limits, show)
+    kept = told.role != REAGENT
+    needed, molecule = np.unique(told.molecule[kept], return_inverse=True)
+    smiles = [told.smiles[one] for one in needed.tolist()]
+    codes, good = np.array(told.codes, dtype=object), told.ok
+    features: dict[str, Features] = {}
+    if smiles:
+        reading = read_into(parts, reader, smiles, views, progress)
+        features, there = reading.features, usable(reading.features, views, np.arange(len(reading)))
+        lost = told.row[kept][~there[molecule]]
+        codes[lost], good[lost] = np.array(reading.statuses(there)[0], dtype=object)[molecule[~there[molecule]]], False
+    atoms, sizes = gather(told.map_starts, np.flatnonzero(kept))
+    numbers = {key: place for place, key in enumerate(dict.fromkeys(told.keys))}
+    data = ReactionData(
+        with_units(features),
+        cut=np.searchsorted(told.row[kept], np.arange(len(told) + 1)),
+        molecule=molecule,
+        role=told.role[kept],
+        product=np.array([numbers[key] for key in told.keys], np.int64),
+        survives=told.surviving()[atoms],
+        survival_starts=offsets(sizes),
+    )
+    return Corpus(data, told.keys, codes.tolist(), good)
+
+
+def with_units(features: dict[str, Features]) -> dict[str, Features]:
+    """The same with motifs, if there are any, as batches take them."""
+    told = features.get("motifs")
+    return features | {"motifs": motifs.encode(told)} if isinstance(told, motifs.MotifFeatures) else features
+
+
+def texts_of(corpus: str, views: Sequence[str], table: Table, name: str | None = None) -> list[str]:
+    """The text of every row of a table of molecules or of reactions; name: the column of them, None: found."""
+    return texts_for(views, table, name) if corpus == "molecules" else reactions(table, name)

@@ -1,0 +1,44 @@
+"""Reactions in a table: one column of whole texts, or one of reactants and one of products."""
+
+import pyarrow.compute as pc
+
+from tetramer.datasets.delimited import is_text
+from tetramer.datasets.tables import Table, column
+from tetramer.errors import UserError
+from tetramer.molecules.reactions import SIDES, WHOLE, columns_of, text_of
+
+SAMPLE = 100  # first cells that tell what a column holds
+MOST = 0.9  # of them
+
+
+def reactions(table: Table, name: str | None = None) -> list[str]:
+    """The reaction of every row as LEFT>>RIGHT or LEFT>MIDDLE>RIGHT, "" where there is none.
+
+    name: the column of whole reactions; None: the columns are found by their names, else by the sign > in their cells
+    """
+    columns = (name,) if name is not None else columns_of(table.columns) or arrowed(table)
+    if not columns:
+        pairs = ", ".join(" with ".join(pair) for pair in SIDES)
+        raise UserError(
+            f"{table.name} has no column of reactions. Name one, or call it {', '.join(WHOLE)}; or two columns {pairs}."
+        )
+    cells = [texts(table, one) for one in columns]
+    return [text_of(row) for row in zip(*cells, strict=True)]
+
+
+def texts(table: Table, name: str) -> list[str]:
+    """One column of texts, without outer white space."""
+    values = column(table, name)
+    if not is_text(values.type):
+        raise UserError(f"Column {name!r} of {table.name} holds {values.type}, not reactions.")
+    return list(pc.utf8_trim_whitespace(pc.fill_null(values.cast("string"), "")).to_pylist())
+
+
+def arrowed(table: Table) -> tuple[str, ...]:
+    """The first column in which nearly every cell has two signs >."""
+    for name in table.columns:
+        if is_text(table.data[name].type):
+            cells = pc.drop_null(table.data[name].slice(0, SAMPLE).cast("string"))
+            if len(cells) and pc.mean(pc.match_substring_regex(cells, r">[^>]*>")).as_py() >= MOST:
+                return (name,)
+    return ()

@@ -1,0 +1,216 @@
+"""What an encoder learns from motifs: those of a molecule, each alone, make the same vector as the whole.
+
+The equation has a solution that is worth nothing: without messages across the cuts every encoder fulfils it. What
+keeps from it are settings here: vectors that are compared may be a projection of those that are used, the bonds that
+were cut may have vectors of their own, the others that a molecule is told from may be like it, and which motifs are
+joined may be asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, cast, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize, one_hot
+
+from tetramer.encoders.base import Encoder
+from tetramer.errors import UserError, pick
+from tetramer.layers.pooling import mean_by_owner, sum_by_owner
+from tetramer.objectives.base import Loss, Sample
+from tetramer.objectives.distances import contrast, distances, hinge
+from tetramer.views.base import Batch
+from tetramer.views.graph import BOND, GraphBatch
+from tetramer.views.motifs import MotifBatch
+
+Kind = Literal["contrast", "cosine", "hinge"]
+
+
+@dataclass(frozen=True)
+class MotifConfig:
+    """The defaults are ours; `loss="hinge"`, projection, negatives and bonded 0, correction false: as published."""
+
+    loss: Kind = "contrast"
+    projection: int = 256  # width of the vectors that are compared; 0: those of the encoder are
+    correction: bool = True  # whether a bond that was cut has a vector of its own, added to those of the motifs
+    context: bool = False  # whether the end of a cut sees a copy of the atom that stood there
+    negatives: int = 3  # molecules like each one that stand in its batch
+    bonded: float = 0.1  # weight of the question which motifs of a molecule are joined; no sum of motifs answers it
+    guard: float = 0.0  # weight of what keeps the columns of the molecules' vectors apart (VICReg, arXiv:2105.04906)
+    margin: float = 4.0  # of the hinge
+
+    def __post_init__(self) -> None:
+        pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
+        if min(self.projection, self.negatives) < 0 or min(self.bonded, self.guard) < 0 or not self.margin > 0:
+            raise UserError(
+                "Learning from motifs needs projection, negatives, bonded and guard ≥ 0 and margin > 0; got "
+                f"{self.projection}, {self.negatives}, {self.bonded}, {self.guard} and {self.margin}."
+            )
+
+
+class Both(NamedTuple):
+    """Molecules as a whole and as the sum of their motifs."""
+
+    whole: Tensor  # (B, P)
+    motifs: Tensor  # (B, P) with the bonds that were cut, if they have vectors
+    atoms: Tensor  # (N, D) vectors of atoms in their molecules
+
+
+class MotifEquivalence(nn.Module):
+    r"""A molecule and its motifs have equal sums, and another molecule's motifs have not.
+
+    .. math::
+        Z_i = \sum_v W h_v(G_i) \qquad F_j = \sum_m \sum_{v \in m} W h_v(m) + \sum_{(a, b)\ \text{cut}} q(h_a, h_b)
+
+    h(m): vectors of the atoms of motif m alone, which have the features that they have in the molecule. `contrast`:
+    cross-entropy of the right pair, :math:`-e^\tau \lVert Z_i - F_j \rVert_2`, among all of the batch, both ways;
+    `cosine`: the same with cosines, which no scale can serve; `hinge`: MolR's loss (see `reaction`).
+    `groups` of a sample: molecule (B,), equal for equal ones, which are no negatives of each other.
+    """
+
+    Config = MotifConfig
+
+    def __init__(self, encoder: Encoder, config: MotifConfig) -> None:
+        super().__init__()
+        of_atoms(encoder, "Motifs")
+        self.encoder, self.views = encoder, (*encoder.views, *self.beside(config))
+        self.head = MotifHead(encoder.width, config)
+
+    @staticmethod
+    def beside(config: MotifConfig) -> tuple[str, ...]:
+        """What is read beside the views of the encoder."""
+        return ("motifs",)
+
+    def forward(self, views: Mapping[str, Batch]) -> Both:
+        """Both vectors of each molecule."""
+        return cast(Both, self.head(cast(Tensor, self.encoder(views).tokens), self.encoder, views))
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        """Mean over the molecules of a batch."""
+        return self.head.judge(self(sample.views), sample)
+
+
+def of_atoms(encoder: Encoder, what: str) -> None:
+    """UserError if an encoder has no vectors of atoms."""
+    if encoder.views != ("graph",):
+        raise UserError(f"{what} are learned by an encoder of atoms. Choose one that looks at the graph, as mpnn.")
+
+
+class MotifHead(nn.Module):
+    """The comparison of molecules and motifs, for an encoder whose atoms have vectors of this width."""
+
+    def __init__(self, width: int, config: MotifConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.project = nn.Linear(width, config.projection, bias=False) if config.projection else nn.Identity()
+        if config.correction:
+            last = nn.Linear(width, config.projection or width)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.cut = nn.Sequential(nn.Linear(width + BOND["type"], width), nn.ReLU(), last)
+        if config.bonded:
+            self.joined = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.sharpness = nn.Parameter(torch.full((), 2.0 if config.loss == "cosine" else 0.0))  # τ
+
+    def forward(self, atoms: Tensor, encoder: Encoder, views: Mapping[str, Batch]) -> Both:
+        """Both vectors of each molecule, whose atoms in sight of all others have the vectors `atoms` (N, D)."""
+        graph, motifs = cast(GraphBatch, views["graph"]), cast(MotifBatch, views["motifs"])
+        owner, unit = cast(Tensor, graph.owner), cast(Tensor, motifs.unit)
+        apart = cast(Tensor, encoder({"graph": cut_up(graph, unit, self.config.context)}).tokens)[: len(owner)]
+        with torch.autocast(atoms.device.type, enabled=False):
+            atoms, apart = atoms.to(self.sharpness.dtype), apart.to(self.sharpness.dtype)
+            whole = sum_by_owner(self.project(atoms), owner, graph.size)
+            sums = sum_by_owner(self.project(apart), owner, graph.size)
+            if self.config.correction:
+                first, second = cast(Tensor, motifs.cuts)
+                kinds = one_hot(bond_types(graph, first, second), BOND["type"]).to(apart.dtype)
+                bonds = self.cut(torch.cat([apart[first] + apart[second], kinds], 1))
+                sums = sums + sum_by_owner(bonds, owner[first], graph.size)
+            return Both(whole, sums, atoms)
+
+    def judge(self, told: Both, sample: Sample) -> Loss:
+        """The loss of what `compare` gave."""
+        molecule = cast(Mapping[str, Tensor], sample.groups)["molecule"]
+        same = molecule[:, None] == molecule[None, :]
+        same.fill_diagonal_(False)
+        if self.config.loss == "hinge":
+            value, found = hinge(distances(told.whole, told.motifs), same, self.config.margin)
+        else:
+            value, found = contrast(self.scores(told.whole, told.motifs), same)
+        residual = (told.whole - told.motifs).norm(dim=1) / told.whole.norm(dim=1).clamp(min=1e-6)
+        parts = {"accuracy": found.float().mean(), "residual": residual.mean()}
+        if self.config.bonded:
+            bonded = self.bonded(told.atoms, sample)
+            value, parts["bonded"] = value + self.config.bonded * bonded, bonded
+        if self.config.guard:
+            graph = cast(GraphBatch, sample.views["graph"])
+            guard = spread(sum_by_owner(told.atoms, cast(Tensor, graph.owner), graph.size))
+            value, parts["guard"] = value + self.config.guard * guard, guard
+        return Loss(value, {name: part.detach() for name, part in parts.items()})
+
+    def scores(self, whole: Tensor, motifs: Tensor) -> Tensor:
+        """How well each sum of motifs fits each molecule, (B, P), (C, P) → (B, C); higher is better."""
+        if self.config.loss == "cosine":
+            return self.sharpness.exp() * normalize(whole, dim=1) @ normalize(motifs, dim=1).T
+        return -self.sharpness.exp() * distances(whole, motifs)
+
+    def bonded(self, atoms: Tensor, sample: Sample) -> Tensor:
+        """Cross-entropy of whether a cut joins two motifs of a molecule: the pairs that it does, and as many others."""
+        motifs = cast(MotifBatch, sample.views["motifs"])
+        unit, owner, cuts = (cast(Tensor, cells) for cells in (motifs.unit, motifs.owner, motifs.cuts))
+        first, second = unit[cuts[0]], unit[cuts[1]]
+        other = step_on(second, owner)  # the next motif of the same molecule
+        right = torch.cat([torch.ones(len(first)), torch.zeros(len(first))]).to(atoms.dtype)
+        one, two = torch.cat([first, first]), torch.cat([second, other])
+        code = len(owner)
+        known = torch.cat([first * code + second, second * code + first])
+        right = torch.where(torch.isin(one * code + two, known), torch.ones_like(right), right)
+        asked = one != two
+        if not asked.any():
+            return atoms.sum() * 0
+        vectors = mean_by_owner(atoms, unit, len(owner))
+        pair = torch.cat([vectors[one] + vectors[two], vectors[one] * vectors[two]], 1)[asked]
+        return binary_cross_entropy_with_logits(self.joined(pair)[:, 0], right[asked])
+
+
+def step_on(unit: Tensor, owner: Tensor) -> Tensor:
+    """For each of `unit` (n,) the next unit of its molecule, from the last one back to the first."""
+    counts = torch.bincount(owner)
+    start = counts.cumsum(0) - counts
+    whose = owner[unit]
+    return start[whose] + (unit - start[whose] + 1) % counts[whose]
+
+
+def cut_up(graph: GraphBatch, unit: Tensor, context: bool) -> GraphBatch:
+    """The same atoms without the bonds between units. unit: (N,) of each atom
+
+    context: each end of such a bond gets a copy of the other end, an atom of one bond behind all others.
+    """
+    edges, bonds, atoms, owner = (cast(Tensor, x) for x in (graph.edges, graph.bonds, graph.atoms, graph.owner))
+    between = unit[edges[0]] != unit[edges[1]]
+    inner, kinds = edges[:, ~between], bonds[~between]
+    if context and between.any():
+        source, target = edges[:, between]
+        copy = len(atoms) + torch.arange(len(source), device=atoms.device)
+        pairs = torch.stack([torch.stack([copy, target]), torch.stack([target, copy])], 2).reshape(2, -1)
+        inner, kinds = torch.cat([inner, pairs], 1), torch.cat([kinds, bonds[between].repeat_interleave(2, 0)])
+        atoms, owner = torch.cat([atoms, atoms[source]]), torch.cat([owner, owner[target]])
+    return replace(graph, atoms=atoms, edges=inner, bonds=kinds, owner=owner)  # type: ignore[arg-type]
+
+
+def bond_types(graph: GraphBatch, first: Tensor, second: Tensor) -> Tensor:
+    """(C,) class of the bond between atoms `first` and `second` of the batch."""
+    edges, bonds = cast(Tensor, graph.edges), cast(Tensor, graph.bonds)
+    code = edges[0] * (len(cast(Tensor, graph.atoms)) + 1) + edges[1]
+    values, order = code.sort()
+    place = torch.searchsorted(values, first * (len(cast(Tensor, graph.atoms)) + 1) + second)
+    return bonds[order[place], 0]
+
+
+def spread(h: Tensor) -> Tensor:
+    """VICReg's guard of vectors (B, D): a column varies by 1 at least, and no two vary together."""
+    centred = h - h.mean(0)
+    covariance = centred.T @ centred / max(1, len(h) - 1)
+    apart = covariance.diagonal()
+    off = (covariance.square().sum() - apart.square().sum()) / h.shape[1]
+    return (1 - (apart + 1e-4).sqrt()).clamp(min=0).mean() + off / h.shape[1]

@@ -1,0 +1,157 @@
+"""What an encoder learns from reactions: the atoms of the reactants that stay make the same vector as the products."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, cast, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from tetramer.encoders.base import Encoder
+from tetramer.errors import UserError, pick
+from tetramer.layers.pooling import sum_by_owner
+from tetramer.objectives.base import Loss, Sample
+from tetramer.objectives.distances import contrast, distances, hinge
+from tetramer.objectives.motif import MotifConfig, MotifHead, of_atoms
+from tetramer.views.base import Batch
+from tetramer.views.graph import GraphBatch
+
+REACTANT, PRODUCT = 0, 2  # roles, as in `molecules.reactions`
+Kind = Literal["contrast", "hinge"]
+
+
+@dataclass(frozen=True)
+class ReactionConfig:
+    """The defaults are ours; `loss="hinge", projection=0, survival=0, negatives=0` is MolR as published."""
+
+    loss: Kind = "contrast"
+    projection: int = 256  # width of the vectors that are compared; 0: those of the encoder are
+    survival: float = 1.0  # weight of the loss that teaches which atoms stay; 0: every atom of the reactants counts
+    negatives: int = 3  # products like a reaction's own that stand among the candidates, beside those of its batch
+    margin: float = 4.0  # of the hinge
+    motifs: float = 0.0  # share of the loss by which the molecules equal their motifs; the rest is that of reactions
+
+    def __post_init__(self) -> None:
+        pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
+        if min(self.projection, self.negatives) < 0 or self.survival < 0 or not self.margin > 0:
+            raise UserError(
+                "Learning from reactions needs projection, survival and negatives ≥ 0 and margin > 0; "
+                f"got {self.projection}, {self.survival}, {self.negatives} and {self.margin}."
+            )
+        if not 0 <= self.motifs < 1:
+            raise UserError(f"motifs={self.motifs} is a share of the loss: choose 0 or more, below 1.")
+
+    @property
+    def of_motifs(self) -> MotifConfig:
+        """How molecules are compared with their motifs, the same way as both sides of a reaction."""
+        return MotifConfig(loss=self.loss, projection=self.projection, margin=self.margin)
+
+
+class Sides(NamedTuple):
+    """Both sides of the reactions of a batch as vectors."""
+
+    reactants: Tensor  # (B, P) of the B reactions
+    products: Tensor  # (C, P) of these, then of the C - B others that are candidates only
+    stays: Tensor  # (n,) logits of the atoms of reactants
+    which: Tensor  # (N,) bool, the n atoms of the batch that they are of
+
+
+class ReactionEquivalence(nn.Module):
+    r"""Reactants and products have equal sums, and another product has not.
+
+    .. math::
+        R_i = \sum_{v \in \text{reactants of } i} \sigma(g(h_v, \textstyle\sum_u h_u))\, W h_v \qquad
+        P_j = \sum_{v \in \text{products of } j} W h_v \qquad s_{ij} = -e^\tau \lVert R_i - P_j \rVert_2
+
+    h: vectors of atoms; σ(g): how likely an atom is found in the product, learned from atom maps, which are read for
+    this loss and by nothing else. `contrast`: cross-entropy of the right product among all candidates of the batch, and
+    of the right reactants among all of the batch. `hinge`: MolR (arXiv:2109.09888),
+
+    .. math:: \frac1B \sum_i d_{ii} + \frac1{B(B-1)} \sum_{i \ne j} \max(0, \gamma - d_{ij})
+
+    Equal products are no negatives of each other. `groups` of a sample: reaction (M,), role (M,) and product (C,)
+    tell of each of the M molecules its reaction and role, of each reaction a number of its products; survives (N,)
+    bool of each atom.
+    """
+
+    Config = ReactionConfig
+
+    def __init__(self, encoder: Encoder, config: ReactionConfig) -> None:
+        super().__init__()
+        of_atoms(encoder, "Reactions")
+        self.encoder, self.config, self.views = encoder, config, (*encoder.views, *self.beside(config))
+        width = encoder.width
+        self.project = nn.Linear(width, config.projection, bias=False) if config.projection else nn.Identity()
+        if config.survival:
+            self.norm = nn.LayerNorm(width)
+            self.stays = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 1))
+        if config.motifs:
+            self.motifs = MotifHead(width, config.of_motifs)
+        self.sharpness = nn.Parameter(torch.zeros(()))  # τ
+
+    @staticmethod
+    def beside(config: ReactionConfig) -> tuple[str, ...]:
+        """What is read beside the views of the encoder."""
+        return ("motifs",) if config.motifs else ()
+
+    def forward(self, views: Mapping[str, Batch], groups: Mapping[str, Tensor]) -> Sides:
+        """Vectors of both sides. A number of a reaction without reactants is that of a candidate only."""
+        return self.sides(cast(Tensor, self.encoder(views).tokens), views, groups)
+
+    def sides(self, h: Tensor, views: Mapping[str, Batch], groups: Mapping[str, Tensor]) -> Sides:
+        """Vectors of both sides, whose atoms have the vectors h (N, D)."""
+        owner = cast(Tensor, cast(GraphBatch, views["graph"]).owner)
+        reaction, role = (groups[name].index_select(0, owner) for name in ("reaction", "role"))
+        with torch.autocast(h.device.type, enabled=False):
+            h = h.to(self.sharpness.dtype)
+            z, left, right = self.project(h), role == REACTANT, role == PRODUCT
+            stays = self.stay(h[left], reaction[left], reactions(groups))
+            weighted = z[left] * stays.sigmoid()[:, None] if self.config.survival else z[left]
+            reactants = sum_by_owner(weighted, reaction[left], reactions(groups))
+            return Sides(reactants, sum_by_owner(z[right], reaction[right], len(groups["product"])), stays, left)
+
+    def stay(self, h: Tensor, reaction: Tensor, size: int) -> Tensor:
+        """Logits that atoms of reactants are found in a product, each in sight of all: (n, D), (n,) → (n,)"""
+        if not self.config.survival:
+            return h.new_zeros(len(h))
+        around = self.norm(sum_by_owner(h, reaction, size)).index_select(0, reaction)
+        return cast(Tensor, self.stays(torch.cat([h, around], 1))[:, 0])
+
+    def scores(self, reactants: Tensor, products: Tensor) -> Tensor:
+        """How well each product fits each set of reactants, (B, P), (C, P) → (B, C); higher is better."""
+        return -self.sharpness.exp() * distances(reactants, products)
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        """Mean over the reactions of a batch."""
+        assert sample.groups is not None
+        h = cast(Tensor, self.encoder(sample.views).tokens)
+        told = self.sides(h, sample.views, sample.groups)
+        value, parts = self.judge(told, sample.groups)
+        if self.config.motifs:
+            own = self.motifs.judge(self.motifs(h, self.encoder, sample.views), sample)
+            value = (1 - self.config.motifs) * value + self.config.motifs * own.value
+            parts |= {f"motif-{name}": part for name, part in own.parts.items()}
+        return Loss(value, {name: part.detach() for name, part in parts.items()})
+
+    def judge(self, told: Sides, groups: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of reactions alone, and its parts."""
+        product = groups["product"]
+        same = product[: len(told.reactants), None] == product[None, :]
+        same.fill_diagonal_(False)
+        if self.config.loss == "hinge":
+            value, found = hinge(distances(told.reactants, told.products), same, self.config.margin)
+        else:
+            value, found = contrast(self.scores(told.reactants, told.products), same)
+        parts = {"accuracy": found.float().mean()}
+        if self.config.survival:
+            known = groups["survives"][told.which].to(told.stays.dtype)
+            parts["survival"] = binary_cross_entropy_with_logits(told.stays, known)
+            value = value + self.config.survival * parts["survival"]
+        return value, parts
+
+
+def reactions(groups: Mapping[str, Tensor]) -> int:
+    """B, how many reactions of a batch have reactants; they come first."""
+    there = groups["reaction"][groups["role"] == REACTANT]
+    return int(there.max()) + 1 if len(there) else 0

@@ -1,0 +1,190 @@
+"""Both sides of a reaction: what the loss is exactly, what it may look at, and that it is learned."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tetramer.corpora import ReactionData, read_reactions
+from tetramer.encoders import ENCODERS
+from tetramer.encoders.mlp import MLP, MLPConfig
+from tetramer.errors import UserError
+from tetramer.molecules import Limits
+from tetramer.objectives.distances import distances, hinge
+from tetramer.objectives.reaction import ReactionConfig, ReactionEquivalence
+from tetramer.settings import configured
+from tetramer.training import Run, TrainConfig, fit
+from tetramer.views import Reader
+
+TEXTS = (
+    "[CH3:1][C:2](=[O:3])[OH:4].[CH3:5][OH:6]>>[CH3:1][C:2](=[O:3])[O:6][CH3:5]",
+    "[CH3:1][CH2:2][Br:3].[NH2:4][CH3:5]>ClCCl>[CH3:1][CH2:2][NH:4][CH3:5]",
+    "[CH3:1][CH2:2][I:3].[NH2:4][CH3:5]>>[CH3:1][CH2:2][NH:4][CH3:5]",
+    "[CH3:1][CH2:2][CH:3]=[O:4]>>[CH3:1][CH2:2][CH2:3][OH:4]",
+    "[c:1]1([Br:7])[cH:2][cH:3][cH:4][cH:5][cH:6]1.[OH:8][B:9][c:10]1[cH:11][cH:12][cH:13][cH:14][cH:15]1"
+    ">>[c:1]1(-[c:10]2[cH:11][cH:12][cH:13][cH:14][cH:15]2)[cH:2][cH:3][cH:4][cH:5][cH:6]1",
+)
+ROWS = np.arange(len(TEXTS))
+RNG = torch.Generator()
+VIEWS = ("graph", "motifs")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ReactionData:
+    folder = tmp_path_factory.mktemp("reactions")
+    with Reader(limits=Limits(0)) as reader:
+        made = read_reactions(list(TEXTS), VIEWS, reader, Limits(0), folder, lambda name, share: None)
+    assert made.good.all()
+    assert isinstance(made.data, ReactionData)
+    return made.data
+
+
+def made(**settings: Any) -> ReactionEquivalence:
+    kind: Any = ENCODERS["mpnn"]
+    torch.manual_seed(1)
+    told = kind(configured(kind.Config, {"width": 24, "depth": 2, "readout": "sum"}))
+    return ReactionEquivalence(told, ReactionConfig(**({"projection": 12} | settings)))
+
+
+def test_a_batch_tells_sides_products_and_atoms_that_stay(data: ReactionData) -> None:
+    sample = data.sample(np.array([1, 0]), ("graph",))
+    assert sample.groups is not None
+    told = {name: value.tolist() for name, value in sample.groups.items()}
+    assert told["reaction"] == [0, 0, 0, 1, 1, 1]
+    assert told["role"] == [0, 0, 2, 0, 0, 2]  # without reagents
+    assert told["product"][0] != told["product"][1]
+    # CCBr, CN, CCNC; CC(=O)O, CO, COC(C)=O: bromine and one oxygen of the acid leave
+    assert sum(not stays for stays in told["survives"]) == 2
+    everything = data.sample(ROWS, ("graph",)).groups
+    assert everything is not None
+    number = everything["product"].tolist()
+    assert number[1] == number[2]
+    assert len(set(number)) == 4
+
+
+def plain_hinge(reactants: Tensor, products: Tensor, product: list[int], margin: float) -> float:
+    """MolR's loss as a loop over pairs."""
+    size = len(reactants)
+    own = sum(float((reactants[i] - products[i]).norm()) for i in range(size)) / size
+    pairs = [(i, j) for i in range(size) for j in range(size) if i != j and product[i] != product[j]]
+    push = sum(max(0.0, margin - float((reactants[i] - products[j]).norm())) for i, j in pairs) / len(pairs)
+    return own + push
+
+
+def test_the_hinge_is_molrs(data: ReactionData) -> None:
+    objective = made(loss="hinge", projection=0, survival=0.0, negatives=0)
+    sample = data.sample(ROWS, ("graph",))
+    assert sample.groups is not None
+    with torch.no_grad():
+        told = objective(sample.views, sample.groups)
+    wanted = plain_hinge(told.reactants, told.products, sample.groups["product"].tolist(), 4.0)
+    assert objective.loss(sample, RNG).value.item() == pytest.approx(wanted, rel=1e-3)
+
+
+def test_the_hinge_of_three_points() -> None:
+    apart = torch.tensor([[1.0, 3.0, 9.0], [2.0, 0.5, 1.0], [5.0, 5.0, 2.0]])
+    same = torch.zeros(3, 3, dtype=torch.bool)
+    value, nearest = hinge(apart, same, 4.0)
+    assert float(value) == pytest.approx(3.5 / 3 + (1 + 2 + 3) / 6)
+    assert nearest.tolist() == [True, True, True]
+    same[1, 0] = True
+    assert float(hinge(apart, same, 4.0)[0]) == pytest.approx(3.5 / 3 + (1 + 3) / 5)
+
+
+def test_distances_are_euclidean_and_have_a_slope_where_they_are_zero() -> None:
+    one = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
+    apart = distances(one, one)
+    assert torch.allclose(apart, torch.tensor([[0.0, 5.0], [5.0, 0.0]]), atol=2e-3)
+    apart.sum().backward()  # type: ignore[no-untyped-call]
+    assert one.grad is not None
+    assert one.grad.isfinite().all()
+
+
+def test_without_survival_a_side_is_the_sum_of_its_molecules(data: ReactionData) -> None:
+    objective = made(survival=0.0)
+    sample = data.sample(ROWS, ("graph",))
+    assert sample.groups is not None
+    told = objective(sample.views, sample.groups)
+    z = objective.project(objective.encoder(sample.views).molecule)
+    for row in ROWS.tolist():
+        for side, role in ((told.reactants, 0), (told.products, 2)):
+            chosen = (sample.groups["reaction"] == row) & (sample.groups["role"] == role)
+            assert torch.allclose(side[row], z[chosen].sum(0), atol=1e-5)
+
+
+def test_vectors_do_not_look_at_atom_maps(data: ReactionData) -> None:
+    objective, sample = made(), data.sample(ROWS, ("graph",))
+    assert sample.groups is not None
+    told = objective(sample.views, sample.groups)
+    blind = {name: value for name, value in sample.groups.items() if name != "survives"}
+    for one, other in zip(told, objective(sample.views, blind), strict=True):
+        assert torch.equal(one, other)
+    turned = sample._replace(groups=sample.groups | {"survives": ~sample.groups["survives"]})
+    assert objective.loss(turned, RNG).value != objective.loss(sample, RNG).value  # but the loss does
+
+
+def test_a_reaction_alone_is_the_one_in_a_batch(data: ReactionData) -> None:
+    objective = made().eval()
+    whole = data.sample(ROWS, ("graph",))
+    assert whole.groups is not None
+    told = objective(whole.views, whole.groups)
+    for row in ROWS.tolist():
+        alone = data.sample(np.array([row]), ("graph",))
+        assert alone.groups is not None
+        own = objective(alone.views, alone.groups)
+        assert torch.allclose(own.reactants[0], told.reactants[row], atol=1e-5)
+        assert torch.allclose(own.products[0], told.products[row], atol=1e-5)
+
+
+def test_equal_products_are_no_negatives(data: ReactionData) -> None:
+    """Two reactions to one product: alone, neither has a wrong answer."""
+    objective = made(survival=0.0)
+    assert objective.loss(data.sample(np.array([1, 2]), ("graph",)), RNG).value.item() == pytest.approx(0, abs=1e-6)
+    assert objective.loss(data.sample(np.array([1, 3]), ("graph",)), RNG).value.item() > 0.01
+
+
+def test_products_alike_join_the_candidates(data: ReactionData) -> None:
+    near = data.with_near(ROWS, ROWS[:0], data.product, 2)
+    assert all(data.product[other] != data.product[row] for row in ROWS for other in near.near[row] if other >= 0)
+    sample = near.sample(np.array([1]), ("graph",))
+    assert sample.groups is not None
+    told = made()(sample.views, sample.groups)
+    assert (len(told.reactants), len(told.products)) == (1, 3)
+    assert (sample.groups["role"][sample.groups["reaction"] > 0] == 2).all()  # of the others the products alone
+    drawn = near.sample(np.array([1]), ("graph",), np.random.default_rng(0))
+    assert drawn.groups is not None
+    assert len(drawn.groups["product"]) <= 3
+
+
+def test_it_learns_and_says_which_atoms_stay(data: ReactionData) -> None:
+    objective = made(motifs=0.25)
+    assert objective.views == ("graph", "motifs")
+    run = Run(objective, TrainConfig(epochs=120, batch=5, peak=1e-2, warmup=0.0))
+    rows = [row["loss"] for row in fit(run, data, ROWS)]
+    told = objective.loss(data.sample(ROWS, VIEWS), RNG).parts
+    assert rows[-1] < 0.3 * rows[0]
+    assert float(told["accuracy"]) == 1
+    assert float(told["survival"]) < 0.1
+    assert {"motif-accuracy", "motif-residual", "motif-bonded"} < set(told)
+
+
+def test_wrong_settings_are_told() -> None:
+    for settings in ({"survival": -1.0}, {"margin": 0.0}, {"negatives": -1}):
+        with pytest.raises(UserError, match="Learning from reactions needs"):
+            ReactionConfig(**settings)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"motifs=1\.0 is a share of the loss"):
+        ReactionConfig(motifs=1.0)
+    with pytest.raises(UserError, match="There is no loss named"):
+        ReactionConfig(loss="margin")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="Reactions are learned by an encoder of atoms"):
+        ReactionEquivalence(MLP(MLPConfig()), ReactionConfig())
+
+
+def test_a_setting_changes_one_thing() -> None:
+    config = ReactionConfig(projection=8, loss="hinge", margin=2.0)
+    told = config.of_motifs
+    assert (told.projection, told.loss, told.margin) == (8, "hinge", 2.0)
+    assert replace(config, motifs=0.5).of_motifs == told
