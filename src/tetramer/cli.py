@@ -19,6 +19,7 @@ from tetramer.terminal import say
 from tetramer.verbs.answering import embed, predict
 from tetramer.verbs.learning import demo, pretrain, train
 from tetramer.verbs.measuring import audit, benchmark, datasets, doctor, study
+from tetramer.verbs.ranking import rank_products
 from tetramer.verbs.shaping import conformers, motifs
 
 STOPPED = "Stopped; what is done is kept. The same command goes on from there."
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "embed": embed,
     "conformers": conformers,
     "motifs": motifs,
+    "rank-products": rank_products,
     "audit": audit,
     "datasets": datasets,
     "benchmark": benchmark,

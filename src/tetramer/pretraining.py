@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tetramer.checkpoint import Card, config_hash, pack, write_folder
+from tetramer.checkpoint import Card, config_hash, pack, read_folder, unpack, write_folder
 from tetramer.corpora import Corpus, read_molecules, read_reactions
 from tetramer.encoders import ENCODERS
 from tetramer.errors import UserError, pick
-from tetramer.members.origin import source_of
+from tetramer.members.origin import WEIGHTS, origin_of, source_of
 from tetramer.members.work import Progress, one_thread
 from tetramer.modelling import LARGEST_SEED, versions
 from tetramer.molecules import Limits, Standard
@@ -205,6 +205,27 @@ def make_card(options: Options, method: Method) -> Card:
         "members": [options.method],
         "versions": versions(),
     } | ({"vocabulary": VOCABULARY_HASH} if "smiles" in method.looks_at else {})
+
+
+def load_objective(path: Path) -> tuple[Card, Any]:
+    """What an encoder of `tetramer pretrain` learned with, heads and all, in eval mode, and the folder's card."""
+    card, files = read_folder(path)
+    if card.get("kind") != "encoder":
+        raise UserError(f"{path} is no encoder of `tetramer pretrain`.")
+    (source,) = origin_of(path, card, files).sources
+    arrays = unpack(files[f"members/{source.name}/{WEIGHTS}"], WEIGHTS)
+    try:
+        method = Method(**card["method_config"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not whole: its card lacks {error}. Train again.") from error
+    kind: Any = pick(OBJECTIVES, method.objective, "objective")
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to disturb
+        objective = kind(source.made()) if method.told is None else kind(source.made(), method.told)
+    wanted = {name: tuple(value.shape) for name, value in objective.state_dict().items()}
+    if wanted != {name: value.shape for name, value in arrays.items()}:
+        raise UserError(f"The weights of {source.name!r} do not fit the encoder of its card. Train again.")
+    objective.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in arrays.items()})
+    return card, objective.eval()
 
 
 def follow(name: str, progress: Progress) -> Callable[[Row], None]:

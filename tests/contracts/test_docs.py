@@ -55,6 +55,7 @@ def test_commands_in_the_pages_exist(page: Path) -> None:
     [
         ("train", "train"),
         ("pretrain", "pretrain"),
+        ("rank", "rank-products"),
         ("predict", "predict"),
         ("embed", "embed"),
         ("standardisation", "train"),

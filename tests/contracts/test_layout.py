@@ -25,6 +25,7 @@ ORDER += [
     "corpora",
     "pretraining",
     "generation",
+    "ranking",
     "predictor",
     "shards",
     "geometries",

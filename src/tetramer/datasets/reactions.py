@@ -1,12 +1,15 @@
 """Reactions in a table: one column of whole texts, or one of reactants and one of products."""
 
+import re
+
 import pyarrow.compute as pc
 
 from tetramer.datasets.delimited import is_text
-from tetramer.datasets.tables import Table, column
+from tetramer.datasets.tables import Table, column, structures
 from tetramer.errors import UserError
 from tetramer.molecules.reactions import SIDES, WHOLE, columns_of, text_of
 
+CHOICE = re.compile(r"choice_\d+")
 SAMPLE = 100  # first cells that tell what a column holds
 MOST = 0.9  # of them
 
@@ -24,6 +27,23 @@ def reactions(table: Table, name: str | None = None) -> list[str]:
         )
     cells = [texts(table, one) for one in columns]
     return [text_of(row) for row in zip(*cells, strict=True)]
+
+
+def side(table: Table, place: int, name: str | None = None) -> list[str]:
+    """The molecules of one side, 0 of reactants or 1 of products, of every row, in one column.
+
+    name: the column; None: one that is called as a side is, else the column of structures
+    """
+    known = {there.strip().casefold(): there for there in reversed(table.columns)}
+    found = [known[pair[place]] for pair in SIDES if pair[place] in known]
+    return structures(table, name) if name is not None or not found else texts(table, found[0])
+
+
+def choices(table: Table) -> list[list[str]]:
+    """The cells of columns choice_0, choice_1 … of every row, without empty ones; [] for a table without them."""
+    names = sorted((name for name in table.columns if CHOICE.fullmatch(name)), key=lambda name: int(name[7:]))
+    rows = zip(*(texts(table, name) for name in names), strict=True)
+    return [[cell for cell in row if cell] for row in rows]
 
 
 def texts(table: Table, name: str) -> list[str]:

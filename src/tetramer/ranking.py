@@ -1,0 +1,189 @@
+"""Which product do these reactants give: candidates in order, by an encoder that has learned reactions.
+
+reactants, candidates ──Reader──▶ graphs ──Ranker──▶ a vector for each set of molecules ──distances──▶ order
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from tetramer.checkpoint import Card
+from tetramer.errors import UserError
+from tetramer.layers import to_tensors
+from tetramer.members.work import Progress, one_thread
+from tetramer.molecules import Limits, Standard
+from tetramer.molecules.reactions import PRODUCT, REACTANT
+from tetramer.objectives.distances import distances
+from tetramer.objectives.reaction import ReactionEquivalence
+from tetramer.pretraining import load_objective
+from tetramer.views import Reader, Reading
+from tetramer.views.base import gather
+from tetramer.views.graph import GraphFeatures, collate
+
+TURN = 256  # sets of molecules at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """An encoder that has learned reactions, with what compares both sides."""
+
+    card: Card
+    objective: ReactionEquivalence
+    standard: Standard  # how its corpus was read
+
+    @torch.inference_mode()
+    def vectors(self, graphs: GraphFeatures, molecules: np.ndarray, starts: np.ndarray, role: int) -> np.ndarray:
+        """(n, P) float32 of n sets of molecules that stand on one side of a reaction.
+
+        molecules: (E,) rows of `graphs`, set after set   starts: (n + 1,)   role: REACTANT or PRODUCT
+        """
+        parts = [np.zeros((0, self.width), np.float32)]
+        with one_thread():
+            for first in range(0, len(starts) - 1, TURN):
+                sets = np.arange(first, min(first + TURN, len(starts) - 1))
+                at, counts = gather(starts, sets)
+                views = {"graph": to_tensors(collate(graphs, molecules[at]))}
+                groups = {
+                    "reaction": torch.from_numpy(np.repeat(np.arange(len(sets)), counts)),
+                    "role": torch.full((len(at),), role),
+                    "product": torch.arange(len(sets)),
+                }
+                told = self.objective(views, groups)
+                made = told.products if role == PRODUCT else told.reactants
+                whole = np.zeros((len(sets), self.width), np.float32)  # a set without molecules at the end is zeros
+                whole[: len(made)] = made.numpy()
+                parts.append(whole)
+        return np.concatenate(parts)
+
+    def each(self, reading: Reading, role: int) -> torch.Tensor:
+        """(n, P), the vectors of rows that hold all molecules of their side; zeros for those that cannot be read."""
+        graphs = reading.features["graph"]
+        assert isinstance(graphs, GraphFeatures)
+        rows = np.arange(len(reading))
+        return torch.from_numpy(self.vectors(graphs, rows, np.arange(len(rows) + 1), role))
+
+    @property
+    def width(self) -> int:
+        """P, the components of a vector that is compared."""
+        return self.objective.config.projection or self.objective.encoder.width
+
+
+def load_ranker(path: Path) -> Ranker:
+    """An encoder of `tetramer pretrain molr`. UserError for any other folder."""
+    card, objective = load_objective(path)
+    if not isinstance(objective, ReactionEquivalence):
+        raise UserError(
+            f"{path} has learned no reactions, so it cannot rank products. Learn an encoder that has: "
+            "tetramer pretrain molr REACTIONS --output ENCODER."
+        )
+    return Ranker(card, objective, Standard(**card["standard"]))
+
+
+@dataclass(frozen=True)
+class Order:
+    """Candidates of n rows of reactants, the likeliest first."""
+
+    candidate: list[np.ndarray]  # of each row, (k,) numbers of candidates; empty for reactants that cannot be read
+    distance: list[np.ndarray]  # of each row, (k,) between the vectors of both sides
+
+
+def rank(
+    ranker: Ranker,
+    reactants: Sequence[str],
+    candidates: Sequence[str],
+    among: Sequence[np.ndarray] | None = None,
+    top: int = 10,
+    limits: Limits | None = None,
+    progress: Progress = lambda name, share: None,
+) -> tuple[Order, Reading, Reading]:
+    """Order candidates for each row of reactants, equal ones once, and what became of both when they were read.
+
+    reactants: SMILES of all molecules of a row, with dots, without reagents   candidates: SMILES of a product each
+    among: for each row the candidates that take part, None: all   top: how many are kept
+    """
+    if top < 1:
+        raise UserError(f"--top {top} keeps no candidate. Choose 1 or more.")
+    with Reader(ranker.standard, limits) as reader:
+        asked, offered = (
+            reader.read(list(texts), ("graph",), partial(show, progress, name, max(1, len(texts))))
+            for name, texts in (("reactants", reactants), ("candidates", candidates))
+        )
+    left, right = ranker.each(asked, REACTANT), ranker.each(offered, PRODUCT)
+    first = {text: row for row, text in reversed([*enumerate(offered.smiles)])}
+    once = offered.ok & (np.array([first[text] for text in offered.smiles], np.int64) == np.arange(len(offered)))
+    order = Order([], [])
+    for row, good in enumerate(asked.ok.tolist()):
+        chosen = np.arange(len(offered)) if among is None else among[row]
+        chosen = chosen[once[chosen] if among is None else offered.ok[chosen]] if good else chosen[:0]
+        apart = distances(left[row : row + 1], right[chosen])[0]
+        best = apart.argsort(stable=True)[:top].numpy()
+        order.candidate.append(chosen[best])
+        order.distance.append(apart.numpy()[best])
+    return order, asked, offered
+
+
+def show(progress: Progress, name: str, rows: int, done: int) -> None:
+    """Pass on how many rows are read, as a share."""
+    progress(name, done / rows)
+
+
+def table(order: Order, reactants: Reading, candidates: Reading, given: Sequence[str]) -> pa.Table:
+    """A row for each candidate that was kept, and one for reactants that have none.
+
+    row of the reactants from 1; reactants as given; rank from 1; product; distance; status and reason of reactants
+    """
+    cells: dict[str, list[Any]] = {
+        name: [] for name in ("row", "reactants", "rank", "product", "distance", "status", "reason")
+    }
+    for row, (chosen, apart) in enumerate(zip(order.candidate, order.distance, strict=True)):
+        found: list[tuple[Any, ...]] = [
+            (place, candidates.smiles[number], distance)
+            for place, (number, distance) in enumerate(zip(chosen.tolist(), apart.tolist(), strict=True), 1)
+        ]
+        for place, product, distance in found or [(None, None, None)]:
+            told = (
+                row + 1, given[row], place, product, distance, reactants.codes[row], reactants.reasons[row]
+            )  # fmt: skip
+            for name, cell in zip(cells, told, strict=True):
+                cells[name].append(cell)
+    kinds = {"row": pa.int64(), "rank": pa.int64(), "distance": pa.float64()}
+    return pa.table({name: pa.array(column, kinds.get(name, pa.string())) for name, column in cells.items()})
+
+
+def summary(reactants: Reading, candidates: Reading) -> dict[str, Any]:
+    """How many rows there are, and how many of them can be read."""
+    return {
+        "rows": len(reactants),
+        "readable": int(reactants.ok.sum()),
+        "candidates": len(candidates),
+        "readable_candidates": int(candidates.ok.sum()),
+        "products": len({candidates.smiles[row] for row in np.flatnonzero(candidates.ok).tolist()}),
+    }
+
+
+def hits(order: Order, among: Sequence[np.ndarray], answers: Sequence[object]) -> dict[str, Any]:
+    """How often the right choice comes first; answers: (n) its place among the choices of each row, from 0."""
+    right = [int(str(answer)) if str(answer).isdigit() else -1 for answer in answers]
+    asked = [row for row, place in enumerate(right) if 0 <= place < len(among[row])]
+    first = sum(len(order.candidate[row]) > 0 and order.candidate[row][0] == among[row][right[row]] for row in asked)
+    return {"questions": len(asked), "right": int(first)}
+
+
+def sentences(told: dict[str, Any]) -> list[str]:
+    """The outcome for a terminal."""
+    lost = told["candidates"] - told["readable_candidates"]
+    lines = [
+        f"{told['readable']} of {told['rows']} rows of reactants can be read; {told['products']} different products"
+        + (f", {lost} of {told['candidates']} candidates cannot be read." if lost else ".")
+    ]
+    return lines + (
+        [f"The right choice comes first in {told['right']} of {told['questions']} questions."]
+        if "right" in told
+        else []
+    )

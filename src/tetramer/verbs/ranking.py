@@ -1,0 +1,57 @@
+"""The verb that orders candidates: `rank-products`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from tetramer.errors import UserError
+from tetramer.terminal import Bar, say
+from tetramer.verbs.options import Json, Workers
+
+
+def rank_products(
+    reactants: Annotated[str, Argument(help="file of reactants, the molecules of a row with dots between them")],
+    candidates: Annotated[str, Argument(help="file of products; with columns choice_0 …, each row has its own")],
+    model: Annotated[Path, Option(help="folder of an encoder that `tetramer pretrain molr` wrote")],
+    output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
+    reactant_column: Annotated[str | None, Option(help="column of reactants")] = None,
+    product_column: Annotated[str | None, Option(help="column of products")] = None,
+    top: Annotated[int, Option(help="products to keep of each row")] = 10,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Order products by how well they fit reactants, the likeliest first."""
+    import json
+    from itertools import pairwise
+
+    import numpy as np
+
+    from tetramer import ranking
+    from tetramer.datasets.reactions import choices, side
+    from tetramer.datasets.tables import read_table
+    from tetramer.datasets.writing import write_table
+    from tetramer.molecules import Limits
+
+    ranker, asked, offered = ranking.load_ranker(model), read_table(reactants), read_table(candidates)
+    left, own = side(asked, 0, reactant_column), choices(offered) if product_column is None else []
+    among = None
+    if own:
+        if len(own) != len(left):
+            raise UserError(
+                f"{candidates} has choices for {len(own)} rows, and {reactants} has {len(left)} rows of reactants. "
+                "Give one row of choices for each, or name a column of products with --product-column."
+            )
+        ends = np.cumsum([0, *map(len, own)])
+        among = [np.arange(first, last) for first, last in pairwise(ends.tolist())]
+    right = [text for row in own for text in row] if own else side(offered, 1, product_column)
+    with Bar() as bar:
+        order, read, made = ranking.rank(ranker, left, right, among, top, Limits(workers), bar.show)
+    write_table(ranking.table(order, read, made, left), output)
+    told = ranking.summary(read, made)
+    if among is not None and "answer" in asked.columns:
+        told |= ranking.hits(order, among, asked.data["answer"].to_pylist())
+    for line in ranking.sentences(told):
+        say(line)
+    if as_json and output != "-":
+        print(json.dumps(told | {"output": output}))
