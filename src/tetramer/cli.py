@@ -18,6 +18,7 @@ from tetramer.errors import Stopped, UserError
 from tetramer.terminal import say
 from tetramer.verbs.answering import embed, predict
 from tetramer.verbs.learning import demo, pretrain, train
+from tetramer.verbs.making import generate
 from tetramer.verbs.measuring import audit, benchmark, datasets, doctor, study
 from tetramer.verbs.shaping import conformers, motifs
 
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "embed": embed,
     "conformers": conformers,
     "motifs": motifs,
+    "generate": generate,
     "audit": audit,
     "datasets": datasets,
     "benchmark": benchmark,
