@@ -18,6 +18,7 @@ from tetramer.errors import Stopped, UserError
 from tetramer.terminal import say
 from tetramer.verbs.answering import embed, predict
 from tetramer.verbs.learning import demo, pretrain, train
+from tetramer.verbs.making import generate
 from tetramer.verbs.measuring import audit, benchmark, datasets, doctor, study
 from tetramer.verbs.ranking import rank_products
 from tetramer.verbs.shaping import conformers, motifs
@@ -32,6 +33,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "embed": embed,
     "conformers": conformers,
     "motifs": motifs,
+    "generate": generate,
     "rank-products": rank_products,
     "audit": audit,
     "datasets": datasets,

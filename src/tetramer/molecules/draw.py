@@ -1,15 +1,16 @@
-"""A structure as a drawing: SMILES → SVG."""
+"""A structure as a drawing: SMILES → SVG; several of them on one sheet, SVG or PNG."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rdkit import rdBase
+from rdkit import Chem, rdBase
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from tetramer.molecules.motifs import partition
 from tetramer.molecules.parse import Molecule, Rejected, Standard, parse
 
 DRAWABLE = Standard(max_atoms=200)  # a drawing of more is a tangle and may take minutes
+PLACE, ACROSS = (220, 170), 6  # pixels of a structure on a sheet, and how many of them lie side by side
 INK = (0.13, 0.16, 0.21)
 # atomic number → colour that stays readable on white; RDKit's own green and yellow do not
 COLOURS = dict.fromkeys((-1, 1, 6), INK) | {
@@ -64,14 +65,9 @@ def drawn(
 ) -> str:
     """The drawing of a molecule; atoms of one ground, and the bonds between them, lie on its colour."""
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
-    options: Any = canvas.drawOptions()
+    options = styled(canvas)
     options.clearBackground = False
-    options.padding = 0.06
-    options.bondLineWidth = 1.6
-    options.fixedBondLength = 26  # pixels at most, so that ethanol is not drawn as large as a steroid
-    options.minFontSize, options.maxFontSize = 7, 15
     options.highlightRadius, options.highlightBondWidthMultiplier = 0.36, 18
-    options.updateAtomPalette(COLOURS)
     grounds, mol = grounds or {}, molecule.mol
     bonds = {}
     for bond in mol.GetBonds() if grounds else ():
@@ -82,5 +78,41 @@ def drawn(
         highlightAtomColors=dict(grounds), highlightBondColors=bonds,
     )  # fmt: skip
     canvas.FinishDrawing()
-    text = str(canvas.GetDrawingText())
-    return text[text.index("<svg") :]  # without RDKit's prolog, which names an encoding that is not ours
+    return without_prolog(str(canvas.GetDrawingText()))
+
+
+def draw_grid(smiles: Sequence[str], legends: Sequence[str], png: bool = False) -> bytes:
+    """Structures side by side on white, a legend under each; a file of SVG, or a PNG of twice as many pixels.
+
+    What cannot be drawn leaves its place empty. A sheet without structures has one empty place.
+    """
+    with rdBase.BlockLogs():
+        read = [parse(text, DRAWABLE) for text in smiles]
+    mols = [Chem.Mol() if isinstance(one, Rejected) else one.mol for one in read] or [Chem.Mol()]
+    size = 2 if png else 1
+    wide, high = PLACE[0] * size, PLACE[1] * size
+    sheet = (wide * min(ACROSS, len(mols)), high * -(-len(mols) // ACROSS), wide, high)
+    canvas = rdMolDraw2D.MolDraw2DCairo(*sheet) if png else rdMolDraw2D.MolDraw2DSVG(*sheet)
+    options = styled(canvas, size)
+    options.legendFontSize, options.legendFraction = 13 * size, 0.1
+    options.includeMetadata = False  # no structures within the picture's file
+    canvas.DrawMolecules(mols, legends=[*legends] or [""])
+    canvas.FinishDrawing()
+    text = canvas.GetDrawingText()
+    return text if isinstance(text, bytes) else without_prolog(text).encode()
+
+
+def styled(canvas: Any, size: int = 1) -> Any:  # noqa: ANN401 (RDKit's stubs do not name the options)
+    """The options of a canvas, set as all drawings have them; `size`: pixels where a plain drawing has one."""
+    options = canvas.drawOptions()
+    options.padding = 0.06
+    options.bondLineWidth = 1.6 * size
+    options.fixedBondLength = 26 * size  # pixels at most, so that ethanol is not drawn as large as a steroid
+    options.minFontSize, options.maxFontSize = 7 * size, 15 * size
+    options.updateAtomPalette(COLOURS)
+    return options
+
+
+def without_prolog(text: str) -> str:
+    """SVG without RDKit's first line, which names an encoding that is not ours."""
+    return text[text.index("<svg") :]
