@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from tetramer import equivalence
 from tetramer.checkpoint import Card, config_hash, pack, read_folder, unpack, write_folder
-from tetramer.corpora import Corpus, read_molecules, read_reactions
+from tetramer.corpora import Corpus, MoleculeData, read_molecules, read_reactions
 from tetramer.encoders import ENCODERS
+from tetramer.equivalence import Diagnosis, diagnose
 from tetramer.errors import UserError, pick
 from tetramer.members.origin import WEIGHTS, origin_of, source_of
 from tetramer.members.work import Progress, one_thread
 from tetramer.modelling import LARGEST_SEED, versions
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives import OBJECTIVES
+from tetramer.objectives.motif import MotifEquivalence
 from tetramer.recipes import Spec, override
 from tetramer.resuming import carry_out, resume
 from tetramer.scoring import listed
@@ -179,6 +182,7 @@ def pretrain(
             say(f"Going on with the unfinished run in {parts}.")
         carry_out(run, data, train, valid, running, key, follow(options.method, progress))
         found = score(run.objective, data, valid, config)
+        diagnosis = examined(run.objective, start(method, config, data, train).objective, data, valid)
     held = {"molecules": different(corpus, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}
     card = make_card(options, method) | {
         "corpus": {"name": name, "sha256": config_hash(list(texts)), **counts(corpus, rows)},
@@ -186,6 +190,8 @@ def pretrain(
         "validation": held,
         "steps": run.step,
     }
+    if diagnosis:
+        card["diagnosis"] = {which: asdict(one) for which, one in diagnosis.items()}
     network = {"encoder": method.encoder, "encoder_config": method.encoder_config, "training": asdict(config)}
     arrays = {name: value.detach().numpy() for name, value in run.objective.state_dict().items()}
     return Result(card, network, pack(arrays))
@@ -205,6 +211,15 @@ def make_card(options: Options, method: Method) -> Card:
         "members": [options.method],
         "versions": versions(),
     } | ({"vocabulary": VOCABULARY_HASH} if "smiles" in method.looks_at else {})
+
+
+def examined(objective: Any, untrained: Any, data: Data, rows: np.ndarray) -> dict[str, Diagnosis]:  # noqa: ANN401
+    """What says whether motifs have taught anything, for a trained and an untrained encoder, and for bags of atoms."""
+    if not (isinstance(objective, MotifEquivalence) and isinstance(data, MoleculeData)):
+        return {}
+    untrained.eval()
+    three = {"trained": objective.encoder, "untrained": untrained.encoder, "bag of atoms": None}
+    return {name: diagnose(one, data, rows) for name, one in three.items()}
 
 
 def load_objective(path: Path) -> tuple[Card, Any]:
@@ -330,10 +345,10 @@ def sentences(card: Card) -> list[str]:
     held, (name,) = card["validation"], card["members"]
     _, what, _ = WORDS[card["method_config"]["corpus"]]
     own = f"{what.capitalize()}s that it {'learned from' if held['seen'] else 'had not seen'}"
-    if "tokens" in held:
-        told = (
-            f" ({held['molecules']:,}, {held['tokens']:,} tokens): perplexity {held['perplexity']:.3f}, token accuracy"
-        )
-        return [f"{name}, {card['steps']:,} steps. {own}{told} {held['accuracy']:.3f}."]
-    parts = [f"{part} {value:.3f}" for part, value in held.items() if part not in ("molecules", "rows", "seen")]
-    return [f"{name}, {card['steps']:,} steps. {own} ({held['molecules']:,}): {', '.join(parts)}."]
+    count, numbers = f"{held['molecules']:,}", {k: v for k, v in held.items() if k not in ("molecules", "rows", "seen")}
+    if "tokens" in numbers:
+        count += f", {numbers['tokens']:,} tokens"
+        numbers = {"perplexity": numbers["perplexity"], "token accuracy": numbers["accuracy"]}
+    told = ", ".join(f"{part} {value:.3f}" for part, value in numbers.items())
+    first = f"{name}, {card['steps']:,} steps. {own} ({count}): {told}."
+    return [first, *equivalence.sentences({k: Diagnosis(**v) for k, v in card.get("diagnosis", {}).items()})]

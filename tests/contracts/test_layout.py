@@ -23,6 +23,7 @@ ORDER += [
     "assays",
     "modelling",
     "corpora",
+    "equivalence",
     "pretraining",
     "generation",
     "ranking",

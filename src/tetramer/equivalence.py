@@ -1,0 +1,126 @@
+"""What became of a molecule = the sum of its motifs: numbers without which a small loss says nothing.
+
+A network that ignores bonds, and so counts atoms, fulfils the equation as well. What tells it from one that has learned
+is whether it knows isomers apart, and molecules that the same motifs were put together to in another way.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from tetramer.corpora import with_units
+from tetramer.encoders.base import Encoder
+from tetramer.layers.pooling import sum_by_owner
+from tetramer.molecules import Limits
+from tetramer.objectives.motif import cut_up
+from tetramer.training import Data
+from tetramer.views import read
+from tetramer.views.graph import ATOM, GraphBatch, GraphFeatures, atom_counts
+from tetramer.views.motifs import MotifBatch
+
+TURN = 256  # molecules at a time
+MOST = 5_000  # molecules that are looked at
+RINGS = ("c1ccccc1", "c1ccncc1", "c1ccco1", "c1cccs1", "C1CCCCC1", "C1CCCC1", "C1CC1")
+
+
+def assembly_isomers() -> list[tuple[str, str]]:
+    """21 pairs of amides of the same motifs, acid and amine exchanged: A–CO–NH–B and B–CO–NH–A."""
+    return [(f"O=C(N{one}){other}", f"O=C(N{other}){one}") for one, other in combinations(RINGS, 2)]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Numbers of one encoder."""
+
+    residual: float  # mean length of h(molecule) − sum of h(motifs), as a share of that of h(molecule)
+    rank: float  # effective rank of the molecules' vectors: exp of the entropy of their squared singular values
+    isomers: float | None  # mean reciprocal rank of a molecule's own motifs among those of all of its formula
+    assembly: float  # median distance of two assembly isomers, as a share of their length; 0: not told apart
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Molecules by their atoms' vectors, in sight of each other and not."""
+
+    whole: np.ndarray  # (n, D) float64
+    motifs: np.ndarray  # (n, D)
+
+
+@torch.inference_mode()
+def sums(encoder: Encoder | None, data: Data, rows: np.ndarray) -> Sums:
+    """Both vectors of `rows`; without an encoder an atom is its element, which no bond changes."""
+    parts: list[tuple[Tensor, Tensor]] = []
+    for place in range(0, len(rows), TURN):
+        views = Data(data.features).sample(rows[place : place + TURN], ("graph", "motifs")).views
+        graph, motifs = cast(GraphBatch, views["graph"]), cast(MotifBatch, views["motifs"])
+        owner, whole = cast(Tensor, graph.owner), atoms_of(encoder, graph)
+        apart = atoms_of(encoder, cut_up(graph, cast(Tensor, motifs.unit), context=False))
+        parts.append((sum_by_owner(whole, owner, graph.size), sum_by_owner(apart, owner, graph.size)))
+    return Sums(*(torch.cat(some).numpy() for some in zip(*parts, strict=True)))
+
+
+def atoms_of(encoder: Encoder | None, graph: GraphBatch) -> Tensor:
+    """(N, D) float64."""
+    if encoder is None:
+        return one_hot(cast(Tensor, graph.atoms)[:, 0], ATOM["element"]).double()
+    return cast(Tensor, encoder({"graph": graph}).tokens).double()
+
+
+def diagnose(encoder: Encoder | None, data: Data, rows: np.ndarray) -> Diagnosis:
+    """Numbers of an encoder on molecules `rows`, or on MOST of them; None: the bag of atoms."""
+    rows = rows[:MOST]
+    told, graph = sums(encoder, data, rows), data.features["graph"]
+    assert isinstance(graph, GraphFeatures)
+    length = np.linalg.norm(told.whole, axis=1)
+    residual = np.linalg.norm(told.whole - told.motifs, axis=1) / np.maximum(length, 1e-12)
+    formula = np.unique(atom_counts(graph, rows), axis=0, return_inverse=True)[1].reshape(-1)
+    return Diagnosis(
+        float(residual.mean()), effective_rank(told.whole), among_isomers(told, formula), told_apart(encoder)
+    )
+
+
+def effective_rank(vectors: np.ndarray) -> float:
+    """exp of the entropy of the shares that the directions have in the variance; 1 if all lie on a line."""
+    values = np.linalg.svd(vectors - vectors.mean(0), compute_uv=False) ** 2
+    shares = values[values > values.max(initial=0) * 1e-12] / max(values.sum(), 1e-300)
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def among_isomers(told: Sums, formula: np.ndarray) -> float | None:
+    """Mean reciprocal rank, ties in the middle, over molecules that are not alone in their formula; None without any."""
+    found = []
+    for kind in np.flatnonzero(np.bincount(formula) > 1).tolist():
+        rows = np.flatnonzero(formula == kind)
+        apart = np.linalg.norm(told.whole[rows][:, None] - told.motifs[rows][None, :], axis=2)
+        own = apart.diagonal()[:, None]
+        level = np.isclose(apart, own, rtol=1e-9, atol=1e-9)
+        found.append(1 / (1 + ((apart < own) & ~level).sum(1) + (level.sum(1) - 1) / 2))
+    return float(np.concatenate(found).mean()) if found else None
+
+
+def told_apart(encoder: Encoder | None) -> float:
+    """Median distance of assembly isomers, as a share of their length."""
+    texts = [text for pair in assembly_isomers() for text in pair]
+    made = with_units(read(texts, ["graph", "motifs"], limits=Limits(0)).features)
+    whole = sums(encoder, Data(made), np.arange(len(texts))).whole
+    apart = np.linalg.norm(whole[::2] - whole[1::2], axis=1) / np.linalg.norm(whole[::2], axis=1)
+    return float(np.median(apart))
+
+
+def sentences(told: dict[str, Diagnosis]) -> list[str]:
+    """A line for each encoder."""
+    lines = []
+    for name, one in told.items():
+        isomers = "no isomers"
+        if one.isomers is not None:
+            isomers = f"own motifs among isomers {one.isomers:.3f} (mean reciprocal rank)"
+        lines.append(
+            f"{name}: residual {one.residual:.3f}, effective rank {one.rank:.1f}, {isomers}, "
+            f"assembly isomers apart by {one.assembly:.3f}."
+        )
+    return lines
