@@ -92,7 +92,7 @@ def effective_rank(vectors: np.ndarray) -> float:
 
 
 def among_isomers(told: Sums, formula: np.ndarray) -> float | None:
-    """Mean reciprocal rank, ties in the middle, over molecules that are not alone in their formula; None without any."""
+    """Mean reciprocal rank, ties in the middle, over molecules that share their formula; None without any."""
     found = []
     for kind in np.flatnonzero(np.bincount(formula) > 1).tolist():
         rows = np.flatnonzero(formula == kind)
