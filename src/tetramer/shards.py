@@ -19,7 +19,7 @@ from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
 from tetramer.datasets.placed import bare, texts_for
 from tetramer.datasets.tables import Table, smiles_column, stream_table
-from tetramer.datasets.writing import LOCK, TableWriter, disk_errors, spared, unfinished
+from tetramer.datasets.writing import LOCK, TableWriter, apart, disk_errors, spared, unfinished
 from tetramer.errors import UserError
 from tetramer.views import Reader, Reading
 from tetramer.views.read import CHUNK
@@ -46,8 +46,7 @@ class Job:
     def __post_init__(self) -> None:
         if self.on_error not in ON_ERROR:
             raise UserError(f"--on-error {self.on_error!r} is not known. Choose {', '.join(ON_ERROR)}.")
-        if Path(self.output).exists() and Path(self.source).exists() and Path(self.output).samefile(self.source):
-            raise UserError(f"{self.output} is the input. Give --output another name.")
+        apart(self.output, self.source)
 
     def writer(self) -> TableWriter:
         """What the joined shards are written with."""

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tetramer.molecules.draw import draw
+from tetramer.molecules.draw import ACROSS, PLACE, draw, draw_grid
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -39,3 +39,19 @@ def test_a_giant_is_refused_at_once() -> None:
     start = time.perf_counter()
     assert draw("C" * 5000) is None
     assert time.perf_counter() - start < 2
+
+
+def test_a_sheet_has_a_place_for_every_structure() -> None:
+    texts = ["CCO", "C1CC", *["c1ccccc1"] * ACROSS]
+    sheet = ElementTree.fromstring(draw_grid(texts, [str(k) for k in range(len(texts))]))
+    assert sheet.attrib["viewBox"] == f"0 0 {PLACE[0] * ACROSS} {PLACE[1] * 2}"
+    assert ElementTree.fromstring(draw_grid([], [])).attrib["viewBox"] == f"0 0 {PLACE[0]} {PLACE[1]}"
+    assert len(draw_grid(["C1CC"], [""])) < len(draw_grid(["CCO"], [""]))
+
+
+def test_a_sheet_as_png_holds_nothing_but_the_picture() -> None:
+    png = draw_grid(["CCO", "CCN"], ["1", "2"], png=True)
+    assert png.startswith(b"\x89PNG")
+    assert int.from_bytes(png[16:20]) == 2 * 2 * PLACE[0]  # its width: two structures, twice as many pixels
+    assert not any(word in png for word in (b"tEXt", b"zTXt", b"rdkit", b"CCO"))
+    assert png == draw_grid(["CCO", "CCN"], ["1", "2"], png=True)

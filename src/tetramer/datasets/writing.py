@@ -237,6 +237,12 @@ def write_whole(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def apart(output: str | Path, source: str | Path) -> None:
+    """UserError if both are one file: it would be gone before it is read."""
+    if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
+        raise UserError(f"{output} is the input. Give --output another name.")
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename survive a power cut; Windows has no such call and does it by itself."""
     if sys.platform != "win32":

@@ -14,7 +14,7 @@ from tetramer.terminal import Bar, one_smiles, say
 from tetramer.verbs.options import Json, OnError, Smiles, Workers
 
 if TYPE_CHECKING:
-    from tetramer.inference import Model
+    from tetramer.inference import Model, Pretrained
     from tetramer.shards import Columns, Counts
     from tetramer.views import Reader, Reading
 
@@ -68,6 +68,7 @@ def embed(
         Path | None, Option(help="folder of a model with a network, or of an encoder; without one, --view")
     ] = None,
     view: Annotated[str | None, Option(help="what the vector is without --model [default: fingerprint]")] = None,
+    motifs: Annotated[bool, Option("--motifs", help="a vector of each motif, in place of one of each row")] = False,
     smiles_column: Smiles = None,
     on_error: OnError = "keep",
     workers: Workers = None,
@@ -82,6 +83,13 @@ def embed(
     if model is not None and view is not None:
         raise UserError("--model and --view exclude each other: a model's vectors are those of its networks.")
     loaded = None if model is None else load_embedder(model)
+    if motifs:
+        if loaded is None:
+            raise UserError(
+                "--motifs needs --model: a motif's vector is the mean of what a network makes of its atoms."
+            )
+        embed_motifs(loaded, data, output, smiles_column, on_error, workers, as_json)
+        return
     views = embedding_views(loaded, view or "fingerprint")
     if loaded is None:
         say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
@@ -93,6 +101,39 @@ def embed(
             views, lambda reading: embedding_columns(loaded, reading, flat),
             ["embed", flat, views, None if loaded is None else loaded.card["sha256"]],
         )  # fmt: skip
+
+
+def embed_motifs(
+    model: "Model | Pretrained",
+    data: str,
+    output: str,
+    smiles: str | None,
+    on_error: str,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Write one row for each motif, and say how far its vectors spread."""
+    import json
+
+    from tetramer.datasets.placed import texts_for
+    from tetramer.datasets.tables import read_table
+    from tetramer.datasets.writing import TableWriter, apart, write_table
+    from tetramer.molecules import Limits
+    from tetramer.space import motif_vectors as motifs
+    from tetramer.views.read import Reader
+
+    apart(output, data)
+    if output != "-":
+        TableWriter(output).discard()  # a name that cannot be written is told before the work
+    with one_smiles(data) as source, Bar() as bar:
+        texts = texts_for(("graph",), read_table(source), None if source != data else smiles)
+        with Reader(model.standard, Limits(workers), model.settings) as reader:
+            told = motifs.motif_vectors(model, reader, texts, on_error, bar.show)
+    write_table(told.trained.table(), output)
+    for line in motifs.sentences(told):
+        say(line)
+    if as_json and output != "-":
+        print(json.dumps(told.summary() | {"output": output}))
 
 
 def run_rows(

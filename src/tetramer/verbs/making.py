@@ -5,7 +5,6 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from tetramer.errors import UserError
 from tetramer.terminal import Bar, say
 from tetramer.verbs.options import Json, Smiles, Workers
 
@@ -28,14 +27,14 @@ def generate(
     from tetramer import generation
     from tetramer.datasets.placed import texts_for
     from tetramer.datasets.tables import read_table
-    from tetramer.datasets.writing import TableWriter, write_table
+    from tetramer.datasets.writing import TableWriter, apart, write_table
     from tetramer.molecules import Limits
 
     options, picture = generation.Options(count, temperature, seed), None
     if draw is not None:
         picture = generation.picture_path(draw)
-    if corpus is not None and Path(output).exists() and Path(corpus).exists() and Path(output).samefile(corpus):
-        raise UserError(f"{output} is the input. Give --output another name.")
+    if corpus is not None:
+        apart(output, corpus)
     if output != "-":
         TableWriter(output).discard()  # a name that cannot be written is told before the work
     writer = generation.load_writer(model)
