@@ -444,6 +444,11 @@ def test_auto_looks_at_geometry_where_it_is_given(smiles: list[str], features: d
     assert set(with_places.groups) - set(without.groups) == {"conformer"}
     assert with_places.views == ("fingerprint", "graph", "conformer")
     assert without.views == ("fingerprint", "graph")
+    assert (with_places.placed, without.placed) == (True, False)
+    told = read([texts[0], smiles[0], "C1CC"], with_places.views, limits=Limits(0))
+    status = prediction_columns(with_places, told)["status"].to_pylist()
+    assert status == ["ok", "ok:CONF_MADE", "PARSE"]
+    assert prediction_columns(without, told)["status"].to_pylist() == ["ok", "ok", "PARSE"]
     assert not is_placed([*texts[:40], *smiles[40:]])
     assert not is_placed(smiles)
     assert not is_placed([])

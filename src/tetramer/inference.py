@@ -76,6 +76,11 @@ class Model:
         return [fits[0].member for fits in self.groups.values() if isinstance(fits[0].member, Neural)]
 
     @property
+    def placed(self) -> bool:
+        """Whether it learned from geometries that were given."""
+        return bool(self.card.get("placed"))
+
+    @property
     def views(self) -> tuple[str, ...]:
         """What has to be featurised before `predict`."""
         return to_read({view for fitted in self.members.values() for view in fitted.views})
@@ -240,7 +245,7 @@ def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> 
                 numbers(answer.low[:, target]),
                 numbers(answer.high[:, target]),
             )
-    return columns | status_columns(reading, np.isfinite(answer.values).any(axis=(1, 2)))
+    return columns | status_columns(reading, np.isfinite(answer.values).any(axis=(1, 2)), model.placed)
 
 
 def numbers(values: np.ndarray) -> pa.Array:
@@ -248,9 +253,9 @@ def numbers(values: np.ndarray) -> pa.Array:
     return pa.array(values, from_pandas=True)
 
 
-def status_columns(reading: Reading, answered: np.ndarray) -> dict[str, pa.Array]:
-    """`status` and `reason` of every row; answered: (n,) bool."""
-    codes, reasons = reading.statuses(answered)
+def status_columns(reading: Reading, answered: np.ndarray, placed: bool = False) -> dict[str, pa.Array]:
+    """`status` and `reason` of every row; answered: (n,) bool   placed: whether geometries should have been given."""
+    codes, reasons = reading.statuses(answered, placed)
     return {"status": pa.array(codes, pa.string()), "reason": pa.array(reasons, pa.string())}
 
 

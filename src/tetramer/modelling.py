@@ -381,6 +381,7 @@ def make_card(
         "fit_rows": {"part": options.fit_rows, "count": int((plan.fold >= 0).sum())},
         "rows": dict(zip(codes.tolist(), counts.tolist(), strict=True)),
         "metrics": {part: as_card(groups, assay.labels.names) for part, groups in scores.items()},
+        "placed": is_placed(assay.texts),
         "notes": notes,
         "versions": versions(),
     }

@@ -174,13 +174,13 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         with Reader(model.standard, Limits(self.workers), model.settings) as reader:
             reading = reader.read(texts_of(X), model.views)
         answer = model.predict(reading.features, np.arange(len(reading)), level)
-        self.status_ = status_of(reading, np.isfinite(answer.values).any(axis=(1, 2)))
+        self.status_ = status_of(reading, np.isfinite(answer.values).any(axis=(1, 2)), model.placed)
         return answer
 
 
-def status_of(reading: Reading, answered: np.ndarray) -> list[str]:
+def status_of(reading: Reading, answered: np.ndarray, placed: bool = False) -> list[str]:
     """ "ok", ok:NOTE: reason, or CODE: reason, a row."""
-    codes, reasons = reading.statuses(answered)
+    codes, reasons = reading.statuses(answered, placed)
     return [code if code == "ok" else f"{code}: {why}" for code, why in zip(codes, reasons, strict=True)]
 
 

@@ -199,7 +199,7 @@ def test_signs_of_life_come_with_every_attempt() -> None:
 def test_given_geometry_is_used_as_it_is() -> None:
     one = molecule("3\nO\nO 0 0 9\nH 0 0.7572 8.4\nH 0 -0.7572 8.4")
     told = generate(one, 5, True)
-    assert (told.note, told.numbers.tolist()) == ("", [8, 1, 1])
+    assert (told.note, told.numbers.tolist()) == ("GIVEN", [8, 1, 1])
     np.testing.assert_array_equal(told.positions, one.geometry[None])  # type: ignore[index]
     assert np.isnan(told.energies).all()  # nobody has computed one
 

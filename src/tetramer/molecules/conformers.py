@@ -22,7 +22,7 @@ from tetramer.molecules.geometry import atoms_of, bonds_of, distances, hydrogens
 from tetramer.molecules.overlay import keeps_stereo
 from tetramer.molecules.parse import FAILURES, Molecule
 
-NOTES = ("", "CONF_2D", "CONF_NONE")  # what is said of a row beside its numbers; the last one has no geometry
+NOTES = ("", "CONF_2D", "CONF_NONE", "GIVEN")  # made, drawn flat, none, or as it came
 
 MAKER = f"RDKit {rdkit.__version__}"  # another version may make other conformers
 
@@ -78,7 +78,7 @@ def generate(molecule: Molecule, count: int, optimise: bool, alive: Callable[[],
     """
     with rdBase.BlockLogs():
         if molecule.geometry is not None:
-            return geometries(Chem.AddHs(molecule.mol), molecule.geometry[None], np.full(1, np.nan))
+            return geometries(Chem.AddHs(molecule.mol), molecule.geometry[None], np.full(1, np.nan), "GIVEN")
         if molecule.mol.GetNumHeavyAtoms() > LARGEST:
             return geometries(molecule.mol, np.empty((0, molecule.mol.GetNumAtoms(), 3)), np.empty(0), "CONF_NONE")
         mol = rebuilt(molecule)

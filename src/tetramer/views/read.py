@@ -25,6 +25,7 @@ MODULES = {"fingerprint": fingerprint, "smiles": smiles, "graph": graph, "confor
 NO_ANSWER = ("NO_ANSWER", "the model has no answer, as for an element that none of its training molecules has")
 CHUNK = 256  # molecules in one request
 FLAT = "no geometry could be made; a flat drawing stands for it"
+MADE = "the model learned from geometries that were given; this one was made"
 ALIGN = 16  # bytes; arrays that point into an answer begin where the processor likes it
 
 
@@ -45,11 +46,13 @@ class Reading:
         """(n,) bool, which rows became molecules."""
         return np.array([code == "ok" for code in self.codes], dtype=bool)
 
-    def statuses(self, answered: np.ndarray) -> tuple[list[str], list[str]]:
+    def statuses(self, answered: np.ndarray, placed: bool = False) -> tuple[list[str], list[str]]:
         """Code and reason of every row: `ok`, `ok:NOTE` where something must be said beside a number, or a refusal.
 
-        answered: (n,) bool, whether the row has what was asked for. A view that could not be made is a note if others
-        answered for it, and the refusal if none did; where nothing else says why there is no answer, NO_ANSWER does.
+        answered: (n,) bool, whether the row has what was asked for   placed: whether geometries should have been given
+
+        A view that could not be made is a note if others answered for it, and the refusal if none did; where nothing
+        else says why there is no answer, NO_ANSWER does.
         """
         codes, reasons = list(self.codes), list(self.reasons)
         for view, features in self.features.items():
@@ -60,6 +63,8 @@ class Reading:
         if isinstance(made, conformer.ConformerFeatures):
             for row in np.flatnonzero(self.ok & (made.notes == NOTES.index("CONF_2D"))):
                 codes[row], reasons[row] = "ok:CONF_2D", FLAT
+            for row in np.flatnonzero(self.ok & answered & (made.notes == NOTES.index("")) & placed):
+                codes[row], reasons[row] = "ok:CONF_MADE", MADE
         for row in np.flatnonzero(~answered):
             if codes[row] == "ok":
                 codes[row], reasons[row] = NO_ANSWER
