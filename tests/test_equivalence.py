@@ -28,7 +28,8 @@ def encoder(depth: int = 3) -> Encoder:
 
 @pytest.fixture(scope="module")
 def data() -> MoleculeData:
-    return MoleculeData(with_units(read(TEXTS, ["graph", "motifs"], limits=Limits(0)).features))
+    told = read(TEXTS, ["graph", "motifs"], limits=Limits(0)).features
+    return MoleculeData(with_units(told), number=np.arange(len(TEXTS)))
 
 
 def test_assembly_isomers_are_of_the_same_motifs() -> None:

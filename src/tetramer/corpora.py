@@ -40,13 +40,14 @@ def nobody() -> np.ndarray:
 class MoleculeData(Data):
     """Molecules as rows, each with others that are like it."""
 
+    number: np.ndarray  # (n,) int64, equal for rows that are not to be told apart: one molecule, or one product
     near: np.ndarray = field(default_factory=nobody)  # (n, K) the most alike first; -1: none
     negatives: int = 0  # how many of them come into a batch with each row
 
     def sample(self, rows: np.ndarray, views: tuple[str, ...], rng: np.random.Generator | None = None) -> Sample:
         """The molecules `rows` (B,), then others that are like them."""
         chosen = np.concatenate([rows, self.alike(rows, rng)])
-        return super().sample(chosen, views, rng)._replace(groups={"molecule": torch.from_numpy(chosen)})
+        return super().sample(chosen, views, rng)._replace(groups={"molecule": torch.from_numpy(self.number[chosen])})
 
     def alike(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """(C,) other rows that are hard to tell from `rows`; drawn with `rng`, without it the nearest."""
@@ -64,17 +65,14 @@ class MoleculeData(Data):
         assert isinstance(graph, GraphFeatures)
         return neighbourhoods(graph)
 
-    def with_near(self, train: np.ndarray, held: np.ndarray, names: np.ndarray, negatives: int) -> Self:
-        """The same, knowing for each of `train` the nearest others of `train`, and for each of `held` those of both.
-
-        names: (n,) rows of one name are not told apart
-        """
+    def with_near(self, train: np.ndarray, held: np.ndarray, negatives: int) -> Self:
+        """The same, knowing for each of `train` the nearest others of `train`, and for each of `held` those of both."""
         if not negatives:
             return self
         counts = self.counts()
-        near = np.full((len(names), NEAR), -1)
+        near = np.full((len(self.number), NEAR), -1)
         for rows in (np.concatenate([train, held]), train):  # those of `train` are told anew, without those of `held`
-            near[rows] = nearest(counts[rows], names[rows], rows)
+            near[rows] = nearest(counts[rows], self.number[rows], rows)
         return replace(self, near=near, negatives=negatives)
 
 
@@ -88,7 +86,6 @@ class ReactionData(MoleculeData):
     cut: np.ndarray  # (n + 1,)
     molecule: np.ndarray  # (E,) row of `features`
     role: np.ndarray  # (E,) REACTANT or PRODUCT
-    product: np.ndarray  # (n,) number of its products, equal for equal ones
     survives: np.ndarray  # (A,) of every atom of every entry: whether a product has it
     survival_starts: np.ndarray  # (E + 1,)
 
@@ -104,7 +101,7 @@ class ReactionData(MoleculeData):
             "molecule": self.molecule[at],
             "reaction": reaction,
             "role": self.role[at],
-            "product": self.product[chosen],
+            "product": self.number[chosen],
             "survives": self.survives[atoms],
         }
         made = Data.sample(self, self.molecule[at], views, rng)
@@ -113,9 +110,9 @@ class ReactionData(MoleculeData):
     def counts(self) -> csr_array:
         """(n, E) what the products are made of."""
         made = np.flatnonzero(self.role == PRODUCT)  # (P,) entries
-        owner = np.repeat(np.arange(len(self.product)), np.diff(self.cut))[made]
+        owner = np.repeat(np.arange(len(self.number)), np.diff(self.cut))[made]
         parts = super().counts()
-        there = csr_array((np.ones(len(made)), (owner, self.molecule[made])), shape=(len(self.product), parts.shape[0]))
+        there = csr_array((np.ones(len(made)), (owner, self.molecule[made])), shape=(len(self.number), parts.shape[0]))
         return csr_array(there @ parts)
 
 
@@ -162,10 +159,11 @@ def read_molecules(
 ) -> Corpus:
     """One molecule a row; rows of one canonical SMILES have one name."""
     if not texts:
-        return Corpus(MoleculeData({}), [], [], np.zeros(0, bool))
+        return Corpus(MoleculeData({}, number=np.zeros(0, np.int64)), [], [], np.zeros(0, bool))
     reading = read_into(parts, reader, texts, views, progress)
     good = usable(reading.features, views, np.arange(len(reading)))
-    return Corpus(MoleculeData(with_units(reading.features)), reading.smiles, reading.statuses(good)[0], good)
+    data = MoleculeData(with_units(reading.features), number=numbered(reading.smiles))
+    return Corpus(data, reading.smiles, reading.statuses(good)[0], good)
 
 
 def read_reactions(
@@ -188,17 +186,22 @@ def read_reactions(
         lost = told.row[kept][~there[molecule]]
         codes[lost], good[lost] = np.array(reading.statuses(there)[0], dtype=object)[molecule[~there[molecule]]], False
     atoms, sizes = gather(told.map_starts, np.flatnonzero(kept))
-    numbers = {key: place for place, key in enumerate(dict.fromkeys(told.keys))}
     data = ReactionData(
         with_units(features),
+        number=numbered(told.keys),
         cut=np.searchsorted(told.row[kept], np.arange(len(told) + 1)),
         molecule=molecule,
         role=told.role[kept],
-        product=np.array([numbers[key] for key in told.keys], np.int64),
         survives=told.surviving()[atoms],
         survival_starts=offsets(sizes),
     )
     return Corpus(data, told.keys, codes.tolist(), good)
+
+
+def numbered(names: Sequence[str]) -> np.ndarray:
+    """(n,) int64, equal for equal names."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return np.array([places[name] for name in names], np.int64)
 
 
 def with_units(features: dict[str, Features]) -> dict[str, Features]:

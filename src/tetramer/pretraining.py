@@ -173,7 +173,7 @@ def pretrain(
     train, valid, sentence = held_back(corpus.names, rows, options.seed, method.corpus)
     say(sentence)
     told = [asdict(method), asdict(config), asdict(options.standard), config_hash(list(texts)), versions()]
-    data = corpus.data.with_near(train, valid, number_of(corpus.names), getattr(method.told, "negatives", 0))
+    data = corpus.data.with_near(train, valid, getattr(method.told, "negatives", 0))
     key, running = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running"
     with one_thread():
         run = start(method, config, data, train)
@@ -274,12 +274,6 @@ def counts(corpus: Corpus, rows: np.ndarray) -> dict[str, Any]:
 def different(corpus: Corpus, rows: np.ndarray) -> int:
     """Different molecules, or products of reactions, among `rows`."""
     return len({corpus.names[row] for row in rows.tolist()})
-
-
-def number_of(names: Sequence[str]) -> np.ndarray:
-    """(n,) int64, equal for equal names."""
-    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    return np.array([places[name] for name in names], np.int64)
 
 
 WORDS = {"molecules": ("structures", "molecule", "rows"), "reactions": ("reactions", "product", "reactions")}

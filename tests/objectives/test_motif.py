@@ -31,7 +31,7 @@ RNG = torch.Generator()
 
 @pytest.fixture(scope="module")
 def data() -> MoleculeData:
-    return MoleculeData(with_units(read(list(TEXTS), list(VIEWS), limits=Limits(0)).features))
+    return MoleculeData(with_units(read(list(TEXTS), list(VIEWS), limits=Limits(0)).features), number=ROWS)
 
 
 @pytest.fixture
@@ -147,6 +147,9 @@ def test_it_learns(data: MoleculeData, loss: str) -> None:
 
 def test_one_molecule_twice_is_no_negative(data: MoleculeData) -> None:
     objective = made(bonded=0.0)
+    twice = replace(data, number=np.array([7, 7, 2, 3, 4, 5]))  # rows 0 and 1 are said to be one molecule
+    assert objective.loss(twice.sample(np.array([0, 1]), VIEWS), RNG).value.item() == pytest.approx(0, abs=1e-6)
+    assert objective.loss(data.sample(np.array([0, 1]), VIEWS), RNG).value.item() > 1e-3
     assert objective.loss(data.sample(np.array([1, 1]), VIEWS), RNG).value.item() == pytest.approx(0, abs=1e-6)
 
 

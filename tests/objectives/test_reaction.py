@@ -147,8 +147,8 @@ def test_equal_products_are_no_negatives(data: ReactionData) -> None:
 
 
 def test_products_alike_join_the_candidates(data: ReactionData) -> None:
-    near = data.with_near(ROWS, ROWS[:0], data.product, 2)
-    assert all(data.product[other] != data.product[row] for row in ROWS for other in near.near[row] if other >= 0)
+    near = data.with_near(ROWS, ROWS[:0], 2)
+    assert all(data.number[other] != data.number[row] for row in ROWS for other in near.near[row] if other >= 0)
     sample = near.sample(np.array([1]), ("graph",))
     assert sample.groups is not None
     told = made()(sample.views, sample.groups)
