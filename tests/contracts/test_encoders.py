@@ -39,6 +39,18 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mpnn-shallow": ("mpnn", {"width": 16, "depth": 1, "readout": "sum"}),
     "mpnn-mean": ("mpnn", {"width": 16, "aggregation": "mean", "readout": "mean"}),
     "mpnn-pna": ("mpnn", {"width": 16, "aggregation": "pna"}),
+    "tag": ("tag", {"width": 16}),
+    "tag-full": ("tag", {"width": 16, "features": "full", "bonds": True, "normalise": True}),
+    "tag-deep": ("tag", {"width": 16, "depth": 3, "hops": 3, "bonds": True}),
+    "tag-shallow": ("tag", {"width": 16, "depth": 1, "hops": 1, "features": "full", "bonds": True}),
+    "gcn": ("tag", {"width": 16, "layer": "gcn"}),
+    "gcn-full": ("tag", {"width": 16, "layer": "gcn", "depth": 4, "features": "full", "bonds": True}),
+    "gat": ("tag", {"width": 16, "layer": "gat"}),
+    "gat-full": ("tag", {"width": 32, "layer": "gat", "features": "full", "bonds": True}),
+    "sage": ("tag", {"width": 16, "layer": "sage"}),
+    "sage-full": ("tag", {"width": 16, "layer": "sage", "depth": 3, "features": "full", "bonds": True}),
+    "gin": ("gin", {"width": 16}),
+    "gin-mean": ("gin", {"width": 16, "depth": 5, "readout": "mean", "normalise": False}),
     "transformer": ("transformer", {"width": 16, "depth": 2, "heads": 2}),
     "transformer-causal": ("transformer", {"width": 16, "depth": 1, "heads": 2, "causal": True, "pooling": "last"}),
     "lstm": ("lstm", {"width": 16, "depth": 2, "embedding": 8}),
@@ -55,7 +67,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 SPATIAL = [name for name, (kind, _) in CASES.items() if kind in BRANCHES["conformer"]]
 GRAPHS = [name for name, (kind, _) in CASES.items() if kind in BRANCHES["graph"]]
-MIRRORED = [name for name in CASES if name not in (*SPATIAL, "combining-mpnn") or "chirality" in CASES[name][1]]
+FLAT = ("combining-mpnn", "tag", "tag-deep", "gcn", "gat", "sage")  # what they look at has no left and right
+MIRRORED = [name for name in CASES if name not in (*SPATIAL, *FLAT) or "chirality" in CASES[name][1]]
 UNSEEN = ("score.bias", "move.1.")  # a softmax does not see a shift, and nobody sees where the last layer moves atoms
 Features_ = dict[str, Features]
 

@@ -29,6 +29,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     **{machine: ("kernels", {"machine": machine}) for machine in MACHINES},
     "mlp": ("neural", {"encoder": "mlp", "encoder_config": {"widths": [24]}}),
     "mpnn": ("neural", {"encoder": "mpnn", "encoder_config": {"width": 24, "depth": 2, "readout": "mean"}}),
+    "tag": ("neural", {"encoder": "tag", "encoder_config": {"width": 16, "features": "full"}}),
+    "gin": ("neural", {"encoder": "gin", "encoder_config": {"width": 16, "depth": 2}}),
     "transformer": ("neural", {"encoder": "transformer", "encoder_config": {"width": 16, "depth": 1, "heads": 2}}),
     "lstm": ("neural", {"encoder": "lstm", "encoder_config": {"width": 16, "depth": 1, "embedding": 8}}),
     "egnn": ("neural", {"encoder": "egnn", "encoder_config": {"width": 16, "depth": 1}}),

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetramer.layers.environments import _mix, environments
+from tetramer.layers.environments import environments, mix
 
 Graph = tuple[list[int], list[tuple[int, int, int]]]  # atom codes; bonds (u, v, code)
 
@@ -100,4 +100,4 @@ def test_names_are_those_of_splitmix64() -> None:
     gamma = -7046029254386353131
     states = torch.tensor([0, 1234567, 1234567 + gamma, 1234567 + 2 * gamma + 2**64])
     expected = [0xE220A8397B1DCDAF, 6457827717110365317, 3203168211198807973, 9817491932198370423]
-    assert [value % 2**64 for value in _mix(states).tolist()] == expected
+    assert [value % 2**64 for value in mix(states).tolist()] == expected

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetramer.layers.ragged import gather_sum, lists, rounded, spread, starts_of
+from tetramer.layers.ragged import gather_sum, lists, one_each, rounded, spread, starts_of
 
 LISTS = st.lists(st.lists(st.integers(0, 4), max_size=5), max_size=8)
 
@@ -28,6 +28,27 @@ def test_sums_and_gradients_equal_a_loop(chosen: list[list[int]]) -> None:
     (fast,) = torch.autograd.grad((result * weight).sum(), x, retain_graph=True)
     (loop,) = torch.autograd.grad((slow * weight[: len(chosen)]).sum() + 0 * x.sum(), x)
     torch.testing.assert_close(fast, loop)
+
+
+@given(LISTS)
+def test_weighted_sums_and_gradients_equal_a_loop(chosen: list[list[int]]) -> None:
+    torch.manual_seed(0)
+    links = lists(*made(chosen, 5))
+    x = torch.randn(links.rows, 3, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(len(links.entries), dtype=torch.float64)
+    result = gather_sum(x, links, weight)
+    parts = torch.split(x[links.entries] * weight[:, None], [len(one) for one in chosen])
+    slow = torch.stack([part.sum(0) for part in parts]) if chosen else x.new_zeros(0, 3)
+    torch.testing.assert_close(result[: len(chosen)], slow)
+    probe = torch.randn_like(result)
+    (fast,) = torch.autograd.grad((result * probe).sum(), x, retain_graph=True)
+    (loop,) = torch.autograd.grad((slow * probe[: len(chosen)]).sum() + 0 * x.sum(), x)
+    torch.testing.assert_close(fast, loop)
+
+
+def test_one_row_each() -> None:
+    x = torch.arange(64.0)[:, None]
+    assert gather_sum(x, one_each(torch.tensor([3, 0, 3]), 5))[:3, 0].tolist() == [3, 0, 3]
 
 
 def test_a_bf16_sum_is_added_up_in_fp32() -> None:

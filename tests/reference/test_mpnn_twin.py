@@ -12,6 +12,7 @@ from tetramer.encoders.mpnn import MPNNConfig
 from tetramer.views.graph import ATOM, BOND, VOCABULARY, GraphBatch
 
 Weights = dict[str, np.ndarray]
+Molecule = tuple[np.ndarray, list[tuple[int, int, list[int]]]]
 
 
 def hot(categories: list[int], widths: Iterable[int]) -> np.ndarray:
@@ -62,57 +63,16 @@ def read_out(config: MPNNConfig, w: Weights, rows: np.ndarray) -> np.ndarray:
     return {"sum": rows.sum(0), "mean": rows.mean(0), "norm": rows.sum(0) / 100}[config.readout]
 
 
-Molecule = tuple[np.ndarray, list[tuple[int, int, list[int]]]]
-
-
-def molecule(rng: np.random.Generator, count: int, bonds: int) -> Molecule:
-    """A random graph of few kinds of atoms, so that many surroundings are equal; it may fall apart."""
-    palette = np.array(
-        [[rng.choice([1, 6, 7, 8, 119]), *(rng.integers(n) for n in list(ATOM.values())[1:])] for _ in range(2)]
-    )
-    pairs = [(u, v) for v in range(count) for u in range(v)]
-    chosen = sorted(rng.permutation(len(pairs))[:bonds])
-    kinds = [[int(rng.integers(n)) for n in BOND.values()] for _ in range(2)]
-    return palette[rng.integers(2, size=count)], [(*pairs[i], kinds[rng.integers(2)]) for i in chosen]
-
-
-def batch(molecules: list[Molecule]) -> GraphBatch:
-    first = np.cumsum([0, *(len(atoms) for atoms, _ in molecules)])
-    atoms = np.concatenate([rows.reshape(-1, len(ATOM)) for rows, _ in molecules])
-    both = [
-        (a + s, b + s, c)
-        for (_, bonds), s in zip(molecules, first[:-1], strict=True)
-        for u, v, c in bonds
-        for a, b in ((u, v), (v, u))
-    ]
-    return GraphBatch(
-        size=len(molecules),
-        ok=torch.ones(len(molecules), dtype=torch.bool),
-        atoms=torch.from_numpy(atoms),
-        edges=torch.tensor([[a, b] for a, b, _ in both], dtype=torch.int64).reshape(-1, 2).t(),
-        bonds=torch.tensor([c for *_, c in both], dtype=torch.int64).reshape(-1, len(BOND)),
-        owner=torch.from_numpy(np.repeat(np.arange(len(molecules)), np.diff(first))),
-    )
-
-
-@pytest.fixture(scope="module")
-def molecules() -> list[Molecule]:
-    """A ring, a tree, a crowd of bonds, two atoms apart, one atom, none."""
-    rng = np.random.Generator(np.random.Philox(0))
-    made = [molecule(rng, count, bonds) for count, bonds in ((7, 8), (6, 5), (6, 15), (2, 0), (1, 0), (5, 3))]
-    return [*made, (np.zeros((0, len(ATOM)), dtype=np.int64), [])]
-
-
 @pytest.mark.parametrize("aggregation", ["sum", "mean", "pna"])
 @pytest.mark.parametrize("depth, readout", [(1, "sum"), (2, "mean"), (3, "norm"), (4, "attention")])
 def test_the_network_equals_its_slow_twin(
-    aggregation: str, depth: int, readout: str, molecules: list[Molecule]
+    aggregation: str, depth: int, readout: str, molecules: list[Molecule], graph: GraphBatch
 ) -> None:
     torch.manual_seed(depth)
     config = MPNNConfig(width=6, depth=depth, aggregation=aggregation, readout=readout)  # type: ignore[arg-type]
     encoder = MPNN(config).double()
     weights = {name: value.detach().numpy() for name, value in encoder.named_parameters()}
-    encoding = encoder({"graph": batch(molecules)})
+    encoding = encoder({"graph": graph})
     rows = [twin(config, weights, atoms, bonds) for atoms, bonds in molecules]
     assert encoding.tokens is not None
     np.testing.assert_allclose(encoding.tokens.detach().numpy(), np.concatenate(rows), rtol=1e-12, atol=1e-13)
@@ -121,12 +81,12 @@ def test_the_network_equals_its_slow_twin(
 
 
 @pytest.mark.parametrize("aggregation", ["sum", "mean", "pna"])
-def test_gradients_equal_finite_differences(aggregation: str, molecules: list[Molecule]) -> None:
+def test_gradients_equal_finite_differences(aggregation: str, graph: GraphBatch) -> None:
     """Sharing the work of equal surroundings must add up their gradients."""
     torch.manual_seed(1)
     encoder = MPNN(MPNNConfig(width=4, aggregation=aggregation, readout="attention")).double()  # type: ignore[arg-type]
-    views = {"graph": batch(molecules)}
-    probe = torch.randn(len(molecules), 4, dtype=torch.float64)
+    views = {"graph": graph}
+    probe = torch.randn(graph.size, 4, dtype=torch.float64)
     encoder.zero_grad()
     (encoder(views).molecule * probe).sum().backward()
     for name, parameter in encoder.named_parameters():

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.encoders.combining import CombiningEGNN, CombiningMPNN
 from tetramer.encoders.egnn import EGNN
+from tetramer.encoders.gin import GIN
 from tetramer.encoders.lstm import LSTM
 from tetramer.encoders.mlp import MLP
 from tetramer.encoders.mpnn import MPNN
 from tetramer.encoders.painn import PaiNN
 from tetramer.encoders.schnet import SchNet
+from tetramer.encoders.tag import TAG
 from tetramer.encoders.transformer import Transformer
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import softmax_by_owner, sum_by_owner
@@ -26,7 +28,7 @@ from tetramer.views.base import Batch, Features
 BRANCHES: dict[str, dict[str, type[Encoder]]] = {
     "fingerprint": {"mlp": MLP},
     "smiles": {"transformer": Transformer, "lstm": LSTM},
-    "graph": {"mpnn": MPNN, "combining-mpnn": CombiningMPNN},
+    "graph": {"mpnn": MPNN, "tag": TAG, "gin": GIN, "combining-mpnn": CombiningMPNN},
     "conformer": {"painn": PaiNN, "egnn": EGNN, "schnet": SchNet, "combining-egnn": CombiningEGNN},
 }
 Join = Literal["concat", "mean", "gated", "attention", "residual"]

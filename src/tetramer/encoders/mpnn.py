@@ -1,6 +1,5 @@
 """The graph encoder: messages along directed bonds."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
@@ -11,9 +10,10 @@ from torch.nn.functional import linear
 
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
+from tetramer.layers.categories import one_hot, pack
 from tetramer.layers.environments import environments
 from tetramer.layers.pooling import mean_by_owner, pna_by_owner, softmax_by_owner, sum_by_owner
-from tetramer.layers.ragged import Lists, gather_sum, rounded
+from tetramer.layers.ragged import Lists, gather_sum
 from tetramer.views.base import Batch
 from tetramer.views.graph import ATOM, BOND, VOCABULARY, GraphBatch
 
@@ -76,18 +76,18 @@ class MPNN(Encoder):
         graph = cast(GraphBatch, views["graph"])
         atoms, bonds, edges, owner = (cast(Tensor, x) for x in (graph.atoms, graph.bonds, graph.edges, graph.owner))
         atoms = torch.cat([self.vocabulary[atoms[:, :1]], atoms[:, 1:]], 1)
-        env = environments(_pack(atoms, self.atom_sizes), _pack(bonds, self.bond_sizes), edges, self.config.depth)
+        env = environments(pack(atoms, self.atom_sizes), pack(bonds, self.bond_sizes), edges, self.config.depth)
 
         dtype, (*steps, end) = self.edge.weight.dtype, env.levels
         leaving = atoms.index_select(0, edges[0].index_select(0, env.edges))
         pairs = torch.cat([leaving, bonds.index_select(0, env.edges)], 1)
-        first = self.edge(_one_hot(pairs, self.atom_sizes + self.bond_sizes, dtype))  # (U, D)
+        first = self.edge(one_hot(pairs, self.atom_sizes + self.bond_sizes, dtype))  # (U, D)
         h = first.relu()
         for step in steps:
             assert self.message is not None
             h = (gather_sum(first, step.own) + self.receive(h, step.incoming, self.message.weight)).relu_()  # (U', D)
 
-        x = _one_hot(atoms.index_select(0, env.atoms), self.atom_sizes, dtype)
+        x = one_hot(atoms.index_select(0, env.atoms), self.atom_sizes, dtype)
         own, arriving = self.atom.weight[:, : x.shape[1]], self.atom.weight[:, x.shape[1] :]
         itself = linear(x, own, self.atom.bias)  # (A, D)
         h = (gather_sum(itself, end.own) + self.receive(h, end.incoming, arriving)).relu_()
@@ -113,16 +113,3 @@ class MPNN(Encoder):
             tokens = tokens * softmax_by_owner(self.score(tokens).to(tokens.dtype), owner, size)
         total = sum_by_owner(tokens, owner, size)
         return total / 100 if self.config.readout == "norm" else total
-
-
-def _pack(columns: Tensor, sizes: list[int]) -> Tensor:
-    """One integer for each row of categories, a different one for each different row. (n, C) int64 → (n,)"""
-    radix = [math.prod(sizes[place + 1 :]) for place in range(len(sizes))]
-    return (columns * torch.tensor(radix, device=columns.device)).sum(1)
-
-
-def _one_hot(columns: Tensor, sizes: list[int], dtype: torch.dtype) -> Tensor:
-    """(n, C) int64 categories → (n rounded up, sum of sizes); the rows beyond n are zeros."""
-    first = torch.tensor([0, *sizes[:-1]], device=columns.device).cumsum(0)
-    empty = torch.zeros(rounded(len(columns)), sum(sizes), dtype=dtype, device=columns.device)
-    return empty.scatter_(1, columns + first, 1.0)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tetramer.layers.ragged import Lists, lists, spread, starts_of
+from tetramer.layers.ragged import Lists, lists, one_each, spread, starts_of
 
 
 class Level(NamedTuple):
@@ -30,7 +30,9 @@ class Environments(NamedTuple):
     members: Lists  # N lists of one row of the last level: the atoms of the batch
 
 
-class _Distinct(NamedTuple):
+class Distinct(NamedTuple):
+    """Rows by their codes."""
+
     codes: Tensor  # (n,) int64 of all
     row: Tensor  # (n,) int64 class of each
     first: Tensor  # (U,) int64 first member of each class
@@ -47,45 +49,42 @@ def environments(atoms: Tensor, bonds: Tensor, edges: Tensor, depth: int) -> Env
     """
     source, target = edges
     arriving, starts = target.argsort(stable=True), starts_of(torch.bincount(target, minlength=len(atoms)))
-    kinds = _distinct(_mix(atoms))
-    first = _distinct(_mix(_mix(bonds) + kinds.codes.index_select(0, source)))
-    own = _mix(first.codes)  # scrambled once more: an edge is not one of its neighbours
+    kinds = distinct(mix(atoms))
+    first = distinct(mix(mix(bonds) + kinds.codes.index_select(0, source)))
+    own = mix(first.codes)  # scrambled once more: an edge is not one of its neighbours
     before, levels = first, []
     for _ in range(depth - 1):
         total = torch.zeros_like(atoms).index_add_(0, target, before.codes).index_select(0, source)
         backward = before.codes.view(-1, 2).flip(1).view(-1)
-        now = _distinct(_mix(own + total - backward))
+        now = distinct(mix(own + total - backward))
         at, counts = spread(starts, source.index_select(0, now.first))
         edge = arriving.index_select(0, at)
         others = edge != torch.repeat_interleave(now.first ^ 1, counts, output_size=len(edge))
         levels.append(_level(now, first, before, edge.masked_select(others), counts - 1))
         before = now
     total = torch.zeros_like(atoms).index_add_(0, target, before.codes)
-    ends = _distinct(_mix(_mix(kinds.codes) + total))
+    ends = distinct(mix(mix(kinds.codes) + total))
     at, counts = spread(starts, ends.first)
     levels.append(_level(ends, kinds, before, arriving.index_select(0, at), counts))
-    return Environments(kinds.first, first.first, levels, _one_each(ends.row, len(ends.first)))
+    return Environments(kinds.first, first.first, levels, one_each(ends.row, len(ends.first)))
 
 
-def _level(now: _Distinct, own: _Distinct, before: _Distinct, incoming: Tensor, counts: Tensor) -> Level:
+def _level(now: Distinct, own: Distinct, before: Distinct, incoming: Tensor, counts: Tensor) -> Level:
     return Level(
-        _one_each(own.row.index_select(0, now.first), len(own.first)),
+        one_each(own.row.index_select(0, now.first), len(own.first)),
         lists(before.row.index_select(0, incoming), counts, len(before.first)),
     )
 
 
-def _one_each(index: Tensor, rows: int) -> Lists:
-    return lists(index, torch.ones_like(index), rows)
-
-
-def _distinct(codes: Tensor) -> _Distinct:
+def distinct(codes: Tensor) -> Distinct:
+    """Number the different codes. (n,) int64"""
     values, row = torch.unique(codes, return_inverse=True)
     place = torch.arange(len(codes), device=codes.device)
     first = place.new_zeros(len(values)).scatter_reduce_(0, row, place, "amin", include_self=False)
-    return _Distinct(codes, row, first)
+    return Distinct(codes, row, first)
 
 
-def _mix(code: Tensor) -> Tensor:
+def mix(code: Tensor) -> Tensor:
     """Scramble 64-bit integers one to one, 0 too (a step of SplitMix64, 10.1145/2660193.2660195)."""
     code = code - 7046029254386353131
     code = (code ^ ((code >> 30) & 0x3FFFFFFFF)) * -4658895280553007687

@@ -42,6 +42,11 @@ def lists(index: Tensor, counts: Tensor, rows: int) -> Lists:
     return Lists(index, owner, starts_of(counts), rounded(rows))
 
 
+def one_each(index: Tensor, rows: int) -> Lists:
+    """Lists of one row: index (R,) int64, row numbers below `rows`."""
+    return lists(index, torch.ones_like(index), rows)
+
+
 def spread(starts: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Where the entries of `rows` lie in a flat array cut by `starts`, and how many each row has.
 
@@ -59,27 +64,31 @@ class _GatherSum(torch.autograd.Function):
     """The gradient of a sum over lists of rows is a sum over the lists that hold each row."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor, owner: Tensor, starts: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(index, owner)
+    def forward(ctx: Any, x: Tensor, chosen: Lists, weight: Tensor | None) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(chosen.entries, chosen.owner, weight)
         ctx.rows = len(x)
-        return embedding_bag(index, x.detach(), starts, mode="sum", include_last_offset=True)
+        return _sum(x.detach(), chosen.entries, chosen.starts, weight)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
-        index, owner = ctx.saved_tensors
-        holders = owner.index_select(0, index.argsort(stable=True))
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        index, owner, weight = ctx.saved_tensors
+        order = index.argsort(stable=True)
         starts = starts_of(torch.bincount(index, minlength=ctx.rows))
-        grad = embedding_bag(holders, grads[0].contiguous(), starts, mode="sum", include_last_offset=True)
-        return grad, None, None, None
+        weight = None if weight is None else weight.index_select(0, order)
+        return _sum(grads[0].contiguous(), owner.index_select(0, order), starts, weight), None, None
 
 
-def gather_sum(x: Tensor, chosen: Lists) -> Tensor:
-    r"""Sum chosen rows, :math:`y_r = \sum_{i \in \text{list } r} x_i`; an empty list gives zeros.
+def _sum(x: Tensor, entries: Tensor, starts: Tensor, weight: Tensor | None) -> Tensor:
+    return embedding_bag(entries, x, starts, mode="sum", include_last_offset=True, per_sample_weights=weight)
 
-    x: (rows, D)   →   (R, D)
+
+def gather_sum(x: Tensor, chosen: Lists, weight: Tensor | None = None) -> Tensor:
+    r"""Sum chosen rows, :math:`y_r = \sum_{i \in \text{list } r} w_i x_i`; an empty list gives zeros.
+
+    x: (rows, D)   weight: (L,) of the entries, without a gradient of its own; None: 1   →   (R, D)
 
     Reads each chosen row once and writes each sum once, forward and backward: on a CPU four times faster than
     `index_select` and `index_add`. A bf16 sum is added up in fp32.
     """
-    result: Tensor = _GatherSum.apply(x, chosen.entries, chosen.owner, chosen.starts)  # type: ignore[no-untyped-call]
+    result: Tensor = _GatherSum.apply(x, chosen, weight)  # type: ignore[no-untyped-call]
     return result
