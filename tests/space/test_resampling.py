@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tetramer.space.resampling import interval, mean, ratio
+from tetramer.space.resampling import interval, mean, means, ratio
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_has_it() -> None:
@@ -26,6 +26,13 @@ def test_the_seed_decides() -> None:
     values = np.random.default_rng(2).normal(size=(30, 1))
     assert interval(values, mean, 5) == interval(values, mean, 5)
     assert interval(values, mean, 5) != interval(values, mean, 6)
+
+
+def test_means_of_many_columns_have_the_intervals_of_each() -> None:
+    values = np.random.default_rng(4).normal(size=(40, 2))
+    told = means(values, 7)
+    for column in range(2):
+        assert told[:, column] == pytest.approx(interval(values[:, [column]], mean, 7), rel=1e-9)
 
 
 def test_an_interval_covers_as_often_as_it_says() -> None:

@@ -26,6 +26,14 @@ def interval(columns: Floats, finish: Finish, seed: int) -> tuple[float, float, 
     return value, float(low), float(high)
 
 
+def means(columns: Floats, seed: int) -> Floats:
+    """(3, C): the means of `columns` (n, C), and the low and high ends of their intervals, all from the same draws."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    drawn = np.concatenate([counts @ columns / len(columns) for counts in _resamples(rng, len(columns))])
+    ends = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return np.concatenate([columns.mean(axis=0)[None], ends])
+
+
 def ratio(means: Floats) -> Floats:
     """First column over the second: (B, 2) → (B,)"""
     out: Floats = np.divide(means[:, 0], means[:, 1], out=np.full(len(means), np.nan), where=means[:, 1] > 0)

@@ -50,9 +50,9 @@ ABSENT = ("SANITIZE", "no fingerprint could be made")
 
 
 @cache
-def morgan() -> Any:  # noqa: ANN401 (RDKit names no type)
-    """Count Morgan of radius 2, 2048 bits, chirality on."""
-    return rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS, includeChirality=True)
+def morgan(radius: int = RADIUS) -> Any:  # noqa: ANN401 (RDKit names no type)
+    """Count Morgan, 2048 bits, chirality on."""
+    return rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=BITS, includeChirality=True)
 
 
 def featurize(

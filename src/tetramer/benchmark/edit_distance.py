@@ -1,0 +1,139 @@
+"""Graph edit distance of pairs of molecules, asked of the difference of their vectors: MolR's pairs of QM9 molecules.
+
+The head is scikit-learn's SVR as it comes, on the signed difference of two frozen vectors; the row of counts beside it
+is free. Pairs share molecules, so after a split of the pairs a head knows the molecules of pairs that it has not seen;
+after a split of the molecules it does not.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+
+from tetramer.datasets import sources
+from tetramer.datasets.partitions import Split, split_of
+from tetramer.errors import UserError
+from tetramer.members.ridge import Matrix
+from tetramer.metrics import rmse
+from tetramer.molecules import Limits
+from tetramer.views import graph, pieces, read
+
+FOLDS = 10
+DEGREES = 7  # neighbours; more count as so many
+TREES, RATE = 500, 0.05  # of the free row
+
+
+@dataclass(frozen=True)
+class EditPairs:
+    """n pairs of S molecules and the exact distance of each."""
+
+    smiles: list[str]  # (S) canonical, each once
+    left: np.ndarray  # (n,) int64 which of `smiles`
+    right: np.ndarray  # (n,) int64
+    distance: np.ndarray  # (n,) float64 edits
+    counts: sparse.csr_array  # (S, D) float64 what is counted of each molecule, for the free row
+
+    def signed(self, x: Matrix) -> np.ndarray:
+        """Vectors of the molecules (S, D) → of the pairs (n, D): left minus right."""
+        told = x[self.left] - x[self.right]
+        return told if isinstance(told, np.ndarray) else np.asarray(told.toarray())
+
+
+def edit_pairs(name: str = "qm9-ged", limits: Limits | None = None) -> EditPairs:
+    """The pairs of a public set. UserError if a molecule of it cannot be read."""
+    table = sources.load(name)
+    texts = [table.data[column].to_pylist() for column in ("smiles1", "smiles2")]
+    different = list(dict.fromkeys(texts[0] + texts[1]))
+    reading = read(different, ["graph"], limits=limits)
+    if not reading.ok.all():
+        raise UserError(f"{name!r} holds molecules that cannot be read, such as {different[reading.ok.argmin()]!r}.")
+    first: dict[str, int] = {}
+    place = {text: first.setdefault(smiles, len(first)) for text, smiles in zip(different, reading.smiles, strict=True)}
+    kept = np.unique(np.array([place[text] for text in different]), return_index=True)[1]
+    features = reading.features["graph"]
+    assert isinstance(features, graph.GraphFeatures)
+    left, right = (np.array([place[text] for text in column], np.int64) for column in texts)
+    distance = np.array(table.data["ged"].to_pylist(), np.float64)
+    return EditPairs(list(first), left, right, distance, counts(features, reading.smiles)[kept])
+
+
+def counts(features: graph.GraphFeatures, smiles: Sequence[str]) -> sparse.csr_array:
+    """(n, D) atoms by element, atoms by degree, bonds by type, bonds by both elements and type, rings by size."""
+    owner, first, _ = pieces.ends(features)
+    atoms = pieces.owners(features.atom_starts)
+    degree = np.minimum(np.bincount(first, minlength=len(atoms)), DEGREES)
+    ones, halves, rows = np.ones(len(atoms)), np.full(len(first), 0.5), len(smiles)
+    found = [
+        pieces.counted(atoms, features.atoms[:, 0].astype(np.int64), ones, rows),
+        pieces.counted(atoms, degree, ones, rows),
+        pieces.counted(owner, features.bonds[:, 0].astype(np.int64), halves, rows),
+        pieces.bonds(features),
+        pieces.rings(smiles),
+    ]
+    return sparse.csr_array(sparse.hstack(found))
+
+
+def by_pair(pairs: EditPairs, seed: int = 0) -> list[Split]:
+    """FOLDS splits of the pairs, 8:1:1: each tests a tenth, and the next tenth validates. Molecules are shared."""
+    order = np.random.Generator(np.random.Philox(seed)).permutation(len(pairs.distance))
+    return [split_of(f"pairs-{seed}-{fold}", *parts) for fold, parts in enumerate(tenths(order))]
+
+
+def by_molecule(pairs: EditPairs, seed: int = 0) -> list[Split]:
+    """FOLDS splits of the molecules, 8:1:1; a pair belongs to the part of both its molecules, or to none."""
+    order = np.random.Generator(np.random.Philox(seed)).permutation(len(pairs.smiles))
+    out = []
+    for fold, parts in enumerate(tenths(order)):
+        inside = [np.isin(pairs.left, part) & np.isin(pairs.right, part) for part in parts]
+        out.append(split_of(f"molecules-{seed}-{fold}", *(np.flatnonzero(one) for one in inside)))
+    return out
+
+
+def tenths(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Train, valid and test of each fold; every number tests once."""
+    ends = np.linspace(0, len(order), FOLDS + 1).astype(np.int64)
+    cut = [order[one:two] for one, two in pairwise(ends)]
+    every = range(FOLDS)
+    rest = [[cut[k] for k in every if k not in (fold, (fold + 1) % FOLDS)] for fold in every]
+    return [(np.concatenate(rest[fold]), cut[(fold + 1) % FOLDS], cut[fold]) for fold in every]
+
+
+RULES: dict[str, Callable[[EditPairs, int], list[Split]]] = {"pair": by_pair, "molecule": by_molecule}
+
+
+def support_vectors(x: np.ndarray, y: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
+    """scikit-learn's default SVR: x (n, D), y (n,), asked (m, D) → (m,)."""
+    from sklearn.svm import SVR
+
+    return np.asarray(SVR().fit(x, y).predict(asked))
+
+
+def boosted(x: np.ndarray, y: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
+    """Gradient-boosted trees: x (n, D), y (n,), asked (m, D) → (m,)."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    trees = HistGradientBoostingRegressor(max_iter=TREES, learning_rate=RATE, early_stopping=False, random_state=seed)
+    return np.asarray(trees.fit(x, y).predict(asked))
+
+
+def mean(x: np.ndarray, y: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
+    """The mean of what was learned from."""
+    return np.full(len(asked), y.mean())
+
+
+Head = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+HEADS: dict[str, Head] = {"svr": support_vectors, "boosted": boosted, "mean": mean}
+
+
+def errors(
+    x: Matrix, pairs: EditPairs, splits: Sequence[Split], head: Head = support_vectors, seed: int = 0
+) -> np.ndarray:
+    """RMSE on the test part of each split, fitted on its training part alone. x: (S, D) vectors of the molecules."""
+    told = pairs.signed(x)
+    out = []
+    for split in splits:
+        answer = head(told[split.train], pairs.distance[split.train], told[split.test], seed)
+        out.append(rmse(pairs.distance[split.test], answer))
+    return np.array(out)
