@@ -1,10 +1,14 @@
 """Ranking of products, of reactants (retrosynthesis), and 16 multiple-choice questions: the free rows of each.
 
     python benchmarks/rank_products.py [products] [reactants] [questions] [--queries 2000] [--output results/molr]
+    python benchmarks/rank_products.py products --model contrast=ENCODER --seed 0 --output results/molr
 
 products: USPTO-MIT, every reaction of the test part against all products of that part. reactants: USPTO-50k, every
 product of the test part against all its sets of reactants. The ranker learns from other parts: from the valid part of
 USPTO-MIT, where 27,000 reactions train and 3,000 are left to validate a model by, and from the train part of USPTO-50k.
+
+With --model (an encoder of `tetramer pretrain molr`) the rows are those of the models alone.
+
 A row is one JSON file; intervals (95 %) come from drawing queries again.
 """
 
@@ -22,12 +26,14 @@ import numpy as np
 
 from tetramer.benchmark import reranking
 from tetramer.benchmark.free_ranking import FREE
+from tetramer.benchmark.learned_ranking import learned as learned_scores
 from tetramer.benchmark.ranking import HITS, Pool, Scores, ranked, summary
 from tetramer.benchmark.reaction_sets import Task, drawn, pools, products, questions, reactant_sets, read_part
 from tetramer.benchmark.row import machine
 from tetramer.modelling import versions
 from tetramer.molecules import Limits
 from tetramer.molecules.sides import Sides
+from tetramer.ranking import load_ranker
 from tetramer.views.tallies import Tallies, tallies
 
 
@@ -71,16 +77,33 @@ def free(task: Task, counts: Tallies, about: dict[str, Any]) -> Iterator[Row]:
         yield name, task, offered, scores(task, counts), about
 
 
+def models(
+    named: list[str], task: Task, part: Part, limits: Limits, ending: str = "", backwards: bool = False
+) -> Iterator[Row]:
+    """A row for each NAME=DIR."""
+    offered = pools(task, part.tallies.elements)
+    for text in named:
+        name, _, folder = text.partition("=")
+        ranker = load_ranker(Path(folder))
+        card = ranker.card
+        about = {"corpus": card["corpus"], "overrides": card["overrides"], "steps": card["steps"]}
+        yield name + ending, task, offered, learned_scores(ranker, task, backwards, limits), part.about() | about
+
+
 def of_products(asked: argparse.Namespace, limits: Limits) -> Iterator[Row]:
     """USPTO-MIT. A model's row is one more `yield`, of its own scores on `task` and the same pools."""
     test, valid = Part("uspto-mit", "test", limits), Part("uspto-mit", "valid", limits)
     rows = some(test.sides, asked.queries)
-    task = products(test.sides, rows)
+    task, split = products(test.sides, rows), drawn(len(valid.sides))
+    if asked.model:
+        held = products(valid.sides, split.valid, np.arange(len(valid.sides)))
+        yield from models(asked.model, held, valid, limits, ending="-valid")
+        yield from models(asked.model, task, test, limits)
+        return
     yield from free(task, test.tallies, test.about())
     kept = products(test.sides, rows, reagents=True)
     offered = pools(kept, test.tallies.elements)
     yield "count-distance-reagents", kept, offered, FREE["count-distance"](kept, test.tallies), test.about()
-    split = drawn(len(valid.sides))
     lists = products(valid.sides, split.train[: asked.lists], np.arange(len(valid.sides)))
     booster = reranking.train(lists, valid.tallies)
     about = learned(valid, len(lists.answers)) | {"split": split.name, "split_sha256": split.sha256}
@@ -95,6 +118,9 @@ def of_reactants(asked: argparse.Namespace, limits: Limits) -> Iterator[Row]:
     """USPTO-50k, as published."""
     test, train = Part("uspto-50k", "test", limits), Part("uspto-50k", "train", limits)
     task = reactant_sets(test.sides, some(test.sides, asked.queries))
+    if asked.model:
+        yield from models(asked.model, task, test, limits, backwards=True)
+        return
     yield from free(task, test.tallies, test.about())
     lists = reactant_sets(train.sides, some(train.sides, asked.lists))
     booster = reranking.train(lists, train.tallies)
@@ -107,8 +133,13 @@ def of_questions(asked: argparse.Namespace, limits: Limits) -> Iterator[Row]:
     """The choices of each question, and nothing else."""
     task, choices = questions(limits)
     counts = tallies(task.smiles)
-    for name, scores in FREE.items():
-        yield name, task, {"choices": choices}, scores(task, counts), {"data": "real-reactions"}
+    for text in asked.model:
+        name, _, folder = text.partition("=")
+        scores = learned_scores(load_ranker(Path(folder)), task, limits=limits)
+        yield name, task, {"choices": choices}, scores, {"data": "real-reactions"}
+    if not asked.model:
+        for name, made in FREE.items():
+            yield name, task, {"choices": choices}, made(task, counts), {"data": "real-reactions"}
 
 
 def learned(part: Part, lists: int) -> dict[str, Any]:
@@ -155,12 +186,14 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; all if none is named")
     parser.add_argument("--queries", type=int, help="so many drawn at random instead of all")
     parser.add_argument("--lists", type=int, default=27_000, help="queries that the ranker learns from, at most")
+    parser.add_argument("--model", action="append", default=[], help="NAME=DIR, as often as there are models")
+    parser.add_argument("--seed", type=int, default=0, help="of the model, for the name of its row")
     parser.add_argument("--workers", type=int, default=0, help="processes that read the reactions; 0: this one")
     parser.add_argument("--output", type=Path, help="folder for the rows as JSON")
     asked = parser.parse_args()
     for what in asked.tasks or TASKS:
         for row in TASKS[what](asked, Limits(asked.workers)):
-            done = measured(what, row)
+            done = measured(what, row, asked.seed)
             show(done)
             if asked.output:
                 asked.output.mkdir(parents=True, exist_ok=True)
