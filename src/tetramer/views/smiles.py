@@ -161,9 +161,28 @@ def collate(features: SmilesFeatures, rows: np.ndarray, rng: np.random.Generator
 
     A row that is not ok has no tokens.
     """
+    return spelled(features, rows, drawn(features.lengths.shape[1], len(rows), rng))
+
+
+def another(features: SmilesFeatures, rows: np.ndarray, rng: np.random.Generator | None = None) -> SmilesBatch:
+    """Gather `rows` (B,): the first random spelling of each, or with `rng` any of the random ones, all equally likely.
+
+    By chance, and in a molecule of an atom or two, it may be the canonical one.
+    """
+    variants = features.lengths.shape[1] - 1
+    assert variants, "there are random spellings"
+    return spelled(features, rows, 1 + drawn(variants, len(rows), rng))
+
+
+def drawn(count: int, size: int, rng: np.random.Generator | None) -> np.ndarray:
+    """(size,) places in [0, count), all equally likely; 0 without `rng`."""
+    return np.zeros(size, np.int64) if rng is None else rng.integers(count, size=size)
+
+
+def spelled(features: SmilesFeatures, rows: np.ndarray, chosen: np.ndarray) -> SmilesBatch:
+    """The spelling `chosen` (B,) of each of `rows` (B,); 0 is the canonical one."""
     lengths = features.lengths[rows].astype(np.int64)  # (B, 1 + V)
     ok, each = features.ok[rows] == 1, np.arange(len(rows))
-    chosen = np.zeros(len(rows), np.int64) if rng is None else rng.integers(lengths.shape[1], size=len(rows))
     first = features.token_starts[rows] + (np.cumsum(lengths, 1) - lengths)[each, chosen]  # (B,)
     sizes = lengths[each, chosen] + 2 * ok  # with BEGIN and END
     owner = np.repeat(each, sizes)
