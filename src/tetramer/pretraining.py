@@ -1,10 +1,11 @@
 """Encoders learned from molecules without labels. The work behind `tetramer pretrain`."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from math import exp
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ LEAST = 10  # rows of a corpus
 HELD = 20  # one molecule in so many is held back,
 MOST_HELD = 10_000  # but no more than these
 BATCH = 256  # rows at a time when a network is judged
+JUDGED = 1_000  # rows of which more is asked than a loss
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Method:
     encoder_config: Spec
     training: Spec
     views: dict[str, Spec] = field(default_factory=dict)  # settings of the views that are not made with their defaults
+    objective_config: Spec = field(default_factory=dict)
     about: str = ""
 
     @property
@@ -66,15 +69,40 @@ METHODS: dict[str, Method] = {
         {"epochs": 10, "batch": 128, "peak": 1e-3, "clip": 1.0},
         about="an LSTM that learns the next token of a canonical SMILES",
     ),
+    "smiles-transformer": Method(
+        "translate",
+        "transformer",
+        {"width": 128, "depth": 4, "heads": 4},
+        {"epochs": 5, "batch": 128, "peak": 1e-3, "optimizer": "adamw", "weight_decay": 1e-2, "clip": 1.0},
+        {"smiles": {"variants": 8}},
+        {"depth": 2},
+        about="a transformer that writes the canonical SMILES of another spelling, and learns masked tokens",
+    ),
+    # The sizes, the optimizer and what is learned of arXiv:1911.04738.
+    "smiles-transformer-published": Method(
+        "translate",
+        "transformer",
+        {"width": 256, "depth": 4, "heads": 4, "expansion": 1, "pooling": "published"},
+        {"epochs": 4, "batch": 8, "peak": 1e-4, "schedule": "constant", "clip": 0.0},
+        {"smiles": {"variants": 8}},
+        {"depth": 4, "target": "same", "masked": 0.0},
+        about="a transformer that writes the spelling that it has read",
+    ),
 }
 
 
 def resolve(name: str, overrides: Mapping[str, str]) -> Method:
-    """The method `name` with `--set key=value` applied: keys are encoder.…, training.… and views.VIEW.…"""
+    """The method `name` with `--set key=value` applied.
+
+    Keys are encoder.…, training.…, objective.… and views.VIEW.…
+    """
     method = deepcopy(pick(METHODS, name, "method of pretraining"))
-    config = {"encoder": method.encoder, "encoder_config": method.encoder_config, "training": method.training}
+    groups = ("encoder", "encoder_config", "training", "objective", "objective_config")
+    config = {group: getattr(method, group) for group in groups}
     override({name: {"kind": "pretraining", "config": config}}, method.views, overrides)
-    method.settings()
+    told: Any = method.settings()
+    if "smiles" in OBJECTIVES[method.objective].others and not told["smiles"].variants:
+        raise UserError(f"{name} reads other spellings than the canonical one. Set views.smiles.variants to 1 or more.")
     return method
 
 
@@ -141,7 +169,7 @@ def pretrain(
         if run.step:
             say(f"Going on with the unfinished run in {parts}.")
         carry_out(run, data, train, valid, running, key, follow(options.method, progress))
-        found = score(run.objective, data, valid, config)
+        found = score(run.objective, data, valid, config) | judge(run.objective, data, valid, config)
     held = {"molecules": molecules(reading, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}
     card = make_card(options, method) | {
         "corpus": {"name": corpus, "sha256": config_hash(list(texts)), **counts(reading, rows)},
@@ -232,24 +260,55 @@ def start(method: Method, config: TrainConfig, data: Data, rows: np.ndarray) -> 
     objective: Any = OBJECTIVES[method.objective]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(config.seed, 3))
-        made = objective(kind(configured(kind.Config, method.encoder_config)))
+        encoder = kind(configured(kind.Config, method.encoder_config))
+        made = objective(encoder, configured(objective.Config, method.objective_config))
     made.encoder.fit_statistics(data.features, rows)
     return Run(made, for_few(config, len(rows)))
 
 
 @torch.inference_mode()
 def score(objective: Any, data: Data, rows: np.ndarray, config: TrainConfig) -> dict[str, float]:  # noqa: ANN401
-    """Loss, perplexity and accuracy of `rows`, means over their tokens."""
+    """The loss of `rows`, and the perplexity and the accuracy of each kind of token; means over tokens."""
     objective.eval()
-    loss = right = tokens = 0.0
+    sums: defaultdict[str, float] = defaultdict(float)
     for place in range(0, len(rows), BATCH):
+        sample = data.sample(rows[place : place + BATCH], objective.views, others=objective.others)
         with autocast(config.precision):
-            told = objective.loss(data.sample(rows[place : place + BATCH], objective.views), torch.Generator())
-        count = float(told.parts["tokens"])
-        loss, right = loss + count * float(told.value), right + count * float(told.parts["accuracy"])
-        tokens += count
-    mean = loss / max(1.0, tokens)
-    return {"loss": mean, "perplexity": exp(mean), "accuracy": right / max(1.0, tokens), "tokens": int(tokens)}
+            told = objective.loss(sample, torch.Generator().manual_seed(mix(config.seed, place, 2)))
+        parts = {name: float(value) for name, value in told.parts.items()}
+        sums["loss"] += parts["tokens"] * float(told.value)
+        for kind in kinds_of(parts):
+            count = parts[f"{kind}tokens"]
+            sums[f"{kind}perplexity"] += count * log(parts[f"{kind}perplexity"])
+            sums[f"{kind}accuracy"] += count * parts[f"{kind}accuracy"]
+            sums[f"{kind}tokens"] += count
+    out: dict[str, float] = {"loss": sums["loss"] / max(1, sums["tokens"])}
+    for kind in kinds_of(sums):
+        count = sums[f"{kind}tokens"]
+        mean = {name: sums[f"{kind}{name}"] / max(1, count) for name in ("perplexity", "accuracy")}
+        out |= {f"{kind}perplexity": exp(mean["perplexity"]), f"{kind}accuracy": mean["accuracy"]}
+        out[f"{kind}tokens"] = int(count)
+    return out
+
+
+def kinds_of(parts: Iterable[str]) -> list[str]:
+    """What stands before "tokens" in the names of counts: "" and, say, "masked_"."""
+    return [name.removesuffix("tokens") for name in parts if name.endswith("tokens")]
+
+
+@torch.inference_mode()
+def judge(objective: Any, data: Data, rows: np.ndarray, config: TrainConfig) -> dict[str, float]:  # noqa: ANN401
+    """What the objective has to say beside its loss of JUDGED of `rows`, or all; means over molecules."""
+    objective.eval()
+    rows = rows[epoch_order(mix(config.seed, 7), 0, len(rows))[:JUDGED]]
+    sums: defaultdict[str, float] = defaultdict(float)
+    for place in range(0, len(rows), BATCH):
+        chosen = rows[place : place + BATCH]
+        with autocast(config.precision):
+            told = objective.judge(data.sample(chosen, objective.views, others=objective.others))
+        for name, value in told.items():
+            sums[name] += value * len(chosen) / len(rows)
+    return sums | ({"judged": len(rows)} if sums else {})
 
 
 def sentences(card: Card) -> list[str]:
@@ -257,4 +316,13 @@ def sentences(card: Card) -> list[str]:
     held, (name,) = card["validation"], card["members"]
     own = "Molecules that it learned from" if held["seen"] else "Molecules that it had not seen"
     numbers = f"perplexity {held['perplexity']:.3f}, token accuracy {held['accuracy']:.3f}"
-    return [f"{name}, {card['steps']:,} steps. {own} ({held['molecules']:,}, {held['tokens']:,} tokens): {numbers}."]
+    lines = [f"{name}, {card['steps']:,} steps. {own} ({held['molecules']:,}, {held['tokens']:,} tokens): {numbers}."]
+    if "masked_tokens" in held:
+        numbers = f"perplexity {held['masked_perplexity']:.3f}, accuracy {held['masked_accuracy']:.3f}"
+        lines.append(f"Masked tokens ({held['masked_tokens']:,}): {numbers}.")
+    if "round_trip" in held:
+        lines.append(
+            f"{held['round_trip']:.1%} of {held['judged']:,} strings are written without a fault. Two spellings of one "
+            f"molecule have a cosine of {held['same']:.3f}, two molecules of {held['other']:.3f}."
+        )
+    return lines

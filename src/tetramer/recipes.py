@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from tetramer.encoders import ENCODERS, branch_of
 from tetramer.errors import UserError, nearest, pick
+from tetramer.objectives import OBJECTIVES
 from tetramer.objectives.supervised import SupervisedConfig
 from tetramer.settings import Hint, configured, converted, number
 from tetramer.training import TrainConfig
@@ -304,6 +305,8 @@ def groups(spec: Spec) -> list[tuple[Path, Path, type]]:
     ]
     if spec["kind"] == "neural":
         told.append((("head",), ("head",), SupervisedConfig))
+    else:
+        told.append((("objective",), ("objective_config",), OBJECTIVES[config["objective"]].Config))
     for view, settings in config["encoder_config"].get("branches", {}).items():
         told.append((("encoder", view), ("encoder_config", "branches", view), branch_of(view, settings).Config))
     return told

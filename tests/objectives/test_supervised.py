@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tetramer.encoders import Encoder, Encoding
-from tetramer.objectives import OBJECTIVES, Loss, NextToken, Sample, Supervised, SupervisedConfig, Targets
+from tetramer.objectives import OBJECTIVES, Loss, NextToken, Sample, Supervised, SupervisedConfig, Targets, Translate
 from tetramer.views.base import Batch
 from tetramer.views.fingerprint import FingerprintBatch
 
@@ -265,7 +265,7 @@ def test_parameters_and_buffers_have_the_agreed_names() -> None:
 
 
 def test_the_table_has_every_objective() -> None:
-    assert {"supervised": Supervised, "next-token": NextToken} == OBJECTIVES
+    assert {"supervised": Supervised, "next-token": NextToken, "translate": Translate} == OBJECTIVES
 
 
 def test_answers_stay_fp32_where_the_encoder_runs_in_bf16() -> None:

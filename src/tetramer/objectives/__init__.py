@@ -1,12 +1,22 @@
 """Sample → Loss. One method, one file; supervised learning is one more objective."""
 
-from torch import nn
-
-from tetramer.objectives.base import Loss, Sample, Targets
+from tetramer.objectives.base import Loss, Objective, Sample, Targets
 from tetramer.objectives.next_token import NextToken
 from tetramer.objectives.statistics import is_extensive
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
+from tetramer.objectives.translate import Translate
 
-OBJECTIVES: dict[str, type[nn.Module]] = {"supervised": Supervised, "next-token": NextToken}
+OBJECTIVES: dict[str, type[Objective]] = {"supervised": Supervised, "next-token": NextToken, "translate": Translate}
 
-__all__ = ["OBJECTIVES", "Loss", "NextToken", "Sample", "Supervised", "SupervisedConfig", "Targets", "is_extensive"]
+__all__ = [
+    "OBJECTIVES",
+    "Loss",
+    "NextToken",
+    "Objective",
+    "Sample",
+    "Supervised",
+    "SupervisedConfig",
+    "Targets",
+    "Translate",
+    "is_extensive",
+]

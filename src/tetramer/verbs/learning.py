@@ -117,7 +117,7 @@ def run_training(
 
 
 def pretrain(
-    method: Annotated[str, Argument(help="smiles-lstm")],
+    method: Annotated[str, Argument(help="smiles-lstm, smiles-transformer or smiles-transformer-published")],
     corpus: Annotated[str, Argument(help="file of molecules, in any format that `train` reads")],
     output: Annotated[Path, Option("--output", "-o", "--output-dir", help="folder for the encoder")],
     smiles_column: Smiles = None,
