@@ -308,7 +308,9 @@ def judge(objective: Any, data: Data, rows: np.ndarray, config: TrainConfig) -> 
             told = objective.judge(data.sample(chosen, objective.views, others=objective.others))
         for name, value in told.items():
             sums[name] += value * len(chosen) / len(rows)
-    return sums | ({"judged": len(rows)} if sums else {})
+    if sums:
+        sums["judged"] = len(rows)
+    return dict(sums)
 
 
 def sentences(card: Card) -> list[str]:

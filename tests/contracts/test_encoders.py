@@ -41,6 +41,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mpnn-pna": ("mpnn", {"width": 16, "aggregation": "pna"}),
     "transformer": ("transformer", {"width": 16, "depth": 2, "heads": 2}),
     "transformer-causal": ("transformer", {"width": 16, "depth": 1, "heads": 2, "causal": True, "pooling": "last"}),
+    "transformer-published": ("transformer", {"width": 16, "depth": 2, "heads": 2, "pooling": "published"}),
     "lstm": ("lstm", {"width": 16, "depth": 2, "embedding": 8}),
     "egnn": ("egnn", {"width": 16, "depth": 2}),
     "egnn-moving": ("egnn", {"width": 16, "depth": 3, "coordinates": True, "radial": 8, "chirality": True}),

@@ -70,6 +70,7 @@ class Transformer(Encoder):
 
     Config = TransformerConfig
     views = ("smiles",)
+    unshaped = ("heads", "causal")
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()

@@ -40,12 +40,13 @@ class Decoder(nn.Module):
             x = block(x, owner, batch.size, place, context)
         return logits(self.out, self.norm(x[: len(owner)]))
 
-    @torch.inference_mode()
     def write(self, context: Context, size: int, longest: int) -> list[str | None]:
-        """The string of each of `size` molecules, at each place the likeliest token.
+        """The string of each of `size` molecules; None where no end came within `longest` tokens."""
+        return [until_end(row) for row in self.tokens(context, size, longest).cpu().numpy()]
 
-        None where no end came within `longest` tokens.
-        """
+    @torch.inference_mode()
+    def tokens(self, context: Context, size: int, longest: int) -> Tensor:
+        """At each place the likeliest token after those before, (size, t), t ≤ longest + 1; END ends a string."""
         blocks = [cast(CrossBlock, block) for block in self.blocks]
         memories = [block.cross.remember(*context, size) for block in blocks]
         past: list[Past | None] = [None] * len(blocks)
@@ -62,7 +63,7 @@ class Decoder(nn.Module):
             ended |= tokens == END
             if ended.all():
                 break
-        return [until_end(row) for row in torch.stack(written, 1).cpu().numpy()]
+        return torch.stack(written, 1)
 
 
 def shifted(batch: SmilesBatch) -> tuple[SmilesBatch, Tensor]:
