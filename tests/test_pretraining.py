@@ -18,19 +18,33 @@ from tetramer.inference import Model, load_embedder
 from tetramer.members.origin import read_origin
 from tetramer.molecules import Limits
 from tetramer.objectives import OBJECTIVES
-from tetramer.pretraining import METHODS, Options, Result, held_back, pretrain, resolve, score, start
+from tetramer.pretraining import METHODS, Options, Result, held_back, pretrain, resolve, start
 from tetramer.settings import configured
-from tetramer.training import Data, TrainConfig
-from tetramer.views import read
-from tetramer.views.smiles import VOCABULARY, VOCABULARY_HASH
+from tetramer.training import Data, TrainConfig, mix
+from tetramer.validation import judge, score, sentences
+from tetramer.views import Reader, read
+from tetramer.views.smiles import VOCABULARY, VOCABULARY_HASH, SmilesSettings
 
 SMALL = {"encoder.width": "16", "encoder.depth": "1", "encoder.embedding": "8"}
 QUICK = SMALL | {"training.epochs": "3"}
 HERE = Limits(0)
 
 
-def made(texts: list[str], parts: Path, overrides: dict[str, str] = QUICK, seed: int = 0, **more: Any) -> Result:
-    return pretrain(texts, "corpus.smi", Options("smiles-lstm", overrides, seed, limits=HERE), parts, **more)
+TINY = {"encoder.width": "16", "encoder.depth": "1", "encoder.heads": "2", "objective.depth": "1"}
+SWIFT = {"smiles-lstm": QUICK, "smiles-transformer": TINY | {"training.epochs": "3", "views.smiles.variants": "2"}}
+every_kind = pytest.mark.parametrize("method", SWIFT)
+
+
+def made(
+    texts: list[str],
+    parts: Path,
+    overrides: dict[str, str] | None = None,
+    seed: int = 0,
+    method: str = "smiles-lstm",
+    **more: Any,
+) -> Result:
+    told = SWIFT[method] if overrides is None else overrides
+    return pretrain(texts, "corpus.smi", Options(method, told, seed, limits=HERE), parts, **more)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -100,9 +114,60 @@ def test_the_score_is_a_mean_over_tokens_whatever_the_batch(
     method = resolve("smiles-lstm", QUICK)
     run = start(method, TrainConfig(), Data(features), np.arange(80))
     whole = score(run.objective, Data(features), np.arange(80), TrainConfig())
-    monkeypatch.setattr("tetramer.pretraining.BATCH", 7)
+    monkeypatch.setattr("tetramer.validation.BATCH", 7)
     parts = score(run.objective, Data(features), np.arange(80), TrainConfig())
     assert parts == pytest.approx(whole, rel=1e-5)
+
+
+def spelled(smiles: list[str], variants: int = 2) -> Data:
+    """The molecules with other spellings."""
+    with Reader(limits=HERE, settings={"smiles": SmilesSettings(variants)}) as reader:
+        return Data(reader.read(smiles, ["smiles"]).features)
+
+
+def test_every_kind_of_token_is_scored_by_its_own_count(smiles: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of a translation is that of its tokens and of the masked ones."""
+    monkeypatch.setattr("tetramer.validation.BATCH", 30)
+    data, config = spelled(smiles), TrainConfig(seed=3)
+    run = start(resolve("smiles-transformer", TINY), config, data, np.arange(80))
+    told, rows = (
+        score(run.objective, data, np.arange(80), config),
+        [np.arange(30), np.arange(30, 60), np.arange(60, 80)],
+    )
+    with torch.no_grad():
+        parts = [
+            run.objective.loss(
+                data.sample(part, ("smiles",), others=("smiles",)),
+                torch.Generator().manual_seed(mix(3, int(part[0]), 2)),
+            ).parts
+            for part in rows
+        ]
+    for kind in ("", "masked_"):
+        counts = np.array([float(part[f"{kind}tokens"]) for part in parts])
+        costs = np.log([float(part[f"{kind}perplexity"]) for part in parts])
+        rights = np.array([float(part[f"{kind}accuracy"]) for part in parts])
+        assert told[f"{kind}tokens"] == counts.sum()
+        assert told[f"{kind}perplexity"] == pytest.approx(exp((counts * costs).sum() / counts.sum()))
+        assert told[f"{kind}accuracy"] == pytest.approx((counts * rights).sum() / counts.sum())
+    assert told == score(run.objective, data, np.arange(80), config)  # what is masked is always the same
+
+
+def test_as_many_molecules_as_are_asked_are_judged(smiles: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    data, asked, answers = spelled(smiles), [], iter([0.5, 1.0, 0.0])
+    run = start(resolve("smiles-transformer", TINY), TrainConfig(), data, np.arange(80))
+
+    def answer(sample: Any) -> dict[str, float]:
+        asked.append(sample.views["smiles"].size)
+        return {"round_trip": next(answers)}
+
+    monkeypatch.setattr("tetramer.validation.BATCH", 20)
+    monkeypatch.setattr("tetramer.validation.JUDGED", 50)
+    monkeypatch.setattr(run.objective, "judge", answer)
+    told = judge(run.objective, data, np.arange(80), TrainConfig())
+    assert told == {"round_trip": pytest.approx(0.6), "judged": 50}
+    assert asked == [20, 20, 10]
+    lstm = start(resolve("smiles-lstm", QUICK), TrainConfig(), data, np.arange(80))
+    assert judge(lstm.objective, data, np.arange(80), TrainConfig()) == {}
 
 
 def test_molecules_are_held_back_not_rows() -> None:
@@ -130,25 +195,28 @@ def test_rows_that_cannot_be_read_are_counted_and_told(smiles: list[str], tmp_pa
             made(texts, tmp_path / str(len(texts)))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("method", "number"),
+    [("smiles-lstm", signal.SIGTERM), ("smiles-lstm", signal.SIGINT), ("smiles-transformer", signal.SIGTERM)],
+)
 def test_stopped_at_every_third_step_and_started_again(
-    smiles: list[str], tmp_path: Path, number: signal.Signals
+    smiles: list[str], tmp_path: Path, method: str, number: signal.Signals
 ) -> None:
-    whole = made(smiles, tmp_path / "whole")
+    whole = made(smiles, tmp_path / "whole", method=method)
     shares: list[float] = []
     said: list[str] = []
 
     def progress(name: str, share: float) -> None:
-        if name == "smiles-lstm":
+        if name == method:
             shares.append(round(12 * share))
             if shares[-1] % 3 == 0 and shares[-1] < 12:
                 os.kill(os.getpid(), number)
 
     for _ in range(3):
         with pytest.raises(Stopped) as stopped:
-            made(smiles, tmp_path / "parts", progress=progress, say=said.append)
+            made(smiles, tmp_path / "parts", method=method, progress=progress, say=said.append)
         assert stopped.value.signal == number
-    again = made(smiles, tmp_path / "parts", progress=progress, say=said.append)
+    again = made(smiles, tmp_path / "parts", method=method, progress=progress, say=said.append)
     assert shares == list(range(1, 13))  # no step was done twice
     assert sum(text.startswith("Going on with the unfinished run") for text in said) == 3
     assert again.weights == whole.weights
@@ -239,6 +307,49 @@ def test_other_spellings_are_for_learning_alone(smiles: list[str], tmp_path: Pat
     assert told.card["settings"]["smiles"]["variants"] == 0
 
 
+def test_a_translation_is_told_with_all_its_numbers(smiles: list[str], tmp_path: Path) -> None:
+    card = made(smiles, tmp_path, method="smiles-transformer").card
+    held = card["validation"]
+    assert set(held) == {
+        *("molecules", "rows", "seen", "loss", "perplexity", "accuracy", "tokens"),
+        *("masked_perplexity", "masked_accuracy", "masked_tokens", "round_trip", "same", "other", "judged"),
+    }
+    assert held["judged"] == 4
+    assert card["method_config"]["objective_config"] == {"depth": 1}
+    one, two, three = sentences(card)
+    assert one.startswith("smiles-transformer, 12 steps. Molecules that it had not seen (4, ")
+    assert two.startswith("Masked tokens (")
+    assert three.startswith(
+        "0.0% of 4 strings are written without a fault. Two spellings of one molecule have a cosine"
+    )
+    lstm = made(smiles, tmp_path / "lstm").card
+    assert len(sentences(lstm)) == 1
+
+
+def test_a_translation_needs_other_spellings() -> None:
+    with pytest.raises(
+        UserError, match=r"smiles-transformer reads other spellings .* Set views\.smiles\.variants to 1"
+    ):
+        resolve("smiles-transformer", {"views.smiles.variants": "0"})
+    assert resolve("smiles-transformer", {"objective.memory": "code"}).objective_config["memory"] == "code"
+    with pytest.raises(UserError, match=r"no member has such a setting\. Did you mean 'objective\.weight'"):
+        resolve("smiles-transformer", {"objective.weigth": "1"})
+    with pytest.raises(UserError, match="no member has such a setting"):
+        resolve("smiles-lstm", {"objective.depth": "1"})
+
+
+def test_the_published_transformer_has_the_published_sizes() -> None:
+    """4,245,037 weights; ours has more tokens, two tables of them, and no biases of queries, keys and values."""
+    method = resolve("smiles-transformer-published", {})
+    network = start(method, TrainConfig(), Data({}), np.arange(10)).objective
+    assert network.encoder.width == 1024
+    wide, more = 256, len(VOCABULARY) - 45
+    plain = sum(value.numel() for name, value in network.named_parameters() if ".query" in name or ".pair" in name)
+    assert plain == 12 * 3 * wide * wide
+    count = sum(value.numel() for value in network.parameters())
+    assert count == 4_245_037 + more * (3 * wide + 1) + 45 * wide - 12 * 3 * wide
+
+
 @pytest.fixture(scope="module")
 def folder(smiles: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pretrained encoder."""
@@ -258,11 +369,14 @@ def test_what_a_folder_holds(folder: Path) -> None:
     assert card["versions"]["torch"]
 
 
-def test_reloaded_vectors_are_those_before(smiles: list[str], features: dict[str, Any], tmp_path: Path) -> None:
-    told = made(smiles, tmp_path / "parts")
+@every_kind
+def test_reloaded_vectors_are_those_before(
+    smiles: list[str], features: dict[str, Any], tmp_path: Path, method: str
+) -> None:
+    told = made(smiles, tmp_path / "parts", method=method)
     told.save(tmp_path / "e")
-    method, arrays = resolve("smiles-lstm", QUICK), unpack(told.weights, "model")
-    run = start(method, TrainConfig(), Data(features), np.arange(80))
+    resolved, arrays = resolve(method, SWIFT[method]), unpack(told.weights, "model")
+    run = start(resolved, TrainConfig(), Data(features), np.arange(80))
     run.objective.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
     run.objective.eval()
     with torch.inference_mode():
@@ -317,6 +431,23 @@ def test_training_from_a_folder(smiles: list[str], folder: Path, tmp_path: Path)
         for name, value in weights_in(again.model_, "encoder.").items()
     )
     assert any("has learned labels" in note for note in again.model_.card["notes"])
+
+
+def test_training_from_a_transformer_with_four_blocks(smiles: list[str], tmp_path: Path) -> None:
+    """The flags that are told make the network that takes the weights."""
+    own = TINY | {"encoder.depth": "2", "encoder.pooling": "published", "training.epochs": "1"}
+    told = made(smiles, tmp_path / "parts", own, method="smiles-transformer")
+    told.save(tmp_path / "e")
+    words = told.recipe.split()
+    assert words[:2] == ["--recipe", "smiles"]
+    settings: dict[str, Any] = dict(word.split("=") for word in words[3::2]) | SHORT | {"training.pretrained": 0}
+    fitted = Regressor("smiles", workers=0, settings=settings, start=tmp_path / "e")
+    fitted.fit(smiles, [float(len(text)) for text in smiles])
+    given = read_origin(tmp_path / "e").sources[0].arrays
+    kept = weights_in(fitted.model_, "encoder.")
+    assert {name: value.tobytes() for name, value in kept.items()} == {n: v.tobytes() for n, v in given.items()}
+    assert load_embedder(tmp_path / "e").embed(spelled(smiles).features, np.arange(3)).shape == (3, 64)
+    assert weights_in(fitted.model_, "head.")["0.weight"].shape[1] == 64
 
 
 BRANCH = {f"encoder.smiles.{key.partition('.')[2]}": value for key, value in SMALL.items()}

@@ -44,6 +44,7 @@ class Toy(nn.Module):
     """Fits the labels from a number it draws: has dropout, corruption, statistics and a counter (a 0-d buffer)."""
 
     views = ()
+    others = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,6 +153,7 @@ class Dice(nn.Module):
     """Draws from both sources of chance in every step."""
 
     views = ()
+    others = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,6 +212,7 @@ class Line(nn.Module):
     """loss = mean of w × label, so that the gradient is the mean label."""
 
     views = ()
+    others = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -237,6 +240,7 @@ class Halves(nn.Module):
     """Two weights with one gradient, a dropout and statistics of batches; `given` came from elsewhere."""
 
     views = ()
+    others = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -315,6 +319,7 @@ class Tokens(nn.Module):
     """A loss that is a mean over more than rows: as many as its samples' parts say."""
 
     views = ()
+    others = ()
 
     def __init__(self, counts: list[int]) -> None:
         super().__init__()

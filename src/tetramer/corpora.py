@@ -29,6 +29,8 @@ from tetramer.views.pieces import neighbourhoods
 
 NEAR = 32  # rows that are kept as the nearest of each
 WITHIN = 4096  # rows of about one size among which they are sought
+WORDS = {"molecules": ("structures", "molecule", "rows"), "reactions": ("reactions", "product", "reactions")}
+"""Words for the rows of a corpus, for what is held back as a whole, and again for rows."""
 
 
 def nobody() -> np.ndarray:
@@ -44,10 +46,17 @@ class MoleculeData(Data):
     near: np.ndarray = field(default_factory=nobody)  # (n, K) the most alike first; -1: none
     negatives: int = 0  # how many of them come into a batch with each row
 
-    def sample(self, rows: np.ndarray, views: tuple[str, ...], rng: np.random.Generator | None = None) -> Sample:
+    def sample(
+        self,
+        rows: np.ndarray,
+        views: tuple[str, ...],
+        rng: np.random.Generator | None = None,
+        others: tuple[str, ...] = (),
+    ) -> Sample:
         """The molecules `rows` (B,), then others that are like them."""
         chosen = np.concatenate([rows, self.alike(rows, rng)])
-        return super().sample(chosen, views, rng)._replace(groups={"molecule": torch.from_numpy(self.number[chosen])})
+        made = super().sample(chosen, views, rng, others)
+        return made._replace(groups={"molecule": torch.from_numpy(self.number[chosen])})
 
     def alike(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """(C,) other rows that are hard to tell from `rows`; drawn with `rng`, without it the nearest."""
@@ -89,7 +98,13 @@ class ReactionData(MoleculeData):
     survives: np.ndarray  # (A,) of every atom of every entry: whether a product has it
     survival_starts: np.ndarray  # (E + 1,)
 
-    def sample(self, rows: np.ndarray, views: tuple[str, ...], rng: np.random.Generator | None = None) -> Sample:
+    def sample(
+        self,
+        rows: np.ndarray,
+        views: tuple[str, ...],
+        rng: np.random.Generator | None = None,
+        others: tuple[str, ...] = (),
+    ) -> Sample:
         """Both sides of the reactions `rows` (B,), then the products of others that are like theirs."""
         chosen = np.concatenate([rows, self.alike(rows, rng)])
         at, counts = gather(self.cut, chosen)
@@ -104,7 +119,7 @@ class ReactionData(MoleculeData):
             "product": self.number[chosen],
             "survives": self.survives[atoms],
         }
-        made = Data.sample(self, self.molecule[at], views, rng)
+        made = Data.sample(self, self.molecule[at], views, rng, others)
         return made._replace(groups={name: torch.from_numpy(cells) for name, cells in groups.items()})
 
     def counts(self) -> csr_array:

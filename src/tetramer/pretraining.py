@@ -4,30 +4,27 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from math import exp
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from tetramer import equivalence
 from tetramer.checkpoint import Card, config_hash, pack, read_folder, unpack, write_folder
-from tetramer.corpora import Corpus, MoleculeData, read_molecules, read_reactions
+from tetramer.corpora import WORDS, Corpus, read_molecules, read_reactions
 from tetramer.encoders import ENCODERS
-from tetramer.equivalence import Diagnosis, diagnose
 from tetramer.errors import UserError, pick
 from tetramer.members.origin import WEIGHTS, origin_of, source_of
 from tetramer.members.work import Progress, one_thread
 from tetramer.modelling import LARGEST_SEED, versions
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives import OBJECTIVES
-from tetramer.objectives.motif import MotifEquivalence
 from tetramer.recipes import Spec, override
 from tetramer.resuming import carry_out, resume
 from tetramer.scoring import listed
 from tetramer.settings import configured
-from tetramer.training import Data, Row, Run, TrainConfig, autocast, epoch_order, for_few, mix
+from tetramer.training import Data, Row, Run, TrainConfig, epoch_order, for_few, mix
+from tetramer.validation import examined, judge, score
 from tetramer.views import Reader
 from tetramer.views.base import Settings
 from tetramer.views.read import settings_of
@@ -36,7 +33,6 @@ from tetramer.views.smiles import VOCABULARY_HASH
 LEAST = 10  # rows of a corpus
 HELD = 20  # one molecule in so many is held back,
 MOST_HELD = 10_000  # but no more than these
-BATCH = 256  # rows at a time when a network is judged
 
 
 @dataclass(frozen=True)
@@ -61,14 +57,12 @@ class Method:
     @property
     def reads(self) -> tuple[str, ...]:
         """The views of the encoder, and what the objective needs beside them."""
-        kind: Any = OBJECTIVES[self.objective]
-        return self.looks_at + (kind.beside(self.told) if hasattr(kind, "beside") else ())
+        return self.looks_at + OBJECTIVES[self.objective].beside(self.told)
 
     @property
     def told(self) -> Any:  # noqa: ANN401 (every objective has its own Config)
-        """The objective's Config; None for one without."""
-        kind: Any = OBJECTIVES[self.objective]
-        return configured(kind.Config, self.objective_config) if hasattr(kind, "Config") else None
+        """The objective's Config."""
+        return configured(OBJECTIVES[self.objective].Config, self.objective_config)
 
     def settings(self) -> dict[str, Settings]:
         """The views' settings, checked."""
@@ -82,6 +76,25 @@ METHODS: dict[str, Method] = {
         {"width": 256, "depth": 3, "embedding": 256, "dropout": 0.1},
         {"epochs": 10, "batch": 128, "peak": 1e-3, "clip": 1.0},
         about="an LSTM that learns the next token of a canonical SMILES",
+    ),
+    "smiles-transformer": Method(
+        "translate",
+        "transformer",
+        {"width": 128, "depth": 4, "heads": 4},
+        {"epochs": 5, "batch": 128, "peak": 1e-3, "optimizer": "adamw", "weight_decay": 1e-2, "clip": 1.0},
+        {"depth": 2},
+        views={"smiles": {"variants": 8}},
+        about="a transformer that writes the canonical SMILES of another spelling, and learns masked tokens",
+    ),
+    # The sizes, the optimizer and what is learned of arXiv:1911.04738.
+    "smiles-transformer-published": Method(
+        "translate",
+        "transformer",
+        {"width": 256, "depth": 4, "heads": 4, "expansion": 1, "pooling": "published"},
+        {"epochs": 4, "batch": 8, "peak": 1e-4, "schedule": "constant", "clip": 0.0},
+        {"depth": 4, "target": "same", "masked": 0.0},
+        views={"smiles": {"variants": 8}},
+        about="a transformer that writes the spelling that it has read",
     ),
     "molr": Method(
         "reaction",
@@ -103,17 +116,17 @@ CORPORA = {"molecules": read_molecules, "reactions": read_reactions}
 
 
 def resolve(name: str, overrides: Mapping[str, str]) -> Method:
-    """The method `name` with `--set key=value` applied: keys are encoder.…, training.… and views.VIEW.…"""
+    """The method `name` with `--set key=value` applied.
+
+    Keys are encoder.…, training.…, objective.… and views.VIEW.…
+    """
     method = deepcopy(pick(METHODS, name, "method of pretraining"))
-    config = {
-        "encoder": method.encoder,
-        "encoder_config": method.encoder_config,
-        "training": method.training,
-        "objective": method.objective,
-        "objective_config": method.objective_config,
-    }
+    groups = ("encoder", "encoder_config", "training", "objective", "objective_config")
+    config = {group: getattr(method, group) for group in groups}
     override({name: {"kind": "pretraining", "config": config}}, method.views, overrides)
-    method.settings()
+    told: Any = method.settings()
+    if "smiles" in OBJECTIVES[method.objective].others and not told["smiles"].variants:
+        raise UserError(f"{name} reads other spellings than the canonical one. Set views.smiles.variants to 1 or more.")
     return method
 
 
@@ -181,7 +194,7 @@ def pretrain(
         if run.step:
             say(f"Going on with the unfinished run in {parts}.")
         carry_out(run, data, train, valid, running, key, follow(options.method, progress))
-        found = score(run.objective, data, valid, config)
+        found = score(run.objective, data, valid, config) | judge(run.objective, data, valid, config)
         diagnosis = examined(run.objective, start(method, config, data, train).objective, data, valid)
     held = {"molecules": different(corpus, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}
     card = make_card(options, method) | {
@@ -213,15 +226,6 @@ def make_card(options: Options, method: Method) -> Card:
     } | ({"vocabulary": VOCABULARY_HASH} if "smiles" in method.looks_at else {})
 
 
-def examined(objective: Any, untrained: Any, data: Data, rows: np.ndarray) -> dict[str, Diagnosis]:  # noqa: ANN401
-    """What says whether motifs have taught anything, for a trained and an untrained encoder, and for bags of atoms."""
-    if not (isinstance(objective, MotifEquivalence) and isinstance(data, MoleculeData)):
-        return {}
-    untrained.eval()
-    three = {"trained": objective.encoder, "untrained": untrained.encoder, "bag of atoms": None}
-    return {name: diagnose(one, data, rows) for name, one in three.items()}
-
-
 def load_objective(path: Path) -> tuple[Card, Any]:
     """What an encoder of `tetramer pretrain` learned with, heads and all, in eval mode, and the folder's card."""
     card, files = read_folder(path)
@@ -235,7 +239,7 @@ def load_objective(path: Path) -> tuple[Card, Any]:
         raise UserError(f"{path} is not whole: its card lacks {error}. Train again.") from error
     kind: Any = pick(OBJECTIVES, method.objective, "objective")
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to disturb
-        objective = kind(source.made()) if method.told is None else kind(source.made(), method.told)
+        objective = kind(source.made(), method.told)
     wanted = {name: tuple(value.shape) for name, value in objective.state_dict().items()}
     if wanted != {name: value.shape for name, value in arrays.items()}:
         raise UserError(f"The weights of {source.name!r} do not fit the encoder of its card. Train again.")
@@ -276,10 +280,6 @@ def different(corpus: Corpus, rows: np.ndarray) -> int:
     return len({corpus.names[row] for row in rows.tolist()})
 
 
-WORDS = {"molecules": ("structures", "molecule", "rows"), "reactions": ("reactions", "product", "reactions")}
-"""Words for the rows of a corpus, for what is held back as a whole, and again for rows."""
-
-
 def held_back(
     names: Sequence[str], rows: np.ndarray, seed: int, kind: str = "molecules"
 ) -> tuple[np.ndarray, np.ndarray, str]:
@@ -312,37 +312,6 @@ def start(method: Method, config: TrainConfig, data: Data, rows: np.ndarray) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(config.seed, 3))
         encoder = kind(configured(kind.Config, method.encoder_config))
-        made = objective(encoder) if method.told is None else objective(encoder, method.told)
+        made = objective(encoder, method.told)
     made.encoder.fit_statistics(data.features, rows)
     return Run(made, for_few(config, len(rows)))
-
-
-@torch.inference_mode()
-def score(objective: Any, data: Data, rows: np.ndarray, config: TrainConfig) -> dict[str, float]:  # noqa: ANN401
-    """Loss of `rows` and its parts, means over the tokens that it is a mean of, or over rows."""
-    objective.eval()
-    total, sums = 0.0, {"loss": 0.0}
-    for place in range(0, len(rows), BATCH):
-        some = rows[place : place + BATCH]
-        with autocast(config.precision):
-            told = objective.loss(data.sample(some, objective.views), torch.Generator())
-        count = float(told.parts.get("tokens", len(some)))
-        for name, value in {"loss": told.value, **told.parts}.items():
-            sums[name] = sums.get(name, 0.0) + count * float(value)
-        total += count
-    means = {name: value / max(1.0, total) for name, value in sums.items()}
-    return means | ({"perplexity": exp(means["loss"]), "tokens": int(total)} if "tokens" in means else {})
-
-
-def sentences(card: Card) -> list[str]:
-    """The outcome for a terminal."""
-    held, (name,) = card["validation"], card["members"]
-    _, what, _ = WORDS[card["method_config"]["corpus"]]
-    own = f"{what.capitalize()}s that it {'learned from' if held['seen'] else 'had not seen'}"
-    count, numbers = f"{held['molecules']:,}", {k: v for k, v in held.items() if k not in ("molecules", "rows", "seen")}
-    if "tokens" in numbers:
-        count += f", {numbers['tokens']:,} tokens"
-        numbers = {"perplexity": numbers["perplexity"], "token accuracy": numbers["accuracy"]}
-    told = ", ".join(f"{part} {value:.3f}" for part, value in numbers.items())
-    first = f"{name}, {card['steps']:,} steps. {own} ({count}): {told}."
-    return [first, *equivalence.sentences({k: Diagnosis(**v) for k, v in card.get("diagnosis", {}).items()})]

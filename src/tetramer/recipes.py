@@ -305,9 +305,8 @@ def groups(spec: Spec) -> list[tuple[Path, Path, type]]:
     ]
     if spec["kind"] == "neural":
         told.append((("head",), ("head",), SupervisedConfig))
-    objective: Any = OBJECTIVES.get(config.get("objective", ""))
-    if hasattr(objective, "Config"):
-        told.append((("objective",), ("objective_config",), objective.Config))
+    else:
+        told.append((("objective",), ("objective_config",), OBJECTIVES[config["objective"]].Config))
     for view, settings in config["encoder_config"].get("branches", {}).items():
         told.append((("encoder", view), ("encoder_config", "branches", view), branch_of(view, settings).Config))
     return told

@@ -118,11 +118,23 @@ class Data:
     censor: np.ndarray | None = None  # (n, T) int8; -1 the truth lies below the value, +1 above, 0 exact
     weight: np.ndarray | None = None  # (n,) float64
 
-    def sample(self, rows: np.ndarray, views: tuple[str, ...], rng: np.random.Generator | None = None) -> Sample:
-        """The molecules `rows` (B,) as one batch per view, on the CPU; without `rng` nothing is augmented."""
-        batches = {name: to_tensors(MODULES[name].collate(self.features[name], rows, rng)) for name in views}
+    def sample(
+        self,
+        rows: np.ndarray,
+        views: tuple[str, ...],
+        rng: np.random.Generator | None = None,
+        others: tuple[str, ...] = (),
+    ) -> Sample:
+        """The molecules `rows` (B,) as one batch per view, on the CPU; without `rng` nothing is augmented.
+
+        others: views of which there is to be another version of each molecule. It is drawn by `rng`, always the same
+        without it; the first version is then the plain one.
+        """
+        plain = {name: None if name in others else rng for name in views}
+        batches = {name: to_tensors(MODULES[name].collate(self.features[name], rows, plain[name])) for name in views}
+        more = {name: to_tensors(MODULES[name].another(self.features[name], rows, rng)) for name in others}
         if self.values is None:
-            return Sample(batches)
+            return Sample(batches, others=more)
         assert self.censor is not None
         assert self.weight is not None
         targets = Targets(
@@ -130,14 +142,14 @@ class Data:
             torch.from_numpy(self.censor[rows]),
             torch.from_numpy(self.weight[rows]).float(),
         )
-        return Sample(batches, targets)
+        return Sample(batches, targets, others=more)
 
 
 @dataclass
 class Run:
     """All that changes while an objective trains; a checkpoint holds exactly this."""
 
-    objective: Any  # an nn.Module with `views` and `loss(sample, rng)`
+    objective: Any  # an `Objective`
     config: TrainConfig
     pretrained: tuple[str, ...] = ()  # modules of the objective whose weights came from elsewhere
     step: int = 0
@@ -249,7 +261,7 @@ def fit(run: Run, data: Data, rows: np.ndarray, valid: np.ndarray | None = None)
         rate = config.peak * run.plateau_share * SCHEDULES[config.schedule](run.step, steps, config)
         chosen = order[place * config.batch : (place + 1) * config.batch]
         augment = np.random.Generator(np.random.Philox(key=mix(config.seed, run.step, 5)))
-        loss, norm = update(run, data.sample(chosen, objective.views, augment), rng, rate)
+        loss, norm = update(run, data.sample(chosen, objective.views, augment, objective.others), rng, rate)
         run.step += 1
         row = {"step": run.step, "steps": steps, "epoch": epoch, "loss": loss, "rate": rate, "norm": norm}
         if place == per_epoch - 1 and valid is not None and len(valid):
@@ -317,7 +329,7 @@ def validation_loss(run: Run, data: Data, rows: np.ndarray) -> float:
     objective.eval()
     total = known = 0.0
     for place in range(0, len(rows), 256):
-        sample = data.sample(rows[place : place + 256], objective.views)
+        sample = data.sample(rows[place : place + 256], objective.views, others=objective.others)
         rng = torch.Generator().manual_seed(mix(config.seed, place, 2))
         with autocast(config.precision):
             loss = objective.loss(sample, rng)

@@ -53,6 +53,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gin-mean": ("gin", {"width": 16, "depth": 5, "readout": "mean", "normalise": False}),
     "transformer": ("transformer", {"width": 16, "depth": 2, "heads": 2}),
     "transformer-causal": ("transformer", {"width": 16, "depth": 1, "heads": 2, "causal": True, "pooling": "last"}),
+    "transformer-published": ("transformer", {"width": 16, "depth": 2, "heads": 2, "pooling": "published"}),
     "lstm": ("lstm", {"width": 16, "depth": 2, "embedding": 8}),
     "egnn": ("egnn", {"width": 16, "depth": 2}),
     "egnn-moving": ("egnn", {"width": 16, "depth": 3, "coordinates": True, "radial": 8, "chirality": True}),

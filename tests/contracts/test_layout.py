@@ -24,6 +24,7 @@ ORDER += [
     "modelling",
     "corpora",
     "equivalence",
+    "validation",
     "pretraining",
     "generation",
     "ranking",

@@ -1,14 +1,14 @@
 """The transformer over SMILES: its size, who sees whom, and how tokens become a molecule."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tetramer.encoders.transformer import Transformer, TransformerConfig
+from tetramer.encoders.transformer import Pooling, Transformer, TransformerConfig
 from tetramer.errors import UserError
 from tetramer.layers import to_tensors
 from tetramer.molecules import Molecule, parse
@@ -44,20 +44,21 @@ def test_the_default_size() -> None:
     assert encoder.width == 256
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "first", "last", "attention"])
+@pytest.mark.parametrize("pooling", get_args(Pooling))
 @pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_a_molecule_alone_is_the_molecule_in_a_batch(pooling: str, dtype: torch.dtype, bound: float) -> None:
     encoder = made(dtype, pooling=pooling)
     together = encoder({"smiles": read(*TEXTS)})
     alone = [encoder({"smiles": read(text)}) for text in TEXTS]
     torch.testing.assert_close(together.molecule, torch.cat([one.molecule for one in alone]), rtol=0, atol=bound)
-    torch.testing.assert_close(together.tokens, torch.cat([one.tokens for one in alone]), rtol=0, atol=bound)
+    if pooling != "published":
+        torch.testing.assert_close(together.tokens, torch.cat([one.tokens for one in alone]), rtol=0, atol=bound)
     backwards = encoder({"smiles": read(*reversed(TEXTS))}).molecule.flip(0)
     torch.testing.assert_close(backwards, together.molecule, rtol=0, atol=bound)
 
 
 def test_a_molecule_without_tokens_is_zeros_and_no_molecule_is_no_row() -> None:
-    for pooling in ("mean", "max", "first", "attention"):
+    for pooling in ("mean", "max", "first", "penultimate", "attention"):
         encoder = made(pooling=pooling)
         assert not encoder({"smiles": read(*TEXTS)}).molecule[[1, 5]].any()
         nothing, empty = encoder({"smiles": read("refused")}), encoder({"smiles": read()})
@@ -83,6 +84,25 @@ def test_poolings_of_the_same_tokens() -> None:
         other = made(pooling=pooling)
         other.load_state_dict(encoder.state_dict(), strict=pooling == "attention")
         torch.testing.assert_close(other({"smiles": batch}).molecule[1], molecule)
+
+
+def test_the_published_vector_is_four_blocks() -> None:
+    """Mean and maximum of all tokens, BEGIN, and BEGIN after one layer of two."""
+    batch: Any = read("CCO", "refused", "c1ccccc1")
+    encoder, plain, shallow = made(pooling="published"), made(), made(depth=1)
+    shallow.load_state_dict(encoder.state_dict(), strict=False)
+    tokens, early = plain.rows(batch), shallow.rows(batch)
+    told = encoder({"smiles": batch})
+    assert (encoder.width, told.molecule.shape, told.tokens) == (64, (3, 64), None)
+    assert encoder.state_dict().keys() == plain.state_dict().keys()  # one may begin with the other's weights
+    assert not told.molecule[1].any()
+    for row in (0, 2):
+        part = batch.owner == row
+        blocks = [tokens[part].mean(0), tokens[part].amax(0), tokens[part][0], early[part][0]]
+        torch.testing.assert_close(told.molecule[row], torch.cat(blocks))
+    alone = made(pooling="penultimate")({"smiles": batch})
+    torch.testing.assert_close(alone.molecule, told.molecule[:, 48:])
+    assert alone.tokens is not None
 
 
 def swapped(batch: Any, one: int, other: int) -> SmilesBatch:
@@ -156,6 +176,10 @@ def test_under_bf16_molecules_stay_fp32() -> None:
         {"width": 256, "heads": 3},
         {"width": 24, "heads": 8},  # three components cannot be turned in pairs
         {"causal": True, "pooling": "first"},
+        {"causal": True, "pooling": "penultimate"},
+        {"causal": True, "pooling": "published"},
+        {"depth": 1, "pooling": "published"},
+        {"depth": 1, "pooling": "penultimate"},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:

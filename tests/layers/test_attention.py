@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tetramer.layers.attention import Attention, Block, attend, rotated
+from tetramer.layers.attention import Attention, Block, CrossBlock, attend, rotated
 
 WIDTH, HEADS = 8, 2
 F64 = torch.float64
@@ -188,6 +188,35 @@ def test_step_by_step_is_all_at_once() -> None:
     past = None
     for step, now in enumerate(x.view(2, 4, WIDTH).unbind(1)):
         answer, past = block.step(now, torch.full((2,), step), past)
+        torch.testing.assert_close(answer, whole[:, step], rtol=0, atol=1e-12)
+
+
+OWN, OTHERS = [3, 4, 2], [2, 0, 5]  # rows of three owners, and of what they look at
+
+
+def crossing(x: Tensor, context: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    block = CrossBlock(WIDTH, HEADS).double().eval()
+    told: Tensor = block(x, owners(OWN), 3, places(OWN), (context, owners(OTHERS)))
+    return told
+
+
+def test_a_crossing_block_sees_what_was_before_and_all_of_its_context() -> None:
+    x, context = rows(9).requires_grad_(), rows(7, seed=2).requires_grad_()
+    for row in range(9):
+        own, other = torch.autograd.grad(crossing(x, context)[row].sum(), (x, context))
+        mine = owners(OWN) == owners(OWN)[row]
+        assert own.abs().sum(1).nonzero()[:, 0].tolist() == [place for place in range(row + 1) if mine[place]]
+        assert torch.equal(other.abs().sum(1) > 0, owners(OTHERS) == owners(OWN)[row])
+
+
+def test_crossing_step_by_step_is_all_at_once() -> None:
+    torch.manual_seed(0)
+    block, x, context = CrossBlock(WIDTH, HEADS).double().eval(), rows(8), rows(7, seed=2)
+    whole = block(x, owners([4, 4]), 2, places([4, 4]), (context, owners([5, 2]))).view(2, 4, WIDTH)
+    memory, past = block.cross.remember(context, owners([5, 2]), 2), None
+    for step, now in enumerate(x.view(2, 4, WIDTH).unbind(1)):
+        answer, past = block.step(now, torch.full((2,), step), past, memory)
         torch.testing.assert_close(answer, whole[:, step], rtol=0, atol=1e-12)
 
 

@@ -88,6 +88,20 @@ def test_the_network_begins_with_the_very_weights_and_nothing_else_does() -> Non
             assert torch.equal(value, before[name] if wanted is None else torch.from_numpy(wanted)), name
 
 
+def test_the_number_of_heads_decides_what_the_weights_mean() -> None:
+    """No shape tells it."""
+    held, other = origin(source("transformer")), SIZES["transformer"] | {"heads": 4}
+    assert held.fitting("transformer", SIZES["transformer"] | {"dropout": 0.3, "pooling": "last"})
+    assert not held.fitting("transformer", other)
+    assert not held.fitting("transformer", SIZES["transformer"] | {"causal": True})
+    branches = {"graph": settings_of("mpnn"), "smiles": SIZES["transformer"]}
+    fusion = origin(source("fusion", {"branches": branches}))
+    assert list(fusion.fitting("fusion", {"branches": branches})) == [""]
+    assert list(fusion.fitting("fusion", {"branches": branches | {"smiles": other}})) == ["branches.graph"]
+    with pytest.raises(UserError, match=r"--set encoder\.heads=2"):
+        held.matched("smiles", {"smiles": {"encoder": "transformer", "encoder_config": other}})
+
+
 @pytest.fixture
 def data(features: dict[str, Any]) -> Data:
     values = features["fingerprint"].elements[:, [8]].astype(np.float64)

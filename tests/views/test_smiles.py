@@ -243,6 +243,36 @@ def test_every_spelling_is_drawn_as_often() -> None:
     assert all(900 < count < 1100 for count in counts)
 
 
+@given(rows=rows_of, seed=st.none() | st.integers(0, 9))
+def test_another_spelling_is_not_the_canonical_one_where_there_is_another(rows: np.ndarray, seed: int | None) -> None:
+    rng = None if seed is None else np.random.Generator(np.random.Philox(seed))
+    batch = smiles.another(VARIED, rows, rng)
+    assert batch.ok.tolist() == VARIED.ok[rows].astype(bool).tolist()
+    for place, row in enumerate(rows):
+        told = smiles.decode(batch.tokens[batch.owner == place][1:-1])
+        own, *others = texts_of(VARIED, row)
+        different = [text for text in others if text != own] or [own]
+        assert told == different[0] if seed is None else told in different
+
+
+def test_the_canonical_one_among_the_random_ones_is_known() -> None:
+    features = featurized(TEXTS, variants=4)
+    for chosen in range(5):
+        told = smiles.canonical(features, np.arange(len(TEXTS)), np.full(len(TEXTS), chosen))
+        texts = [texts_of(features, row) for row in range(len(TEXTS))]
+        assert told.tolist() == [text[chosen] == text[0] for text in texts]
+
+
+def test_every_other_spelling_is_drawn_as_often() -> None:
+    features = featurized(["Cc1ccc(cc1)C(=O)NCCO"], variants=4)
+    batch = smiles.another(features, np.zeros(4000, np.int64), np.random.Generator(np.random.Philox(0)))
+    lengths = np.bincount(batch.owner).tolist()
+    told = [smiles.decode(part[1:-1]) for part in np.split(batch.tokens, np.cumsum(lengths)[:-1])]
+    own, *others = texts_of(features, 0)
+    assert own not in told
+    assert all(900 < told.count(text) < 1100 for text in others)
+
+
 @given(rows=rows_of)
 def test_rows_are_taken_with_all_their_spellings(rows: np.ndarray) -> None:
     equal(base.take(VARIED, rows), featurized([TEXTS[row] for row in rows], variants=4))

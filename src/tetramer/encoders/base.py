@@ -23,6 +23,7 @@ class Encoder(nn.Module):
     Config: ClassVar[type[Any]]
     views: tuple[str, ...]
     partial: ClassVar[bool] = False  # whether a molecule may lack some of the views
+    unshaped: ClassVar[tuple[str, ...]] = ()  # settings that say what weights mean and that no shape tells
     config: Any
     width: int
 

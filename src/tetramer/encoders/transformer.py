@@ -17,7 +17,8 @@ from tetramer.views.base import Batch
 from tetramer.views.smiles import BEGIN, END, VOCABULARY, SmilesBatch
 
 FIRST = 0.02  # standard deviation of the first token vectors: small, so that the layers soon outweigh them
-Pooling = Literal["mean", "max", "first", "last", "attention"]
+Pooling = Literal["mean", "max", "first", "penultimate", "last", "attention", "published"]
+BLOCKS = ("mean", "max", "first", "penultimate")  # side by side the published fingerprint
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class TransformerConfig:
     heads: int = 8
     expansion: int = 4  # width of the hidden layers within, as a multiple of the width
     dropout: float = 0.1
-    pooling: Pooling = "mean"  # of tokens; "first" is BEGIN, "last" is END
+    # Of tokens: "first" is BEGIN, "penultimate" BEGIN before the last layer, "last" is END, "published" four of these.
+    pooling: Pooling = "mean"
     causal: bool = False  # whether a token sees only those before it, as generation needs
 
     def __post_init__(self) -> None:
@@ -42,26 +44,37 @@ class TransformerConfig:
                 f"width={self.width} cannot be shared by heads={self.heads}: each head needs an even number of "
                 f"components. Choose a multiple of {2 * self.heads} as the width."
             )
-        if self.causal and self.pooling == "first":
+        if self.causal and self.pooling in ("first", "penultimate", "published"):
             raise UserError(
                 "The first token of a causal transformer sees no other, so it says nothing of the molecule. "
                 'Choose pooling="last" or "mean".'
             )
+        if self.depth < 2 and self.pooling in ("penultimate", "published"):
+            raise UserError(
+                f"pooling={self.pooling} reads the layer before the last one, and there is only one. Choose depth ≥ 2."
+            )
+
+    @property
+    def molecule(self) -> int:
+        """The width of a molecule's vector."""
+        return self.width * (len(BLOCKS) if self.pooling == "published" else 1)
 
 
 class Transformer(Encoder):
     """Pre-norm transformer with rotary positions over the tokens of one SMILES, BEGIN and END among them.
 
     A molecule without tokens gets zeros. Padding exists only within `layers.attention`, and no row sees it. Under bf16
-    autocast products are bf16, and sums and norms fp32.
+    autocast products are bf16, and sums and norms fp32. With the published pooling, mean, maximum, first and
+    penultimate side by side (arXiv:1911.04738), a molecule is four times as wide as a token, and tokens are not told.
     """
 
     Config = TransformerConfig
     views = ("smiles",)
+    unshaped = ("heads", "causal")
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.config, self.width, self.causal = config, config.width, config.causal
+        self.config, self.width, self.causal = config, config.molecule, config.causal
         self.embedding = nn.Embedding(len(VOCABULARY), config.width)
         nn.init.normal_(self.embedding.weight, std=FIRST)
         self.dropout = nn.Dropout(config.dropout)
@@ -72,17 +85,21 @@ class Transformer(Encoder):
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         batch = cast(SmilesBatch, views["smiles"])
-        tokens = self.rows(batch)
-        return Encoding(self.read_out(tokens, batch), tokens)
+        tokens, before = self.layers(batch)
+        return Encoding(self.read_out(tokens, before, batch), tokens if self.width == self.config.width else None)
 
     def rows(self, batch: SmilesBatch) -> Tensor:
         """A vector for each token, (N, D)."""
+        return self.layers(batch)[0]
+
+    def layers(self, batch: SmilesBatch) -> tuple[Tensor, Tensor]:
+        """A vector for each token after the last layer, (N, D), and one before it, (N, D) without its norm."""
         owner, place = cast(Tensor, batch.owner), cast(Tensor, batch.place)
         x = self.embedding(cast(Tensor, batch.tokens))
-        x = self.dropout(pad(x, (0, 0, 0, rounded(len(x)) - len(x))))
+        before = x = self.dropout(pad(x, (0, 0, 0, rounded(len(x)) - len(x))))
         for block in self.blocks:
-            x = block(x, owner, batch.size, place)
-        return cast(Tensor, self.norm(x[: len(owner)]))
+            before, x = x, block(x, owner, batch.size, place)
+        return self.norm(x[: len(owner)]), before[: len(owner)]
 
     def step(self, tokens: Tensor, past: list[Past] | None = None) -> tuple[Tensor, list[Past]]:
         """The next token of each of B strings, where the network is causal: the row that `rows` would give it.
@@ -97,9 +114,14 @@ class Transformer(Encoder):
             after.append(one)
         return self.norm(x), after
 
-    def read_out(self, tokens: Tensor, batch: SmilesBatch) -> Tensor:
-        """Tokens → molecules, (N, D) → (B, D); zeros for a molecule without tokens."""
-        owner, pooling = cast(Tensor, batch.owner), self.config.pooling
+    def read_out(self, tokens: Tensor, before: Tensor, batch: SmilesBatch) -> Tensor:
+        """What `layers` gives → molecules, (B, W); zeros for a molecule without tokens."""
+        names = BLOCKS if self.config.pooling == "published" else (self.config.pooling,)
+        return torch.cat([self.pooled(name, tokens, before, batch) for name in names], 1)
+
+    def pooled(self, pooling: str, tokens: Tensor, before: Tensor, batch: SmilesBatch) -> Tensor:
+        """Tokens → molecules by one rule, (N, D) → (B, D)."""
+        owner = cast(Tensor, batch.owner)
         if pooling == "mean":
             return mean_by_owner(tokens, owner, batch.size)
         if pooling == "max":
@@ -107,5 +129,6 @@ class Transformer(Encoder):
         if self.score is not None:
             tokens = tokens * softmax_by_owner(self.score(tokens).to(tokens.dtype), owner, batch.size)
             return sum_by_owner(tokens, owner, batch.size)
-        here = cast(Tensor, batch.tokens) == (BEGIN if pooling == "first" else END)
-        return sum_by_owner(tokens[here], owner[here], batch.size)
+        here = cast(Tensor, batch.tokens) == (END if pooling == "last" else BEGIN)
+        chosen = self.norm(before[here]) if pooling == "penultimate" else tokens[here]
+        return sum_by_owner(chosen, owner[here], batch.size)

@@ -5,7 +5,7 @@ made in padded blocks. Half of a padded batch of random SMILES is padding.
 """
 
 import math
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,14 @@ from tetramer.layers.tensors import to_dense
 
 SLOWEST = 10_000.0  # the first pair turns by 1 a place, the last nearly this many times slower
 Past = tuple[Tensor, Tensor]  # keys and values, (B, H, t, d) each, of the t rows before
+
+
+class Memory(NamedTuple):
+    """Rows elsewhere that every step looks at."""
+
+    keys: Tensor  # (B, H, m, d)
+    values: Tensor  # (B, H, m, d)
+    seen: Tensor  # (B, m) bool, which are there
 
 
 def attend(
@@ -115,10 +123,28 @@ class Attention(nn.Module):
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
         return self.out(attend(q[:, :, None], k, v).flatten(1)), (k, v)
 
+    def remember(self, rows: Tensor, owners: Tensor, size: int) -> Memory:
+        """What `recall` looks at. rows: (M, C)   owners: (M,) ascending, in [0, size)"""
+        pairs, seen = to_dense(self.pair(rows).unflatten(1, (2, self.heads, -1)), owners, size)  # (size, m, 2, H, d)
+        keys, values = pairs.transpose(1, 3).unbind(2)
+        return Memory(keys, values, seen)
+
+    def recall(self, x: Tensor, memory: Memory) -> Tensor:
+        """`forward` of one row for each owner, (B, D), with the context that is remembered. → (B, D)"""
+        q = self.query(x).unflatten(1, (self.heads, 1, -1))  # (B, H, 1, d)
+        return cast(Tensor, self.out(attend(q, memory.keys, memory.values, memory.seen).flatten(1)))
+
     def project(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (N, H, d) of x (N, D), keys and values (M, H, d) of rows (M, C)."""
         k, v = self.pair(rows).unflatten(1, (2, self.heads, -1)).unbind(1)
         return self.query(x).unflatten(1, (self.heads, -1)), k, v
+
+
+def feed(width: int, expansion: int, dropout: float) -> nn.Sequential:
+    """The half of a layer that looks at each row alone."""
+    return nn.Sequential(
+        nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width), nn.Dropout(dropout)
+    )
 
 
 class Block(nn.Module):
@@ -128,9 +154,7 @@ class Block(nn.Module):
         super().__init__()
         self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, causal=causal)
-        self.feed = nn.Sequential(
-            nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width), nn.Dropout(dropout)
-        )
+        self.feed = feed(width, expansion, dropout)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -145,3 +169,28 @@ class Block(nn.Module):
         answer, past = self.attention.step(self.first(x), place, past)
         x = x + self.dropout(answer)
         return x + self.feed(self.second(x)), past
+
+
+class CrossBlock(nn.Module):
+    """A causal layer that also looks at rows elsewhere: the decoder's (arXiv:1706.03762), with its norms before."""
+
+    def __init__(self, width: int, heads: int, expansion: int = 4, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.LayerNorm(width) for _ in range(3))
+        self.attention = Attention(width, heads, causal=True)
+        self.cross = Attention(width, heads, context=width)
+        self.feed = feed(width, expansion, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, owner: Tensor, size: int, place: Tensor, context: tuple[Tensor, Tensor]) -> Tensor:
+        """x: (N, D)   context: rows (M, D) and their owners (M,)   →   (N, D); the rest as in `Attention`."""
+        x = x + self.dropout(self.attention(self.first(x), owner, size, place))
+        x = x + self.dropout(self.cross(self.second(x), owner, size, context=context))
+        return cast(Tensor, x + self.feed(self.third(x)))
+
+    def step(self, x: Tensor, place: Tensor, past: Past | None, memory: Memory) -> tuple[Tensor, Past]:
+        """The next row of each owner, (B, D), after the past; `forward` gives the same row."""
+        answer, past = self.attention.step(self.first(x), place, past)
+        x = x + self.dropout(answer)
+        x = x + self.dropout(self.cross.recall(self.second(x), memory))
+        return x + self.feed(self.third(x)), past

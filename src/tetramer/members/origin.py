@@ -19,6 +19,7 @@ from tetramer.settings import configured
 from tetramer.views.smiles import VOCABULARY_HASH
 
 WEIGHTS, ENCODER = "model.safetensors", "encoder."
+Form = tuple[str, dict[str, tuple[int, ...]], Spec]  # of ENCODERS; the shape of every array; `unshaped` settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,11 @@ class Source:
         module = raw(self.encoder, self.settings)
         self.put(module)
         return module.eval()
+
+    @property
+    def form(self) -> Form:
+        """What another encoder must have as well to take these weights."""
+        return self.encoder, shapes(self.arrays), unshaped(self.encoder, self.settings)
 
     @property
     def branches(self) -> list[Self]:
@@ -87,19 +93,18 @@ class Origin:
 
         "": the encoder itself; else branches of a fusion. The first source that fits is taken.
         """
-        pairs = [(one, shapes(one.arrays)) for one in self.sources]
-        whole = shapes_of(encoder, settings)
+        pairs = [(one, one.form) for one in self.sources]
+        whole = form(encoder, settings)
         for one, found in pairs:
-            if (one.encoder, found) == (encoder, whole):
+            if found == whole:
                 return {"": one}
-        pairs += [(branch, shapes(branch.arrays)) for one in self.sources for branch in one.branches]
-        places = {"": (encoder, whole)}
+        pairs += [(branch, branch.form) for one in self.sources for branch in one.branches]
+        places = {"": whole}
         for view, own in settings.get("branches", {}).items():
-            kind, inner = branch_settings(view, own)
-            places[f"branches.{view}"] = kind, shapes_of(kind, inner)
+            places[f"branches.{view}"] = form(*branch_settings(view, own))
         told: dict[str, Source] = {}
         for place, wanted in places.items():
-            fits = [one for one, found in pairs if (one.encoder, found) == wanted]
+            fits = [one for one, found in pairs if found == wanted]
             told |= {place: fits[0]} if fits else {}
         return told
 
@@ -192,6 +197,20 @@ def shapes_of(encoder: str, settings: Mapping[str, Any]) -> dict[str, tuple[int,
     """The shape of every array of an encoder, without making it."""
     with torch.device("meta"):
         return {name: tuple(value.shape) for name, value in raw(encoder, settings).state_dict().items()}
+
+
+def unshaped(encoder: str, settings: Mapping[str, Any]) -> Spec:
+    """The settings that say what the weights of an encoder, or of the branches of a fusion, mean and no shape tells."""
+    if "branches" in settings:
+        return {view: unshaped(*branch_settings(view, own)) for view, own in settings["branches"].items()}
+    kind: Any = ENCODERS[encoder]
+    config = configured(kind.Config, settings)
+    return {name: getattr(config, name) for name in kind.unshaped}
+
+
+def form(encoder: str, settings: Mapping[str, Any]) -> Form:
+    """`Source.form` of an encoder with these settings."""
+    return encoder, shapes_of(encoder, settings), unshaped(encoder, settings)
 
 
 def shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:

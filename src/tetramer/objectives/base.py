@@ -1,9 +1,11 @@
 """What every objective takes and returns."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from tetramer.views.base import Batch
 
@@ -31,3 +33,29 @@ class Sample(NamedTuple):
     groups: Mapping[str, Tensor] | None = (
         None  # flat columns (owner, role, weight): side of a reaction, motif of an atom
     )
+    others: Mapping[str, Batch] | None = None  # view → the same molecules once more, in another version of it
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The settings of an objective that has none."""
+
+
+class Objective(nn.Module):
+    """Sample → Loss. Owns its heads and what it does to its input."""
+
+    Config: ClassVar[type[Any]] = Plain
+    views: tuple[str, ...]
+    others: ClassVar[tuple[str, ...]] = ()  # views of which `Sample.others` is to hold another version of each molecule
+
+    @staticmethod
+    def beside(config: Any) -> tuple[str, ...]:  # noqa: ANN401 (every objective has its own Config)
+        """What is read beside the views of the encoder."""
+        return ()
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        raise NotImplementedError
+
+    def judge(self, sample: Sample) -> dict[str, float]:
+        """Numbers without labels that are no loss, means over the molecules of a sample. Most objectives have none."""
+        return {}

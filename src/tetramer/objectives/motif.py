@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize, one
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import mean_by_owner, sum_by_owner
-from tetramer.objectives.base import Loss, Sample
+from tetramer.objectives.base import Loss, Objective, Sample
 from tetramer.objectives.distances import contrast, distances, hinge
 from tetramer.views.base import Batch
 from tetramer.views.graph import BOND, GraphBatch
@@ -56,7 +56,7 @@ class Both(NamedTuple):
     atoms: Tensor  # (N, D) vectors of atoms in their molecules
 
 
-class MotifEquivalence(nn.Module):
+class MotifEquivalence(Objective):
     r"""A molecule and its motifs have equal sums, and another molecule's motifs have not.
 
     .. math::
@@ -78,7 +78,6 @@ class MotifEquivalence(nn.Module):
 
     @staticmethod
     def beside(config: MotifConfig) -> tuple[str, ...]:
-        """What is read beside the views of the encoder."""
         return ("motifs",)
 
     def forward(self, views: Mapping[str, Batch]) -> Both:
@@ -87,7 +86,7 @@ class MotifEquivalence(nn.Module):
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         """Mean over the molecules of a batch."""
-        return self.head.judge(self(sample.views), sample)
+        return self.head.compared(self(sample.views), sample)
 
 
 def of_atoms(encoder: Encoder, what: str) -> None:
@@ -128,7 +127,7 @@ class MotifHead(nn.Module):
                 sums = sums + sum_by_owner(bonds, owner[first], graph.size)
             return Both(whole, sums, atoms)
 
-    def judge(self, told: Both, sample: Sample) -> Loss:
+    def compared(self, told: Both, sample: Sample) -> Loss:
         """The loss of what `compare` gave."""
         molecule = cast(Mapping[str, Tensor], sample.groups)["molecule"]
         same = molecule[:, None] == molecule[None, :]

@@ -3,48 +3,40 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from tetramer.encoders.lstm import LSTM
 from tetramer.encoders.transformer import Transformer
 from tetramer.errors import UserError
-from tetramer.objectives.base import Loss, Sample
+from tetramer.objectives.base import Loss, Objective, Plain, Sample
+from tetramer.objectives.tokens import UNWRITTEN, head, logits, surprise, until_end
 from tetramer.views.base import Batch
-from tetramer.views.smiles import BEGIN, END, MASK, PAD, UNKNOWN, VOCABULARY, SmilesBatch, decode
+from tetramer.views.smiles import BEGIN, END, SmilesBatch
 
-FIRST = 0.02  # standard deviation of the head's first weights: before training every token is about as likely
+PLAIN = Plain()
 TOGETHER = 256  # strings written at a time
 
 
-class NextToken(nn.Module):
+class NextToken(Objective):
     r"""Predict each token of a SMILES from those before it, :math:`-\frac1N \sum_{i,t} \ln p(x_{i,t} | x_{i,<t})`.
 
     The mean is over all N predicted tokens of a batch, END among them. The score of validation is the loss; it needs
     no labels. The encoder must not see ahead: an LSTM, or a transformer with `causal=True`.
     """
 
-    def __init__(self, encoder: LSTM | Transformer) -> None:
+    def __init__(self, encoder: LSTM | Transformer, config: Plain = PLAIN) -> None:
         super().__init__()
         if not encoder.causal:
             raise UserError(
                 "The next token cannot be learned where a token sees those after it. Set causal=True, or use an LSTM."
             )
-        self.encoder, self.views = encoder, encoder.views
-        self.head = nn.Linear(encoder.width, len(VOCABULARY))
-        nn.init.normal_(self.head.weight, std=FIRST)
-        nn.init.zeros_(self.head.bias)
+        self.encoder, self.config, self.views = encoder, config, encoder.views
+        self.head = head(encoder.width)
 
     def forward(self, views: Mapping[str, Batch]) -> Tensor:
         """(N, V) logits of the token after each token, in fp32 or better also where the encoder runs in bf16."""
-        return self.logits(self.encoder.rows(cast(SmilesBatch, views["smiles"])))
-
-    def logits(self, rows: Tensor) -> Tensor:
-        """(N, D) → (N, V)"""
-        with torch.autocast(rows.device.type, enabled=False):
-            return cast(Tensor, self.head(rows.to(self.head.weight.dtype)))
+        return logits(self.head, self.encoder.rows(cast(SmilesBatch, views["smiles"])))
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         """Mean cross-entropy; 0 for a batch without tokens. Perplexity is its exponential."""
@@ -52,11 +44,7 @@ class NextToken(nn.Module):
         tokens, owner = cast(Tensor, batch.tokens), cast(Tensor, batch.owner)
         follows = owner[1:] == owner[:-1]  # whether the next row is the next token, and not another molecule
         rows, wanted = self.encoder.rows(batch)[:-1][follows], tokens[1:][follows]
-        logits, count = self.logits(rows), max(1, len(wanted))
-        value = cross_entropy(logits, wanted, reduction="sum") / count
-        right = (logits.argmax(-1) == wanted).sum() / count
-        parts = {"perplexity": value.detach().exp(), "accuracy": right, "tokens": torch.tensor(len(wanted))}
-        return Loss(value, parts)
+        return Loss(*surprise(logits(self.head, rows), wanted))
 
     def sample(
         self, count: int, rng: torch.Generator, temperature: float = 1.0, longest: int = 200
@@ -84,17 +72,11 @@ class NextToken(nn.Module):
         ended, written, past = torch.zeros_like(tokens, dtype=torch.bool), [], cast(Any, None)
         for _ in range(longest + 1):
             rows, past = self.encoder.step(tokens, past)
-            logits = self.logits(rows) / temperature
-            logits[:, [PAD, UNKNOWN, BEGIN, MASK]] = -torch.inf
-            tokens = torch.multinomial(logits.softmax(-1), 1, generator=rng)[:, 0]
+            likely = logits(self.head, rows) / temperature
+            likely[:, UNWRITTEN] = -torch.inf
+            tokens = torch.multinomial(likely.softmax(-1), 1, generator=rng)[:, 0]
             written.append(tokens)
             ended |= tokens == END
             if ended.all():
                 break
         return [until_end(row) for row in torch.stack(written, 1).cpu().numpy()]
-
-
-def until_end(tokens: np.ndarray) -> str | None:
-    """The string up to END; None if it has none."""
-    ends = np.flatnonzero(tokens == END)
-    return decode(tokens[: ends[0]]) if len(ends) else None

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import sum_by_owner
-from tetramer.objectives.base import Loss, Sample
+from tetramer.objectives.base import Loss, Objective, Sample
 from tetramer.objectives.distances import contrast, distances, hinge
 from tetramer.objectives.motif import MotifConfig, MotifHead, of_atoms
 from tetramer.views.base import Batch
@@ -57,7 +57,7 @@ class Sides(NamedTuple):
     which: Tensor  # (N,) bool, the n atoms of the batch that they are of
 
 
-class ReactionEquivalence(nn.Module):
+class ReactionEquivalence(Objective):
     r"""Reactants and products have equal sums, and another product has not.
 
     .. math::
@@ -92,7 +92,6 @@ class ReactionEquivalence(nn.Module):
 
     @staticmethod
     def beside(config: ReactionConfig) -> tuple[str, ...]:
-        """What is read beside the views of the encoder."""
         return ("motifs",) if config.motifs else ()
 
     def forward(self, views: Mapping[str, Batch], groups: Mapping[str, Tensor]) -> Sides:
@@ -127,14 +126,14 @@ class ReactionEquivalence(nn.Module):
         assert sample.groups is not None
         h = cast(Tensor, self.encoder(sample.views).tokens)
         told = self.sides(h, sample.views, sample.groups)
-        value, parts = self.judge(told, sample.groups)
+        value, parts = self.compared(told, sample.groups)
         if self.config.motifs:
-            own = self.motifs.judge(self.motifs(h, self.encoder, sample.views), sample)
+            own = self.motifs.compared(self.motifs(h, self.encoder, sample.views), sample)
             value = (1 - self.config.motifs) * value + self.config.motifs * own.value
             parts |= {f"motif-{name}": part for name, part in own.parts.items()}
         return Loss(value, {name: part.detach() for name, part in parts.items()})
 
-    def judge(self, told: Sides, groups: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def compared(self, told: Sides, groups: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of reactions alone, and its parts."""
         product = groups["product"]
         same = product[: len(told.reactants), None] == product[None, :]

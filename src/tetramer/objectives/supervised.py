@@ -6,14 +6,14 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.composition import ELEMENTS, composition, counts_atoms
 from tetramer.layers.mlp import mlp
-from tetramer.objectives.base import Loss, Sample
+from tetramer.objectives.base import Loss, Objective, Sample
 from tetramer.objectives.statistics import class_weights, element_reference, moments
 from tetramer.views.base import Batch
 
@@ -40,7 +40,7 @@ class SupervisedConfig:
         assert (self.classes > 1) == (self.task == "multiclass"), "K is 1 unless multiclass"
 
 
-class Supervised(nn.Module):
+class Supervised(Objective):
     """Predict T measured values per molecule. Learns in z-scores or logits, answers in the data set's own terms.
 
     A missing label is NaN. It adds nothing to the loss and is not counted; a batch without labels has loss 0 and
@@ -48,6 +48,7 @@ class Supervised(nn.Module):
     are float64, as is its answer: energies of 1e4 eV lose no digits.
     """
 
+    Config = SupervisedConfig
     mean: Tensor  # (T,) of the training rows, after the reference
     std: Tensor  # (T,)
     reference: Tensor  # (119, T) what an atom of each element adds

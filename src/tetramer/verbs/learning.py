@@ -117,7 +117,7 @@ def run_training(
 
 
 def pretrain(
-    method: Annotated[str, Argument(help="molr, motif or smiles-lstm")],
+    method: Annotated[str, Argument(help="molr, motif, smiles-lstm, smiles-transformer …")],
     corpus: Annotated[str, Argument(help="file of molecules, or of reactions, in any format that `train` reads")],
     output: Annotated[Path, Option("--output", "-o", "--output-dir", help="folder for the encoder")],
     smiles_column: Smiles = None,
@@ -133,7 +133,7 @@ def pretrain(
     import json
     import shutil
 
-    from tetramer import pretraining
+    from tetramer import pretraining, validation
     from tetramer.checkpoint import check_place
     from tetramer.corpora import texts_of
     from tetramer.datasets.tables import read_table
@@ -150,7 +150,7 @@ def pretrain(
         made = pretraining.pretrain(texts, Path(corpus).name, options, parts, bar.show, say)
         made.save(output)
     shutil.rmtree(parts, ignore_errors=True)  # unfinished work that is finished
-    for line in pretraining.sentences(made.card):
+    for line in validation.sentences(made.card):
         say(line)
     say(f"Encoder: {output}   Begin with it: tetramer train DATA --target COLUMN {made.recipe} --from {output}")
     if as_json:

@@ -161,9 +161,44 @@ def collate(features: SmilesFeatures, rows: np.ndarray, rng: np.random.Generator
 
     A row that is not ok has no tokens.
     """
+    return spelled(features, rows, drawn(features.lengths.shape[1], len(rows), rng))
+
+
+def another(features: SmilesFeatures, rows: np.ndarray, rng: np.random.Generator | None = None) -> SmilesBatch:
+    """Gather `rows` (B,): the first random spelling of each, or with `rng` any of the random ones.
+
+    Where that is the canonical one by chance, the next one stands for it; of an atom or two there is no other.
+    """
+    variants = features.lengths.shape[1] - 1
+    assert variants, "there are random spellings"
+    chosen = 1 + drawn(variants, len(rows), rng)
+    for _ in range(variants - 1):
+        chosen = np.where(canonical(features, rows, chosen), 1 + chosen % variants, chosen)
+    return spelled(features, rows, chosen)
+
+
+def canonical(features: SmilesFeatures, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(B,) bool, whether the spelling `chosen` (B,) of each of `rows` (B,) is the canonical one, token by token."""
+    lengths = features.lengths[rows].astype(np.int64)  # (B, 1 + V)
+    size, start = lengths[:, 0], features.token_starts[rows]
+    there = start + (np.cumsum(lengths, 1) - lengths)[np.arange(len(rows)), chosen]
+    alike: np.ndarray = lengths[np.arange(len(rows)), chosen] == size
+    owner = np.repeat(np.flatnonzero(alike), size[alike])
+    step = np.arange(len(owner)) - np.repeat(np.cumsum(size[alike]) - size[alike], size[alike])
+    differ = features.tokens[start[owner] + step] != features.tokens[there[owner] + step]
+    alike[owner[differ]] = False
+    return alike
+
+
+def drawn(count: int, size: int, rng: np.random.Generator | None) -> np.ndarray:
+    """(size,) places in [0, count), all equally likely; 0 without `rng`."""
+    return np.zeros(size, np.int64) if rng is None else rng.integers(count, size=size)
+
+
+def spelled(features: SmilesFeatures, rows: np.ndarray, chosen: np.ndarray) -> SmilesBatch:
+    """The spelling `chosen` (B,) of each of `rows` (B,); 0 is the canonical one."""
     lengths = features.lengths[rows].astype(np.int64)  # (B, 1 + V)
     ok, each = features.ok[rows] == 1, np.arange(len(rows))
-    chosen = np.zeros(len(rows), np.int64) if rng is None else rng.integers(lengths.shape[1], size=len(rows))
     first = features.token_starts[rows] + (np.cumsum(lengths, 1) - lengths)[each, chosen]  # (B,)
     sizes = lengths[each, chosen] + 2 * ok  # with BEGIN and END
     owner = np.repeat(each, sizes)
