@@ -91,7 +91,11 @@ def models(
 
 
 def of_products(asked: argparse.Namespace, limits: Limits) -> Iterator[Row]:
-    """USPTO-MIT. A model's row is one more `yield`, of its own scores on `task` and the same pools."""
+    """USPTO-MIT.
+
+    A model's row is one more `yield`: with vectors (S, D) of `task.smiles` its scores are
+    `distances(*task.summed(vectors))`, or any function of the numbers of queries; task and pools are the same.
+    """
     test, valid = Part("uspto-mit", "test", limits), Part("uspto-mit", "valid", limits)
     rows = some(test.sides, asked.queries)
     task, split = products(test.sides, rows), drawn(len(valid.sides))
@@ -105,13 +109,13 @@ def of_products(asked: argparse.Namespace, limits: Limits) -> Iterator[Row]:
     offered = pools(kept, test.tallies.elements)
     yield "count-distance-reagents", kept, offered, FREE["count-distance"](kept, test.tallies), test.about()
     lists = products(valid.sides, split.train[: asked.lists], np.arange(len(valid.sides)))
-    booster = reranking.train(lists, valid.tallies)
+    ranker = reranking.train(lists, valid.tallies)
     about = learned(valid, len(lists.answers)) | {"split": split.name, "split_sha256": split.sha256}
     held = products(valid.sides, split.valid, np.arange(len(valid.sides)))
     near = pools(held, valid.tallies.elements)
-    yield "re-ranker-valid", held, near, reranking.reranked(booster, held, valid.tallies), valid.about() | about
+    yield "re-ranker-valid", held, near, reranking.reranked(ranker, held, valid.tallies), valid.about() | about
     offered = pools(task, test.tallies.elements)
-    yield "re-ranker", task, offered, reranking.reranked(booster, task, test.tallies), test.about() | about
+    yield "re-ranker", task, offered, reranking.reranked(ranker, task, test.tallies), test.about() | about
 
 
 def of_reactants(asked: argparse.Namespace, limits: Limits) -> Iterator[Row]:
@@ -123,10 +127,10 @@ def of_reactants(asked: argparse.Namespace, limits: Limits) -> Iterator[Row]:
         return
     yield from free(task, test.tallies, test.about())
     lists = reactant_sets(train.sides, some(train.sides, asked.lists))
-    booster = reranking.train(lists, train.tallies)
+    ranker = reranking.train(lists, train.tallies)
     about = test.about() | learned(train, len(lists.answers))
     offered = pools(task, test.tallies.elements)
-    yield "re-ranker", task, offered, reranking.reranked(booster, task, test.tallies), about
+    yield "re-ranker", task, offered, reranking.reranked(ranker, task, test.tallies), about
 
 
 def of_questions(asked: argparse.Namespace, limits: Limits) -> Iterator[Row]:

@@ -202,15 +202,16 @@ def test_atom_maps_change_no_rank(name: str, change: str, reagents: bool) -> Non
 def test_atom_maps_change_no_rank_of_the_ranker() -> None:
     told = read_reactions(MAPPED, limits=HERE)
     task = products(told)
-    booster = reranking.train(task, tallies(task.smiles), rounds=10)
-    found = outcome(MAPPED, partial(reranking.reranked, booster), False)
+    ranker = reranking.train(task, tallies(task.smiles), rounds=10)
+    model = ranker.booster.model_to_string()
+    found = outcome(MAPPED, partial(reranking.reranked, ranker), False)
     assert found[0].mean() < 1.5
     for change in CHANGES.values():
         told = read_reactions([change(text) for text in MAPPED], limits=HERE)
         task = products(told)
-        assert reranking.train(task, tallies(task.smiles), rounds=10).model_to_string() == booster.model_to_string()
+        assert reranking.train(task, tallies(task.smiles), rounds=10).booster.model_to_string() == model
         np.testing.assert_array_equal(
-            outcome([change(text) for text in MAPPED], partial(reranking.reranked, booster), False), found
+            outcome([change(text) for text in MAPPED], partial(reranking.reranked, ranker), False), found
         )
 
 

@@ -7,7 +7,7 @@ from scipy import sparse
 from tetramer.benchmark import reranking
 from tetramer.benchmark.ranking import ranked
 from tetramer.benchmark.reaction_sets import Task, products
-from tetramer.members.rankers import fit_ranker
+from tetramer.members.rankers import Ranker, fit_ranker
 from tetramer.molecules import Limits
 from tetramer.molecules.sides import read_reactions
 from tetramer.views.tallies import tallies
@@ -20,14 +20,15 @@ def task() -> Task:
     return products(read_reactions(TEXTS, limits=Limits(0)))
 
 
-class Fixed:
+def fixed(column: str, sign: float) -> Ranker:
     """A ranker that answers one column."""
+    place = reranking.COLUMNS.index(column)
 
-    def __init__(self, column: str, sign: float) -> None:
-        self.column, self.sign = reranking.COLUMNS.index(column), sign
+    class One:
+        def predict(self, x: np.ndarray, num_threads: int) -> np.ndarray:
+            return sign * x[:, place]
 
-    def predict(self, x: np.ndarray, num_threads: int) -> np.ndarray:
-        return self.sign * x[:, self.column]
+    return Ranker(One())  # type: ignore[arg-type]
 
 
 def test_overlaps_by_hand() -> None:
@@ -59,7 +60,7 @@ def test_the_near_are_ordered_by_the_ranker_and_the_rest_by_distance(
     monkeypatch.setattr(reranking, "NEAREST", 2)
     counts = tallies(task.smiles)
     far, near, _ = reranking.Pairs.of(task, counts)(np.arange(4))
-    scores = reranking.reranked(Fixed("distance", 1.0), task, counts)(np.arange(4))  # type: ignore[arg-type]
+    scores = reranking.reranked(fixed("distance", 1.0), task, counts)(np.arange(4))
     for row in range(4):
         best, second = near[row][np.argsort(far[row, near[row]], kind="stable")]
         if far[row, best] < far[row, second]:
@@ -74,7 +75,7 @@ def test_a_right_candidate_that_is_not_near_keeps_its_place_behind_those_that_ar
     counts = tallies(task.smiles)
     plain = ranked(reranking.environments(task, counts), np.array([3, 3, 3, 0]))["full"].rank
     monkeypatch.setattr(reranking, "NEAREST", 1)
-    found = ranked(reranking.reranked(Fixed("place", 0.0), task, counts), np.array([3, 3, 3, 0]))["full"].rank  # type: ignore[arg-type]
+    found = ranked(reranking.reranked(fixed("place", 0.0), task, counts), np.array([3, 3, 3, 0]))["full"].rank
     np.testing.assert_array_equal(found, plain)
     assert (plain > 1).all()
 
@@ -84,6 +85,6 @@ def test_the_ranker_learns_what_is_there_to_learn() -> None:
     x = rng.normal(size=(200, 10, 3)).astype(np.float32)
     right = np.zeros((200, 10), np.int64)
     right[np.arange(200), x[:, :, 1].argmax(axis=1)] = 1
-    booster = fit_ranker(x[:150].reshape(-1, 3), right[:150].ravel(), np.full(150, 10), seed=0, rounds=50)
-    told = booster.predict(x[150:].reshape(-1, 3), num_threads=1).reshape(-1, 10)
+    ranker = fit_ranker(x[:150].reshape(-1, 3), right[:150].ravel(), np.full(150, 10), seed=0, rounds=50)
+    told = ranker(x[150:].reshape(-1, 3)).reshape(-1, 10)
     assert (told.argmax(axis=1) == right[150:].argmax(axis=1)).mean() > 0.8

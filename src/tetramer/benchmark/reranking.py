@@ -5,7 +5,7 @@ distance and come after them, so a right answer that was missed has the rank tha
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from scipy import sparse
@@ -13,12 +13,9 @@ from scipy import sparse
 from tetramer.benchmark.free_ranking import environments
 from tetramer.benchmark.ranking import CHUNK, Scores
 from tetramer.benchmark.reaction_sets import Task
-from tetramer.members.rankers import ROUNDS, fit_ranker
+from tetramer.members.rankers import ROUNDS, Ranker, fit_ranker
 from tetramer.metrics import ranks
 from tetramer.views.tallies import Tallies
-
-if TYPE_CHECKING:
-    import lightgbm
 
 NEAREST = 100  # candidates that are put in order anew
 COLUMNS = (
@@ -80,7 +77,7 @@ def overlap(asked: sparse.csr_array, offered: sparse.csr_array, near: np.ndarray
     return [own + whole - 2 * shared, shared / np.maximum(whole, 1), shared / np.maximum(own, 1), whole - shared]
 
 
-def train(task: Task, counts: Tallies, seed: int = 0, rounds: int = ROUNDS) -> "lightgbm.Booster":
+def train(task: Task, counts: Tallies, seed: int = 0, rounds: int = ROUNDS) -> Ranker:
     """A ranker of the queries of `task` among its candidates; those whose right candidate is not near teach nothing."""
     pairs, tables, right = Pairs.of(task, counts), [], []
     for start in range(0, len(task.answers), CHUNK):
@@ -94,13 +91,13 @@ def train(task: Task, counts: Tallies, seed: int = 0, rounds: int = ROUNDS) -> "
     return fit_ranker(x.reshape(-1, x.shape[2]), y.ravel().astype(np.int64), np.full(len(x), x.shape[1]), seed, rounds)
 
 
-def reranked(booster: "lightgbm.Booster", task: Task, counts: Tallies) -> Scores:
+def reranked(ranker: Ranker, task: Task, counts: Tallies) -> Scores:
     """Scores below 0 for the nearest, by the ranker; the distance, which is not below 0, for all others."""
     pairs = Pairs.of(task, counts)
 
     def block(rows: np.ndarray) -> np.ndarray:
         far, near, columns = pairs(rows)
-        told = np.asarray(booster.predict(columns.reshape(-1, columns.shape[2]), num_threads=1)).reshape(near.shape)
+        told = ranker(columns.reshape(-1, columns.shape[2])).reshape(near.shape)
         np.put_along_axis(far, near, told.min(axis=1, keepdims=True) - told - 1, axis=1)
         return far
 

@@ -1,5 +1,6 @@
 """LightGBM learns to order short lists; imported where it is used, as in `trees`."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,15 +20,23 @@ SETTINGS: dict[str, Any] = {
 ROUNDS = 200
 
 
-def fit_ranker(
-    x: np.ndarray, right: np.ndarray, sizes: np.ndarray, seed: int, rounds: int = ROUNDS
-) -> "lightgbm.Booster":
-    """A booster whose answers are larger for what should stand first.
+@dataclass(frozen=True)
+class Ranker:
+    """Answers (n,) for the numbers (n, F) of candidates, larger for what should stand first in its list."""
 
-    x: (n, F) candidates, list after list   right: (n,) 1 for the right one of its list   sizes: (lists,) sum to n
+    booster: "lightgbm.Booster"
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.booster.predict(x, num_threads=1))
+
+
+def fit_ranker(x: np.ndarray, right: np.ndarray, sizes: np.ndarray, seed: int, rounds: int = ROUNDS) -> Ranker:
+    """A ranker of lists that stand one after the other.
+
+    x: (n, F)   right: (n,) 1 for what should stand first in its list, else 0   sizes: (lists,) that add up to n
     """
     import lightgbm
 
     settings = COMMON | SETTINGS | {"seed": seed}
     lists = lightgbm.Dataset(x, right, group=sizes, params=settings, free_raw_data=True)
-    return lightgbm.train(settings, lists, num_boost_round=rounds)
+    return Ranker(lightgbm.train(settings, lists, num_boost_round=rounds))
