@@ -27,7 +27,7 @@ def encoder(**settings: Any) -> GIN:
 
 
 def by_hand(readout: str) -> GIN:
-    """C is 1 and O is 3, a single bond 1 (-3.5 where bonds are conjugated), ε = ½, and the network x = τ(x) - τ(-x)."""
+    """C is 1 and O is 3, a single bond 1, ε = ½, and the network x = τ(x) - τ(-x)."""
     made = encoder(width=1, depth=1, normalise=False, readout=readout)
     for parameter in made.parameters():
         torch.nn.init.zeros_(parameter)
@@ -53,10 +53,17 @@ def test_ethanol_by_hand(readout: str, factor: float) -> None:
     assert made(graph("CCO")).tokens[:, 0].tolist() == [1.5, 1.5 + 1, 4.5]
 
 
-def test_size() -> None:
-    made = GIN(GINConfig(width=300, depth=5))
-    layer = 15 * 300 + 1 + 300 * 600 + 600 + 600 * 300 + 300 + 2 * 300
+@pytest.mark.parametrize("hidden", [1, 2])
+def test_size(hidden: int) -> None:
+    made = GIN(GINConfig(width=300, depth=5, hidden=hidden))
+    layer = 15 * 300 + 1 + 2 * hidden * 300 * 300 + hidden * 300 + 300 + 2 * 300
     assert sum(parameter.numel() for parameter in made.parameters()) == 109 * 300 + 5 * layer
+
+
+def test_sums_of_rows_begin_with_variance_1() -> None:
+    made = encoder(width=4096, depth=1)
+    assert made.atom.weight[:, :10].sum(1).std().item() == pytest.approx(1, rel=3e-2)
+    assert made.layers[0].bond.weight[:, :4].sum(1).std().item() == pytest.approx(1, rel=3e-2)
 
 
 @pytest.mark.parametrize("normalise", [False, True])
@@ -91,7 +98,7 @@ def test_depth_is_how_far_an_atom_sees(depth: int) -> None:
     assert torch.isclose(plain, changed, rtol=0, atol=1e-12).all(1).sum() == 8 - 1 - depth
 
 
-@pytest.mark.parametrize("wrong", [{"width": 0}, {"depth": 0}, {"readout": "max"}])
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"depth": 0}, {"hidden": 0}, {"readout": "max"}])
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         GINConfig(**wrong)

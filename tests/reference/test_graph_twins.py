@@ -133,7 +133,7 @@ TAGS += [
 TAGS += [{"width": 5, "hops": 3, "bonds": True}, {"width": 6, "depth": 1, "hops": 1, "normalise": True}]
 GINS: list[dict[str, Any]] = [
     {"width": 6},
-    {"width": 6, "depth": 1, "normalise": False},
+    {"width": 6, "depth": 1, "hidden": 1, "normalise": False},
     {"width": 5, "depth": 4, "readout": "mean"},
 ]
 CASES = [(TAG, TAGConfig, tag, settings) for settings in TAGS] + [(GIN, GINConfig, gin, settings) for settings in GINS]
