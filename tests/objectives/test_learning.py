@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "combining-egnn": {"width": 32, "depth": 2},
     "fusion": {"branches": {"fingerprint": {"widths": [16]}, "graph": {"width": 16}}, "join": "gated", "absent": 0.0},
 }
-GENTLE = ("transformer", "egnn", "combining-egnn")  # they take small steps, and 120 of them
+GENTLE = ("transformer", "tag", "egnn", "combining-egnn")  # they take small steps, and 120 of them
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
