@@ -1,6 +1,6 @@
 """Training speed of the encoders of graphs: ours beside two plain forms of MolR's, one thread each.
 
-    python benchmarks/encoders_2d.py [--width 256] [--bonds] [--rounds 5] [--output rows.json]
+    python benchmarks/encoders_2d.py [--width 256] [--bonds] [--only tag gin] [--rounds 5] [--output rows.json]
 
 Batches are 256 molecules of Lipophilicity, drawn at random. The plain forms have the equations of "tag" as they read:
 a matrix of every molecule, padded to the largest one, and one sparse matrix of the batch. Both compute every atom; ours
@@ -115,6 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--bonds", action="store_true", help="messages know their bonds; the plain forms have none")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="networks whose names begin so")
     parser.add_argument("--rounds", type=int, default=5)
     default = Path(os.environ.get("TETRAMER_DATA", "data")) / "moleculenet" / "Lipophilicity.csv"
     parser.add_argument("--data", type=Path, default=default)
@@ -128,7 +129,9 @@ def main() -> None:
     chosen = np.random.Generator(np.random.Philox(0)).permutation(len(texts))[: SIZE * BATCHES]
     features = read([texts[row] for row in chosen], ["graph"]).features["graph"]
     batches = [to_tensors(collate(features, rows)) for rows in np.split(np.arange(SIZE * BATCHES), BATCHES)]
-    steps = {name: trainer(*one, batches) for name, one in networks(asked.width, asked.bonds).items()}
+    made = networks(asked.width, asked.bonds).items()
+    kept = tuple(asked.only or [""])
+    steps = {name: trainer(*one, batches) for name, one in made if name.startswith(kept)}
     for step in steps.values():
         step()
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}

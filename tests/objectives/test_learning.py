@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "transformer": {"width": 32, "depth": 2, "heads": 2, "dropout": 0.0},
     "lstm": {"width": 32, "depth": 1, "embedding": 16, "dropout": 0.0},
     "mpnn": {"width": 32},
-    "tag": {"width": 32},
+    "tag": {"width": 32, "features": "full", "bonds": True},
     "gin": {"width": 32, "depth": 2},
     "combining-mpnn": {"width": 32, "depth": 3},
     "painn": {"width": 32, "depth": 2},

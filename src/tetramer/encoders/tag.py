@@ -96,11 +96,11 @@ class TAG(Encoder):
     def sums(self, views: Mapping[str, Batch], weight: Tensor) -> Tensor:
         """Weighted sums of tokens. "tag" and "gcn" need no token for them, so this is several times faster.
 
-        weight: (N,) of each atom, without a gradient of its own   →   (B, D)
+        weight: (N,) of each atom, taken as a constant   →   (B, D)
         """
         graph = self.read(cast(GraphBatch, views["graph"]), self.config.depth - self.short)
         h = self.hidden(graph)
-        return self.total(graph, h, None if self.short else self.atoms(graph, h), weight.to(graph.near.dtype))
+        return self.total(graph, h, None if self.short else self.atoms(graph, h), weight.detach().to(graph.near.dtype))
 
     @property
     def short(self) -> bool:
@@ -115,12 +115,13 @@ class TAG(Encoder):
         degree = edges[1].bincount(minlength=len(atoms)) + 1
         near = degree.to(dtype).rsqrt()
         codes, along, around = pack(atoms, self.sizes), torch.zeros_like(edges[0]), near.new_zeros(0)
-        if isinstance(self.end, Hops):
-            codes = mix(codes) + degree
         if self.config.bonds:
             along = pack(bonds, self.bond_sizes)
-            bound = one_hot(bonds, self.bond_sizes, dtype)[: len(bonds)] * near[edges].prod(0)[:, None]
-            around = sum_by_owner(bound, edges[1], len(atoms))
+        if isinstance(self.end, Hops):
+            codes = mix(codes) + degree
+            if self.config.bonds:
+                bound = one_hot(bonds, self.bond_sizes, dtype)[: len(bonds)] * near[edges].prod(0)[:, None]
+                around = sum_by_owner(bound, edges[1], len(atoms))
         hood = neighbourhoods(codes, along, edges, depth * self.reach, loops=True)
         x = one_hot(atoms.index_select(0, hood.atoms.first), self.sizes, dtype)
         e = one_hot(bonds.index_select(0, hood.bonds), self.bond_sizes, dtype)

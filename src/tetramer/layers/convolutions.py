@@ -23,7 +23,7 @@ class Graph(NamedTuple):
     e: Tensor  # (K, 15) features of the kinds of bonds
     links: Tensor  # (2, E + N) source and target of bonds and loops
     near: Tensor  # (N,) 1 / √d, d the number of neighbours
-    around: Tensor  # (N, 15) features of the bonds of each atom, added up with weights 1 / √(d_u d_v)
+    around: Tensor  # (N, 15) features of the bonds of each atom, added up with weights 1 / √(d_u d_v); for `Hops` alone
     owner: Tensor  # (N,) molecule of each atom
     size: int
 

@@ -85,7 +85,7 @@ def _sum(x: Tensor, entries: Tensor, starts: Tensor, weight: Tensor | None) -> T
 def gather_sum(x: Tensor, chosen: Lists, weight: Tensor | None = None) -> Tensor:
     r"""Sum chosen rows, :math:`y_r = \sum_{i \in \text{list } r} w_i x_i`; an empty list gives zeros.
 
-    x: (rows, D)   weight: (L,) of the entries, without a gradient of its own; None: 1   →   (R, D)
+    x: (rows, D)   weight: (L,) of the entries, taken as constants; None: 1   →   (R, D)
 
     Reads each chosen row once and writes each sum once, forward and backward: on a CPU four times faster than
     `index_select` and `index_add`. A bf16 sum is added up in fp32.
