@@ -315,7 +315,7 @@ def test_a_translation_is_told_with_all_its_numbers(smiles: list[str], tmp_path:
         *("masked_perplexity", "masked_accuracy", "masked_tokens", "round_trip", "same", "other", "judged"),
     }
     assert held["judged"] == 4
-    assert card["method_config"]["objective_config"] == {"depth": 1}
+    assert card["method_config"]["objective_config"] == {"depth": 1, "masked": 0.25}
     one, two, three = sentences(card)
     assert one.startswith("smiles-transformer, 12 steps. Molecules that it had not seen (4, ")
     assert two.startswith("Masked tokens (")

@@ -149,7 +149,10 @@ def encoder(kind: Any, config: Any) -> Any:
     return made
 
 
-@pytest.mark.parametrize("kind, config, twin, settings", CASES, ids=lambda value: str(value)[:60])
+NAMES = [f"{kind.__name__} {settings}" for kind, _, _, settings in CASES]
+
+
+@pytest.mark.parametrize("kind, config, twin, settings", CASES, ids=NAMES)
 def test_the_network_equals_its_slow_twin(
     kind: Any, config: Any, twin: Any, settings: dict[str, Any], molecules: list[Molecule], graph: GraphBatch
 ) -> None:
@@ -164,7 +167,7 @@ def test_the_network_equals_its_slow_twin(
     np.testing.assert_allclose(found.molecule.detach().numpy(), slow, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind, config, twin, settings", CASES, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize("kind, config, twin, settings", CASES, ids=NAMES)
 def test_gradients_equal_finite_differences(
     kind: Any, config: Any, twin: Any, settings: dict[str, Any], graph: GraphBatch
 ) -> None:

@@ -25,7 +25,7 @@ class TranslateConfig:
     depth: int = 2  # layers of the decoder
     target: Target = "canonical"  # what is written: the canonical spelling, or the very one that was read
     memory: Memory = "tokens"  # what the decoder sees: every token of the encoder, or the vector of the molecule alone
-    masked: float = 0.5  # share of the molecules whose canonical spelling is read as well, with tokens masked
+    masked: float = 0.25  # share of the molecules whose canonical spelling is read as well, with tokens masked
     weight: float = 1.0  # of the masked tokens' loss
 
     def __post_init__(self) -> None:
