@@ -130,9 +130,10 @@ def test_a_killed_training_goes_on_to_the_same_model(table: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_killed_pretraining_goes_on_to_the_same_encoder(table: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["smiles-lstm", "smiles-transformer"])
+def test_a_killed_pretraining_goes_on_to_the_same_encoder(table: Path, tmp_path: Path, method: str) -> None:
     options = ["--workers", "1", "--set", "encoder.width=32", "--set", "encoder.depth=1", "--set", "training.epochs=8"]
-    assert campaign(["pretrain", "smiles-lstm", str(table), "-o", "model", *options], tmp_path, 8, seed=5) >= 3
+    assert campaign(["pretrain", method, str(table), "-o", "model", *options], tmp_path, 8, seed=5) >= 3
     assert "Going on with the unfinished run" in (tmp_path / "killed" / "log.txt").read_text()
 
 
