@@ -7,13 +7,18 @@ products: USPTO-MIT, every reaction of the test part against all products of tha
 product of the test part against all its sets of reactants. The ranker learns from other parts: from the valid part of
 USPTO-MIT, where 27,000 reactions train and 3,000 are left to validate a model by, and from the train part of USPTO-50k.
 
-With --model (an encoder of `tetramer pretrain molr`) the rows are those of the models alone.
+    python benchmarks/rank_products.py --train train.csv
+    tetramer pretrain molr train.csv --output ENCODER
+
+With --train the 27,000 reactions are written that a model may learn from. With --model (an encoder of `tetramer
+pretrain molr`) the rows are those of the models alone.
 
 A row is one JSON file; intervals (95 %) come from drawing queries again.
 """
 
 import argparse
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -28,7 +33,16 @@ from tetramer.benchmark import reranking
 from tetramer.benchmark.free_ranking import FREE
 from tetramer.benchmark.learned_ranking import learned as learned_scores
 from tetramer.benchmark.ranking import HITS, Pool, Scores, ranked, summary
-from tetramer.benchmark.reaction_sets import Task, drawn, pools, products, questions, reactant_sets, read_part
+from tetramer.benchmark.reaction_sets import (
+    Task,
+    drawn,
+    part_texts,
+    pools,
+    products,
+    questions,
+    reactant_sets,
+    read_part,
+)
 from tetramer.benchmark.row import machine
 from tetramer.modelling import versions
 from tetramer.molecules import Limits
@@ -166,7 +180,8 @@ def measured(what: str, row: Row, seed: int = 0) -> dict[str, Any]:
     told = {pool: summary(ranks, seed, hits) for pool, ranks in ranked(scores, task.answers, offered).items()}
     size = {"queries": len(task.answers), "candidates": task.candidates.shape[0]}
     cost = {"cpu_seconds": round(process_time() - began, 1), "machine": machine(), "versions": versions()}
-    command = shlex.join(["python", *sys.argv])
+    words = [re.sub(r"=.*/", "=", word) for word in sys.argv]  # of a folder its name alone
+    command = shlex.join(["python", *words])
     return (
         {"study": f"rank-{what}", "row": name, "seed": seed}
         | about
@@ -194,7 +209,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the model, for the name of its row")
     parser.add_argument("--workers", type=int, default=0, help="processes that read the reactions; 0: this one")
     parser.add_argument("--output", type=Path, help="folder for the rows as JSON")
+    parser.add_argument("--train", type=Path, help="CSV file for the reactions to learn from; nothing else is done")
     asked = parser.parse_args()
+    if asked.train:
+        texts = part_texts("uspto-mit", ["valid"])
+        rows = [texts[row] for row in np.sort(drawn(len(texts)).train)]
+        asked.train.write_text("\n".join(["reaction_smiles", *rows]) + "\n")
+        return
     for what in asked.tasks or TASKS:
         for row in TASKS[what](asked, Limits(asked.workers)):
             done = measured(what, row, asked.seed)

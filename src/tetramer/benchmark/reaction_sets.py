@@ -122,10 +122,13 @@ def pools(task: Task, elements: sparse.csr_array) -> dict[str, Pool]:
 
 
 def read_part(name: str, parts: Sequence[str], limits: Limits | None = None) -> tuple[Sides, str]:
-    """The reactions of some parts of a public set, in the order of `parts`, and the SHA-256 of their texts.
+    """The reactions of some parts of a public set, in the order of `parts`, and the SHA-256 of their texts."""
+    texts = part_texts(name, parts)
+    return read_reactions(texts, limits=limits), hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
-    name: of SOURCES, with a column `split`.
-    """
+
+def part_texts(name: str, parts: Sequence[str]) -> list[str]:
+    """The texts of some parts of a public set. name: of SOURCES, with a column `split`"""
     table = sources.load(name)
     columns = columns_of(table.columns)
     if not columns or "split" not in table.columns:
@@ -139,8 +142,7 @@ def read_part(name: str, parts: Sequence[str], limits: Limits | None = None) -> 
     for part, row in zip(split, cells, strict=True):
         if part in by_part:
             by_part[part].append(text_of(["" if cell is None else cell for cell in row]))
-    texts = [text for part in parts for text in by_part[part]]
-    return read_reactions(texts, limits=limits), hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return [text for part in parts for text in by_part[part]]
 
 
 def drawn(count: int, held: int = HELD, seed: int = SEED) -> Split:
