@@ -68,6 +68,10 @@ class MoleculeData(Data):
         near = np.unique(near[:, : self.negatives])
         return np.setdiff1d(near[near >= 0], rows)
 
+    def molecules(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of `features` that the rows are made of."""
+        return rows
+
     def counts(self) -> csr_array:
         """(n, E) what the rows are made of."""
         graph = self.features["graph"]
@@ -121,6 +125,10 @@ class ReactionData(MoleculeData):
         }
         made = Data.sample(self, self.molecule[at], views, rng, others)
         return made._replace(groups={name: torch.from_numpy(cells) for name, cells in groups.items()})
+
+    def molecules(self, rows: np.ndarray) -> np.ndarray:
+        """Different molecules of both sides."""
+        return np.unique(self.molecule[gather(self.cut, rows)[0]])
 
     def counts(self) -> csr_array:
         """(n, E) what the products are made of."""

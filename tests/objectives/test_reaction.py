@@ -65,6 +65,15 @@ def test_a_batch_tells_sides_products_and_atoms_that_stay(data: ReactionData) ->
     assert len(set(number)) == 4
 
 
+def test_the_molecules_of_some_reactions(data: ReactionData) -> None:
+    """Statistics of an encoder are those of what it learns from."""
+    some = data.molecules(np.array([0, 3]))
+    assert sorted(some.tolist()) == sorted(
+        {*data.molecule[data.cut[0] : data.cut[1]], *data.molecule[data.cut[3] : data.cut[4]]}
+    )
+    assert len(some) == 5  # acid, methanol, ester; aldehyde, alcohol
+
+
 def plain_hinge(reactants: Tensor, products: Tensor, product: list[int], margin: float) -> float:
     """MolR's loss as a loop over pairs."""
     size = len(reactants)
