@@ -12,6 +12,7 @@ from torch.nn.functional import silu
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
 from tetramer.layers.bases import bessel, lengths, polynomial
+from tetramer.layers.dropout import Dropout
 from tetramer.layers.geometry import VOLUMES, AtomEmbedding, Cloud, Readout, blockwise, pairs, read_out, signed_volumes
 from tetramer.views.base import Batch
 from tetramer.views.conformer import ConformerBatch
@@ -73,7 +74,7 @@ class EGNN(Encoder):
         self.out = nn.Sequential(
             nn.Linear(config.width, config.width), nn.SiLU(), nn.Linear(config.width, config.width)
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         batch = cast(ConformerBatch, views["conformer"])

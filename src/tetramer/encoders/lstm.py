@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
+from tetramer.layers.dropout import Dropout
 from tetramer.layers.pooling import max_by_owner, mean_by_owner, sum_by_owner
 from tetramer.layers.tensors import to_dense
 from tetramer.views.base import Batch
@@ -52,7 +53,7 @@ class LSTM(Encoder):
         super().__init__()
         self.config, self.width = config, config.width
         self.embedding = nn.Embedding(len(VOCABULARY), config.embedding)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         between = config.dropout if config.depth > 1 else 0.0
         self.layers = nn.LSTM(config.embedding, config.width, config.depth, batch_first=True, dropout=between)
 

@@ -11,6 +11,7 @@ from torch.nn.functional import linear
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
 from tetramer.layers.categories import one_hot, pack
+from tetramer.layers.dropout import Dropout
 from tetramer.layers.environments import environments
 from tetramer.layers.pooling import mean_by_owner, pna_by_owner, softmax_by_owner, sum_by_owner
 from tetramer.layers.ragged import Lists, gather_sum
@@ -70,7 +71,7 @@ class MPNN(Encoder):
         self.message = nn.Linear(arriving, config.width, bias=False) if config.depth > 1 else None  # W_h
         self.atom = nn.Linear(atom + arriving, config.width)  # W_o
         self.score = nn.Linear(config.width, 1) if config.readout == "attention" else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         graph = cast(GraphBatch, views["graph"])

@@ -12,6 +12,7 @@ from torch.nn.functional import linear
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
 from tetramer.layers.bases import bessel, cosine, lengths
+from tetramer.layers.dropout import Dropout
 from tetramer.layers.geometry import VOLUMES, AtomEmbedding, Cloud, Readout, blockwise, pairs, read_out, signed_volumes
 from tetramer.views.base import Batch
 from tetramer.views.conformer import ConformerBatch
@@ -64,7 +65,7 @@ class PaiNN(Encoder):
         self.config, self.width = config, config.width
         self.atoms = AtomEmbedding(config.width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         batch = cast(ConformerBatch, views["conformer"])

@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
 from tetramer.layers.bases import cosine, gaussians, lengths
+from tetramer.layers.dropout import Dropout
 from tetramer.layers.geometry import AtomEmbedding, Cloud, Readout, blockwise, pairs, read_out
 from tetramer.views.base import Batch
 from tetramer.views.conformer import ConformerBatch
@@ -64,7 +65,7 @@ class SchNet(Encoder):
         self.out = nn.Sequential(
             nn.Linear(config.width, hidden),
             ShiftedSoftplus(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(hidden, self.width),
         )
 
@@ -110,10 +111,10 @@ class Layer(nn.Module):
         self.filter = nn.Sequential(  # W_1, W_2
             nn.Linear(config.gaussians, filters), ShiftedSoftplus(), nn.Linear(filters, filters)
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.sender = nn.Linear(width, filters, bias=False)  # A
         self.update = nn.Sequential(  # W_3, W_4
-            nn.Linear(filters, width), ShiftedSoftplus(), nn.Dropout(config.dropout), nn.Linear(width, width)
+            nn.Linear(filters, width), ShiftedSoftplus(), Dropout(config.dropout), nn.Linear(width, width)
         )
 
     def forward(self, h: Tensor, space: Space) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
 from tetramer.layers.attention import Block, Past
+from tetramer.layers.dropout import Dropout
 from tetramer.layers.pooling import max_by_owner, mean_by_owner, softmax_by_owner, sum_by_owner
 from tetramer.layers.ragged import rounded
 from tetramer.views.base import Batch
@@ -77,7 +78,7 @@ class Transformer(Encoder):
         self.config, self.width, self.causal = config, config.molecule, config.causal
         self.embedding = nn.Embedding(len(VOCABULARY), config.width)
         nn.init.normal_(self.embedding.weight, std=FIRST)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         shape = (config.width, config.heads, config.expansion, config.dropout, config.causal)
         self.blocks = nn.ModuleList(Block(*shape) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from tetramer.layers.dropout import Dropout
 from tetramer.layers.tensors import to_dense
 
 SLOWEST = 10_000.0  # the first pair turns by 1 a place, the last nearly this many times slower
@@ -143,7 +144,7 @@ class Attention(nn.Module):
 def feed(width: int, expansion: int, dropout: float) -> nn.Sequential:
     """The half of a layer that looks at each row alone."""
     return nn.Sequential(
-        nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width), nn.Dropout(dropout)
+        nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width), Dropout(dropout)
     )
 
 
@@ -155,7 +156,7 @@ class Block(nn.Module):
         self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, causal=causal)
         self.feed = feed(width, expansion, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, x: Tensor, owner: Tensor, size: int, place: Tensor | None = None, bias: Tensor | None = None
@@ -180,7 +181,7 @@ class CrossBlock(nn.Module):
         self.attention = Attention(width, heads, causal=True)
         self.cross = Attention(width, heads, context=width)
         self.feed = feed(width, expansion, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, owner: Tensor, size: int, place: Tensor, context: tuple[Tensor, Tensor]) -> Tensor:
         """x: (N, D)   context: rows (M, D) and their owners (M,)   →   (N, D); the rest as in `Attention`."""

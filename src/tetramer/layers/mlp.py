@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from tetramer.layers.dropout import Dropout
+
 
 def mlp(
     inputs: int, widths: Sequence[int], outputs: int | None = None, dropout: float = 0.0, normalise: bool = False
@@ -15,7 +17,7 @@ def mlp(
     layers: list[nn.Module] = []
     for width in widths:
         norm = [nn.LayerNorm(width)] if normalise else []
-        layers += [nn.Linear(inputs, width), *norm, nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(inputs, width), *norm, nn.ReLU(), Dropout(dropout)]
         inputs = width
     if outputs is not None:
         layers.append(nn.Linear(inputs, outputs))

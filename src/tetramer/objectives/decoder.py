@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 
 from tetramer.encoders.transformer import FIRST, TransformerConfig
 from tetramer.layers.attention import CrossBlock, Past
+from tetramer.layers.dropout import Dropout
 from tetramer.layers.ragged import rounded
 from tetramer.objectives.tokens import UNWRITTEN, head, logits, until_end
 from tetramer.views.smiles import BEGIN, END, VOCABULARY, SmilesBatch
@@ -26,7 +27,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(len(VOCABULARY), config.width)
         nn.init.normal_(self.embedding.weight, std=FIRST)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         shape = (config.width, config.heads, config.expansion, config.dropout)
         self.blocks = nn.ModuleList(CrossBlock(*shape) for _ in range(depth))
         self.norm, self.out = nn.LayerNorm(config.width), head(config.width)
