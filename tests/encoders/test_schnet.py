@@ -8,6 +8,7 @@ import torch
 
 from tetramer.encoders.schnet import Layer, SchNet, SchNetConfig, ShiftedSoftplus, look
 from tetramer.errors import UserError
+from tetramer.layers.dropout import Dropout
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_filters_and_their_sums_are_fp32_under_bf16(build: Any) -> None:
 
 def test_dropout_acts_on_filters_and_before_last_layers() -> None:
     encoder = SchNet(SchNetConfig(width=8, depth=1, dropout=0.3))
-    where = [name for name, module in encoder.named_modules() if isinstance(module, torch.nn.Dropout)]
+    where = [name for name, module in encoder.named_modules() if isinstance(module, Dropout)]
     assert where == ["layers.0.dropout", "layers.0.update.2", "out.2"]
 
 
