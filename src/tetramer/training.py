@@ -256,7 +256,7 @@ def fit(run: Run, data: Data, rows: np.ndarray, valid: np.ndarray | None = None)
         epoch, place = divmod(run.step, per_epoch)
         if epoch != order_of:
             order, order_of = rows[epoch_order(config.seed, epoch, len(rows))], epoch
-        torch.default_generator.manual_seed(mix(config.seed, run.step))  # dropout; `manual_seed` also notes where from
+        torch.default_generator.manual_seed(mix(config.seed, run.step))  # dropout; torch.manual_seed is slow
         rng.manual_seed(mix(config.seed, run.step, 1))  # corruption
         rate = config.peak * run.plateau_share * SCHEDULES[config.schedule](run.step, steps, config)
         chosen = order[place * config.batch : (place + 1) * config.batch]
