@@ -166,6 +166,7 @@ def test_very_large_labels_keep_their_columns(smiles: list[str], tmp_path: Path,
     ("words", "says"),
     [
         (["none.csv", "--target", "y"], "There is no file 'none.csv'"),
+        (["esol", "--target", "y"], "esol is a public data set: `tetramer datasets fetch esol` tells where"),
         (["{table}", "--target", "pic50"], "has no column 'pic50'. Did you mean 'pIC50'? Its columns are: 'id'"),
         (["{table}"], "Name the column to learn with --target. assay.csv has: 'id', 'smiles', 'pIC50'"),
         (["{table}", "--target", "id"], "holds 80 different texts"),

@@ -381,13 +381,19 @@ def test_pieces_exactly() -> None:
 
 
 def test_very_many_targets_are_left_to_networks() -> None:
-    recipe = resolve("auto", {})
-    few, many = (Problem(REGRESSION, tuple(f"t{k}" for k in range(count))) for count in (24, 25))
-    assert set(chosen_members(recipe, few)[0]) == set(recipe.members)
-    members, notes = chosen_members(recipe, many)
-    assert set(members) == {"fingerprint", "graph"}
-    assert "25 targets" in notes[0]
-    assert set(chosen_members(resolve("baseline", {}), many)[0]) == set(RECIPES["baseline"].members)
+    one, few, many = (Problem(REGRESSION, tuple(f"t{k}" for k in range(count))) for count in (1, 24, 25))
+    auto, baseline = resolve("auto", {}), resolve("baseline", {})
+    for problem, labels in ((few, 100_000), (one, 1_000_000)):
+        assert set(chosen_members(auto, problem, labels)[0]) == set(auto.members)
+        assert set(chosen_members(baseline, problem, labels)[0]) == set(baseline.members)
+    for problem, labels, says in ((many, 500, "25 targets, 500 labels"), (few, 100_001, "24 targets, 100,001 labels")):
+        members, notes = chosen_members(auto, problem, labels)
+        assert set(members) == {"fingerprint", "graph"}
+        assert says in notes[0]
+        members, notes = chosen_members(baseline, problem, labels)
+        assert set(members) == {"lightgbm"}
+        assert "left out are random-forest, extra-trees, svm, gp" in notes[0]
+    assert chosen_members(resolve("graph", {}), many, 10**6) == (RECIPES["graph"].members, [])
 
 
 def test_mean_answers_exactly(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ from tetramer.training import Data, epoch_order
 from tetramer.views import Reader, Reading, store
 from tetramer.views.read import MODULES, joined
 
-MANY_TARGETS = 24  # above, members that are fitted target by target are left out of a blend
+MANY_TARGETS = 24  # above, or above so many labels, members that are fitted target by target are left out of a blend:
+MANY_LABELS = 100_000  # they would take an hour and more
 LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
 
 
@@ -234,7 +235,7 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
             fold[rows[part.test]] = number
     calibrates = np.zeros(len(values), bool)
     calibrates[valid if not folds else []] = True
-    members, left = chosen_members(recipe, problem)
+    members, left = chosen_members(recipe, problem, int(np.isfinite(values[rows]).sum()))
     notes += left
     if extensive:
         notes.append(extensive_note(members))
@@ -258,14 +259,20 @@ def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> bool:
     return is_extensive(assay.labels.values[rows], counts)
 
 
-def chosen_members(recipe: Recipe, problem: Problem) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The recipe's members; with very many targets, only those that learn all of them at once."""
-    members = recipe.members
-    networks = {name: spec for name, spec in members.items() if spec["kind"] not in CLASSICAL}
-    if len(problem.targets) <= MANY_TARGETS or not networks or len(networks) == len(members):
+def chosen_members(recipe: Recipe, problem: Problem, labels: int) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The recipe's members; with very many targets or labels, only those that learn all targets at once.
+
+    Where no member does so, the first one stands for all.
+    """
+    members, targets = recipe.members, len(problem.targets)
+    if targets == 1 or (targets <= MANY_TARGETS and labels <= MANY_LABELS):
         return members, []
-    note = f"{len(problem.targets)} targets: the blend holds only {', '.join(networks)}, which learn all at once."
-    return networks, [note]
+    networks = {name: spec for name, spec in members.items() if spec["kind"] not in CLASSICAL}
+    kept = networks or dict([*members.items()][:1])
+    if len(kept) == len(members):
+        return members, []
+    only = ", ".join(name for name in members if name not in kept)
+    return kept, [f"{targets} targets, {labels:,} labels: left out are {only}, which learn every target by itself."]
 
 
 def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, extensive: bool) -> list[Piece]:

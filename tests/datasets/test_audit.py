@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tetramer.datasets import audit as module
+from tetramer.datasets import sources
 from tetramer.datasets.audit import Options, audit, disagreement, later, numbered, overlap
 from tetramer.datasets.columns import Column
 from tetramer.datasets.findings import CODES, SEVERITIES, Audit, percent, some
@@ -262,6 +263,15 @@ def test_the_part_of_qm9_that_is_sound_raises_no_alarm(data_dir: Path) -> None:
     assert [one for one in found.findings if one.code in ("COMPOSITION", "STYLE")] == []
 
 
+def test_conflicts_far_below_the_spread_of_the_labels_are_notes() -> None:
+    for last, severity in ((3.01, "note"), (3.5, "warning")):
+        rows = table(["C", "C", "CC", "CC", "CCC", *["C" * size for size in range(4, 400)]])
+        y = [1.0, 1.001, 3.0, last, 9.0, *np.linspace(-3, 3, 396).tolist()]
+        found = audit(Table(rows.data.append_column("y", pa.array(y)), "made.csv"), ["y"], None, HERE)
+        (one,) = found.of("CONFLICT")
+        assert one.severity == severity
+
+
 def test_clintox_is_told_by_its_style_and_contradicts_itself(data_dir: Path) -> None:
     found = public(data_dir, "clintox.csv.gz")
     assert found.targets == ("FDA_APPROVED", "CT_TOX")
@@ -305,6 +315,12 @@ def test_esol_holds_predictions_and_repeats(data_dir: Path) -> None:
     assert found.of("DUPLICATE")[0].count == 11
     assert found.of("CONFLICT")[0].count == 6
     assert found.of("CONFLICT")[0].values["agree"] == 5
+
+
+def test_a_public_set_is_opened_by_its_name(data_dir: Path) -> None:
+    assert sources.named("esol").data.equals(read_table(data_dir / "moleculenet" / "delaney-processed.csv").data)
+    with pytest.raises(UserError, match="There is no file 'esoll'"):
+        sources.named("esoll")
 
 
 def test_lipophilicity_and_hydration_raise_no_alarm(data_dir: Path) -> None:

@@ -44,6 +44,7 @@ MANY_UNREADABLE = 0.2  # of the rows: an alarm
 MOST_TARGETS = 20  # that the slow checks look at, those with the most labels
 MANY_CONFLICTS = 0.01  # of the labelled molecules: an alarm
 MANY_CONTRADICT = 0.05  # of the labelled rows: an alarm
+SMALL_CONFLICT = 0.01  # of the labels' standard deviation: a note
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,8 @@ def _conflict(
         sentence += (
             f" They lie {middle:.3g} apart in the median; all labels have a standard deviation of {deviation:.3g}."
         )
-    severity = NOTE if code != "CONFLICT" else WARNING if values["share"] < MANY_CONFLICTS else ALARM
+    small = "largest_spread" in values and values["largest_spread"] <= SMALL_CONFLICT * values["label_deviation"]
+    severity = NOTE if code != "CONFLICT" or small else WARNING if values["share"] < MANY_CONFLICTS else ALARM
     return Finding(code, severity, column.name, total, rows, sentence, values)
 
 

@@ -12,6 +12,7 @@ import sys
 import zlib
 from pathlib import Path
 
+from tetramer.datasets.catalogue import SOURCES
 from tetramer.errors import UserError, nearest
 
 BLOCK = 1 << 20
@@ -84,6 +85,8 @@ def existing(path: str | Path) -> Path:
     if not path.parent.is_dir():
         raise UserError(f"There is no folder {path.parent}, so {path.name} cannot be read from it.")
     hint = f" Did you mean {near!r}?" if near else ""
+    if str(path) in SOURCES:
+        hint = f" {path} is a public data set: `tetramer datasets fetch {path}` tells where its file is."
     raise UserError(f"There is no file {path.name!r} in {path.parent.resolve()}.{hint}")
 
 

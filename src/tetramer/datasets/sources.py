@@ -129,6 +129,11 @@ def load(name: str, accept_unverified: bool = False) -> Table:
     return replace(table, header=())  # a repeated name is told in the note, and means its first column
 
 
+def named(data: str) -> Table:
+    """A table by the name of its data set or, before that, of its file ("-": standard input)."""
+    return load(data) if data in SOURCES and not Path(data).exists() else read_table(data)
+
+
 def targets(name: str, table: Table) -> dict[str, str]:
     """Column → unit of the labels of a loaded data set, also where SOURCES says only that every column is one."""
     return pick(SOURCES, name, "data set").targets_in(table.columns)

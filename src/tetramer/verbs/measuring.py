@@ -12,11 +12,11 @@ from tetramer.verbs.options import Json, Smiles, Workers, overrides_of, starts_o
 
 
 def audit(
-    data: Annotated[str, Argument(help="file with structures and, best, measured values")],
+    data: Annotated[str, Argument(help="file with structures and, best, measured values, or a public data set")],
     target: Annotated[
         list[str] | None, Option("--target", "--target-columns", help="column to look at [default: all that can be]")
     ] = None,
-    test: Annotated[Path | None, Option(help="second file: what of it stands in DATA already?")] = None,
+    test: Annotated[str | None, Option(help="second file: what of it stands in DATA already?")] = None,
     smiles_column: Smiles = None,
     workers: Workers = None,
     as_json: Json = False,
@@ -25,15 +25,15 @@ def audit(
     import json
 
     from tetramer.datasets import audit as auditing
-    from tetramer.datasets.tables import read_table
+    from tetramer.datasets import sources
     from tetramer.molecules import Limits
 
-    table = read_table(data)
+    table = sources.named(data)
     with Bar() as bar:
         options = auditing.Options(limits=Limits(workers), progress=lambda done, rows: bar.rows(done))
         told = [auditing.audit(table, target, smiles_column, options)]
         if test is not None:
-            told.append(auditing.overlap(table, read_table(test), smiles_column, options))
+            told.append(auditing.overlap(table, sources.named(test), smiles_column, options))
     if as_json:
         print(json.dumps([one.to_json() for one in told]))
         return
