@@ -1,54 +1,99 @@
-"""docs/study-results.md, from the rows under `results/combining-modalities`. Measures nothing.
+"""docs/study-results.md, from the rows under `results`. Measures nothing.
 
 tetramer study combining-modalities --output results/combining-modalities
+tetramer study molr --output results/molr
 python benchmarks/study_page.py
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from tetramer.benchmark.cells import show
+from tetramer.benchmark.standing import Pair
+from tetramer.benchmark.summary import interval
 from tetramer.studies.combining_modalities import FREE, MODELS
 from tetramer.studies.combining_page import Story
 from tetramer.studies.combining_rows import FIT_ROWS, Rows
+from tetramer.studies.molr import MODELS as ENCODERS
+from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
+from tetramer.studies.molr_page import Story as Reactions
 
 ROOT = Path(__file__).parents[1]
-ROWS, PAGE = ROOT / "results" / "combining-modalities", ROOT / "docs" / "study-results.md"
+RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "study-results.md"
 
-HEAD = f"""# Results of the study combining-modalities
+HEAD = """# Results of the studies
 
-This page is made from the rows under `results/combining-modalities` by `python benchmarks/study_page.py`;
-[Studies](study.md) says what the rows are and how they are made. Mean absolute error in eV on a test part that nothing
-was chosen on; all methods are given the rows of {FIT_ROWS.replace("+", " + ")}, of which networks set a tenth aside to
-stop. ± is the standard deviation over seeds. Rows that are not here were not measured yet.
+This page is made from the rows under `results/combining-modalities` and `results/molr` by
+`python benchmarks/study_page.py`; [Studies](study.md) says what the rows are and how they are made. Rows that are not
+here were not measured yet.
+"""
+COMBINING = f"""## combining-modalities
+
+Mean absolute error in eV on a test part that nothing was chosen on; all methods are given the rows of
+{FIT_ROWS.replace("+", " + ")}, of which networks set a tenth aside to stop. ± is the standard deviation over seeds.
 """
 
 
-def table(rows: Rows, split: str) -> str:
+def laid(header: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (header, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
+
+
+def split_of(rows: Rows, split: str) -> str:
     """One split of one property."""
     here = [row for row in rows.told if row["split"] == split]
     hashes = ", ".join(sorted({row["split_sha256"][:12] for row in here}))
-    lines = [
-        f"## {rows.data.stem}, {split} split",
-        "",
-        f"{here[0]['fitted_on']:,} rows given, {here[0]['tested_on']:,} tested; SHA-256 of the splits: {hashes}.",
-        "",
-        "| model | as | method | MAE, eV | parameters | seeds | minutes |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, series, one in Story(rows, MODELS, FREE).entries(split):
-        cells = [name, series, f"`{one.method}`", show(one.cell), show(one.parameters), str(len(one.errors))]
-        lines.append("| " + " | ".join([*cells, f"{one.seconds / 60:.1f}"]) + " |")
-    return "\n".join(lines)
+    told = [
+        [name, series, f"`{one.method}`", show(one.cell), show(one.parameters), str(len(one.errors)),
+         f"{one.seconds / 60:.1f}"]
+        for name, series, one in Story(rows, MODELS, FREE).entries(split)
+    ]  # fmt: skip
+    about = f"{here[0]['fitted_on']:,} rows given, {here[0]['tested_on']:,} tested; SHA-256 of the splits: {hashes}."
+    header = ["model", "as", "method", "MAE, eV", "parameters", "seeds", "minutes"]
+    return f"### {rows.data.stem}, {split} split\n\n{about}\n\n{laid(header, told)}"
+
+
+def combining() -> Iterator[str]:
+    """The study of four views."""
+    folder = RESULTS / "combining-modalities"
+    yield COMBINING.strip()
+    for one in sorted(path.parent for path in folder.glob("*/splits.json")):
+        rows = Rows.load(folder, folder / "data" / f"{one.name}.parquet", one.name.split("-")[1])
+        yield from (split_of(rows, split) for split in rows.splits)
+
+
+def reactions() -> Iterator[str]:
+    """The study of reactions."""
+    story = Reactions.load(RESULTS / "molr", {name: model.about for name, model in ENCODERS.items()})
+    yield "## molr\n\n" + "\n".join(f"- {text}" for text in SAID)
+    yield laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
+    for task in story.tasks:
+        table = story.table(task)
+        body = [[show(cell) for cell in row] for row in table.rows]
+        yield f"### {TITLES[task]}\n\n{ABOUT[task]} {table.caption}.\n\n{laid(list(table.header), body)}"
+    gaps = story.differences()
+    if gaps:
+        header = ["ranking", "variant", "number", "difference (95 %)", "seeds"]
+        body = [[show(cell) for cell in row] for row in gaps]
+        yield f"### Variant minus {COMPARED[0]}, on the same seeds\n\n{PAIRED}\n\n{laid(header, body)}"
+    for one in story.probed:
+        header = ["method", one.metric, "splits", f"minus {one.reference} (95 %)"]
+        body = [
+            [line.method, f"{show(line.mean)} ± {show(line.sd)}", str(line.splits), gap(line.pair)]
+            for line in one.lines
+        ]
+        yield f"### {one.data}, frozen vectors\n\n{PROBED}\n\n{laid(header, body)}"
+
+
+def gap(pair: Pair | None) -> str:
+    """A difference and its interval."""
+    return "–" if pair is None else show(interval(pair.difference, pair.low, pair.high))
 
 
 def main() -> None:
     """Write the page."""
-    parts = [HEAD.strip()]
-    for folder in sorted(path.parent for path in ROWS.glob("*/splits.json")):
-        target = folder.name.split("-")[1]
-        rows = Rows.load(ROWS, ROWS / "data" / f"{folder.name}.parquet", target)
-        parts += [table(rows, split) for split in rows.splits]
-    PAGE.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    PAGE.write_text("\n\n".join([HEAD.strip(), *combining(), *reactions()]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def write_comparison(path: Path, summary: Summary, title: str) -> None:
 def render(summary: Summary, title: str) -> str:
     """The page as text."""
     sections = [_overall(whole) for whole in summary.overall] + [_efficiency(one) for one in summary.efficiencies]
-    sections += [_data(table) for table in summary.tables]
+    sections += [of_data(table) for table in summary.tables]
     sections += _blends(summary.blends) + _intervals(summary.intervals)
     fields = {
         "said": _said(summary),
@@ -195,7 +195,8 @@ def _diagram(ranking: Ranking) -> Picture:
     return Picture("Critical-difference diagram", uri(drawn), caption)
 
 
-def _data(table: Standing) -> Section:
+def of_data(table: Standing) -> Section:
+    """One data set: every method against the reference, and the differences drawn."""
     way, side = ("higher", "above") if table.higher else ("lower", "below")
     aside = f"{table.metric}: {way} is better, and so is a difference {side} 0. {table.spread[0].upper()}"
     aside += f"{table.spread[1:]}. Error in percent is that of the metric, and lower is better."

@@ -121,9 +121,11 @@ def pools(task: Task, elements: sparse.csr_array) -> dict[str, Pool]:
     return {"full": everything, "near": near, "isomers": isomers, "no-copies": new}
 
 
-def read_part(name: str, parts: Sequence[str], limits: Limits | None = None) -> tuple[Sides, str]:
-    """The reactions of some parts of a public set, in the order of `parts`, and the SHA-256 of their texts."""
-    texts = part_texts(name, parts)
+def read_part(
+    name: str, parts: Sequence[str], limits: Limits | None = None, most: int | None = None
+) -> tuple[Sides, str]:
+    """The first `most` reactions of some parts, in the order of `parts`, and the SHA-256 of their texts."""
+    texts = part_texts(name, parts)[:most]
     return read_reactions(texts, limits=limits), hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
@@ -145,8 +147,9 @@ def part_texts(name: str, parts: Sequence[str]) -> list[str]:
     return [text for part in parts for text in by_part[part]]
 
 
-def drawn(count: int, held: int = HELD, seed: int = SEED) -> Split:
+def drawn(count: int, held: int | None = None, seed: int = SEED) -> Split:
     """Which of `count` reactions of a valid part train (27,000 of 30,000) and which `held` validate; none tests."""
+    held = min(HELD, count // 10) if held is None else held
     order = np.random.Generator(np.random.Philox(seed)).permutation(count)
     return split_of(f"uspto-valid-{seed}", order[held:], order[:held], order[:0])
 

@@ -1,7 +1,8 @@
-"""A small ranker on top of the count distance: the nearest candidates are put in order anew by 20 plain numbers each.
+"""A small ranker on top of a distance: the nearest candidates are put in order anew by 20 plain numbers each.
 
-It learns from reactions of the valid part alone. Candidates that are not among the nearest keep their order by
-distance and come after them, so a right answer that was missed has the rank that it earns.
+The distance is that of counts or of learned vectors, and the ranker learns from reactions of the valid part alone.
+Candidates that are not among the nearest keep their order by distance and come after them, so a right answer that was
+missed has the rank that it earns.
 """
 
 from dataclasses import dataclass
@@ -37,13 +38,13 @@ class Pairs:
 
     task: Task
     tables: tuple[tuple[sparse.csr_array, sparse.csr_array], ...]  # queries and candidates: wide, narrow, elements
-    distances: Scores  # of the wide counts
+    distances: Scores  # by which candidates are near
 
     @classmethod
-    def of(cls, task: Task, counts: Tallies) -> Self:
-        """Of everything in a task."""
+    def of(cls, task: Task, counts: Tallies, distances: Scores | None = None) -> Self:
+        """Of everything in a task; None: distances of the wide counts."""
         told = (counts.wide, counts.narrow, counts.elements)
-        return cls(task, tuple(task.summed(one) for one in told), environments(task, counts))
+        return cls(task, tuple(task.summed(one) for one in told), distances or environments(task, counts))
 
     def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the queries `rows` (b,): all distances (b, C), the nearest candidates (b, K), their COLUMNS (b, K, F)."""
@@ -77,9 +78,9 @@ def overlap(asked: sparse.csr_array, offered: sparse.csr_array, near: np.ndarray
     return [own + whole - 2 * shared, shared / np.maximum(whole, 1), shared / np.maximum(own, 1), whole - shared]
 
 
-def train(task: Task, counts: Tallies, seed: int = 0, rounds: int = ROUNDS) -> Ranker:
+def train(task: Task, counts: Tallies, distances: Scores | None = None, seed: int = 0, rounds: int = ROUNDS) -> Ranker:
     """A ranker of the queries of `task` among its candidates; those whose right candidate is not near teach nothing."""
-    pairs, tables, right = Pairs.of(task, counts), [], []
+    pairs, tables, right = Pairs.of(task, counts, distances), [], []
     for start in range(0, len(task.answers), CHUNK):
         rows = np.arange(start, min(start + CHUNK, len(task.answers)))
         _, near, columns = pairs(rows)
@@ -91,9 +92,9 @@ def train(task: Task, counts: Tallies, seed: int = 0, rounds: int = ROUNDS) -> R
     return fit_ranker(x.reshape(-1, x.shape[2]), y.ravel().astype(np.int64), np.full(len(x), x.shape[1]), seed, rounds)
 
 
-def reranked(ranker: Ranker, task: Task, counts: Tallies) -> Scores:
+def reranked(ranker: Ranker, task: Task, counts: Tallies, distances: Scores | None = None) -> Scores:
     """Scores below 0 for the nearest, by the ranker; the distance, which is not below 0, for all others."""
-    pairs = Pairs.of(task, counts)
+    pairs = Pairs.of(task, counts, distances)
 
     def block(rows: np.ndarray) -> np.ndarray:
         far, near, columns = pairs(rows)

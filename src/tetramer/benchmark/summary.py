@@ -348,29 +348,34 @@ def lines(summary: Summary) -> list[str]:
             [line.method, interval(line.ratio, line.low, line.high), line.mean_rank, line.verdict]
             for line in whole.lines
         ]
-        out += _aligned(["method", "ratio (95 %)", "mean rank", "verdict"], rows)
+        out += aligned(["method", "ratio (95 %)", "mean rank", "verdict"], rows)
         out += [f"  {note}" for note in whole.notes]
     for one in summary.efficiencies:
         out += ["", f"{one.data}, data efficiency: mean {one.metric} over learning from 1.25 % to 80 % of the rows"]
-        out += _aligned(
-            ["method", "DEM"], [[method, value] for method, value in zip(one.methods, one.dem, strict=True)]
-        )
+        out += aligned(["method", "DEM"], [[method, value] for method, value in zip(one.methods, one.dem, strict=True)])
     for table in summary.tables:
-        better = "higher" if table.higher else "lower"
-        out += ["", f"{table.data}, {table.setting.name}: {table.metric}, {better} is better; {table.spread}"]
-        rows = []
-        for line in table.lines:
-            value = Spread(line.mean, error=line.sd) if line.mean is not None else None
-            pair = line.pair
-            gap = interval(pair.difference, pair.low, pair.high) if pair else None
-            verdict = "reference" if line.method == table.reference else pair.verdict if pair else "not compared"
-            rows.append([line.method, value, line.splits, gap, chance(pair.holm) if pair else "–", verdict])
-        out += _aligned(["method", table.metric, "splits", "difference (95 %)", "p (Holm)", "verdict"], rows)
-        out += [f"  {note}" for note in table.notes]
+        out += ["", *standing_lines(table)]
     return out[1:]
 
 
-def _aligned(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+def standing_lines(table: Standing) -> list[str]:
+    """One data set for a terminal."""
+    better = "higher" if table.higher else "lower"
+    rows = []
+    for line in table.lines:
+        value = Spread(line.mean, error=line.sd) if line.mean is not None else None
+        pair = line.pair
+        gap = interval(pair.difference, pair.low, pair.high) if pair else None
+        verdict = "reference" if line.method == table.reference else pair.verdict if pair else "not compared"
+        rows.append([line.method, value, line.splits, gap, chance(pair.holm) if pair else "–", verdict])
+    return [
+        f"{table.data}, {table.setting.name}: {table.metric}, {better} is better; {table.spread}",
+        *aligned(["method", table.metric, "splits", "difference (95 %)", "p (Holm)", "verdict"], rows),
+        *(f"  {note}" for note in table.notes),
+    ]
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
     columns = [
         [name, *(" ".join(part for part in pair if part) for pair in column([row[place] for row in rows]))]
         for place, name in enumerate(header)

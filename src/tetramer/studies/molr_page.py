@@ -1,0 +1,281 @@
+"""What came out of the study molr on one page: rankings, edit distances, frozen vectors, each beside what is free."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from tetramer.benchmark import protocol
+from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.comparison import SHORT, Section, of_data
+from tetramer.benchmark.methods import PROBE
+from tetramer.benchmark.report import Table, laid_out, page
+from tetramer.benchmark.row import plain_name
+from tetramer.benchmark.standing import Standing, tables
+from tetramer.benchmark.summary import aligned, standing_lines
+from tetramer.datasets.writing import write_whole
+from tetramer.errors import UserError
+from tetramer.studies.molr_tasks import FREE_ROWS, TASKS, rows
+
+PROBES = "probes"  # folder of the rows of a benchmark
+REFERENCE = "ecfp-linear"
+TITLES = {
+    "validation": "Products, validation part",
+    "products": "Products, test part of USPTO-MIT",
+    "products-anew": "Products, the nearest 100 by vectors in order anew",
+    "reactants": "Reactants, test part of USPTO-50k",
+    "questions": "Sixteen questions",
+    "edit-distance": "Graph edit distance",
+}
+POOLS = {"full": "all", "near": "± 2 heavy atoms", "isomers": "same formula", "no-copies": "none that is a reactant"}
+# Printed in arXiv:2109.09888: means over three runs of 408,673 reactions; 10,000 pairs, split by pair
+PRINTED: dict[str, dict[str, dict[str, float]]] = {
+    "products": {
+        "MolR-TAG": {"mrr": 0.918, "hit1": 0.882, "hit3": 0.949, "hit10": 0.970, "mr": 27.4},
+        "MolR-TAG, 1 % of its reactions": {"mrr": 0.904, "hit1": 0.865, "hit3": 0.937, "hit10": 0.963, "mr": 33.0},
+        "Mol2vec": {"mrr": 0.681, "hit1": 0.614, "hit3": 0.725, "hit10": 0.798, "mr": 483.7},
+    },
+    "edit-distance": {"MolR-SAGE": {"pair": 0.817}, "MolR-TAG": {"pair": 0.911}, "Mol2vec": {"pair": 0.995}},
+}
+COMPARED = ("molr", ("molr-motifs", "molr-every-atom", "molr-hinge"))  # on the seeds that both have
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One method at one task: number → a value a seed."""
+
+    method: str
+    values: dict[str, dict[int, float]]
+    intervals: dict[str, tuple[float, float]]  # of a single seed
+
+    def cell(self, name: str) -> Cell:
+        """Mean ± standard deviation over seeds; of one seed its interval over queries, or its spread over splits."""
+        told = self.values.get(name)
+        if not told:
+            return None
+        if len(told) > 1:
+            return Spread(fmean(told.values()), error=stdev(told.values()))
+        (value,) = told.values()
+        return Spread(value, *(None, *self.intervals[name])) if name in self.intervals else value
+
+    @property
+    def seeds(self) -> int:
+        """How many."""
+        return max(map(len, self.values.values()), default=0)
+
+
+@dataclass(frozen=True)
+class Story:
+    """The rows of one folder. models: method → what it is"""
+
+    output: Path
+    told: Sequence[dict[str, Any]]
+    models: Mapping[str, str]
+
+    @classmethod
+    def load(cls, output: Path, models: Mapping[str, str]) -> "Story":
+        """UserError if there are no rows."""
+        story = cls(output, list(rows(output)), models)
+        if not story.told and not story.probed:
+            raise UserError(f"{output} holds no rows of the study. Run it without --report first.")
+        return story
+
+    @property
+    def names(self) -> list[str]:
+        """All methods in the order of the tables."""
+        return [*FREE_ROWS, *self.models]
+
+    @property
+    def methods(self) -> list[list[Cell]]:
+        """Those with rows, and what they are."""
+        there = {row["method"] for row in self.told}
+        return [[name, about] for name, about in (FREE_ROWS | dict(self.models)).items() if name in there]
+
+    def measured(self, task: str, pool: str = "full") -> list[Measured]:
+        """What is finished of a task, in the order of the tables."""
+        out = []
+        for method in self.names:
+            values: dict[str, dict[int, float]] = {}
+            intervals: dict[str, tuple[float, float]] = {}
+            for row in self.told:
+                if (row["task"], row["method"]) == (task, method):
+                    for name, (value, low, high) in numbers(row, pool).items():
+                        values.setdefault(name, {})[row["seed"]] = value
+                        intervals[name] = (low, high)
+            if values:
+                out.append(Measured(method, values, intervals))
+        return out
+
+    @cached_property
+    def probed(self) -> list[Standing]:
+        """Frozen vectors on data sets, against counts."""
+        if not any((self.output / PROBES).glob(protocol.ROWS)):
+            return []
+        told, shared = protocol.load(self.output / PROBES)
+        return tables([row | {"method": short(row["method"])} for row in told], shared, REFERENCE)
+
+    def differences(self) -> list[list[Cell]]:
+        """Variants against the model that they are of, on the same seeds: MRR and H@1 of products and reactants."""
+        base, others = COMPARED
+        out: list[list[Cell]] = []
+        for task in ("products", "reactants"):
+            found = {one.method: one for one in self.measured(task)}
+            for name in others:
+                if base in found and name in found:
+                    for number in ("mrr", "hit1"):
+                        ours, theirs = (found[one].values[number] for one in (name, base))
+                        gaps = [ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))]
+                        if gaps:
+                            out.append([TITLES[task], name, NUMBERS[number], interval(gaps), len(gaps)])
+        return out
+
+    def table(self, task: str) -> Table:
+        """The numbers of a task."""
+        if task == "edit-distance":
+            header, columns = (
+                ["RMSE, split by pair", "RMSE, split by molecule"],
+                [("full", "pair"), ("full", "molecule")],
+            )
+        elif task == "questions":
+            header, columns = ["MRR", "H@1", "H@2"], [("choices", name) for name in ("mrr", "hit1", "hit2")]
+        else:
+            header = [*(NUMBERS[name] for name in FULL), *(f"MRR, {POOLS[pool]}" for pool in OTHERS)]
+            columns = [*(("full", name) for name in FULL), *((pool, "mrr") for pool in OTHERS)]
+        told = {pool: {one.method: one for one in self.measured(task, pool)} for pool, _ in columns}
+        first = told[columns[0][0]]
+        body: list[list[Cell]] = [
+            [name, *(told[pool][name].cell(number) for pool, number in columns), one.seeds]
+            for name, one in first.items()
+        ]
+        for name, printed in PRINTED.get(task, {}).items() if self.whole(task) else ():
+            cells = [printed.get(number) if pool == "full" else None for pool, number in columns]
+            body.append([f"{name}, printed", *cells, None])
+        return Table(self.size_of(task), ["method", *header, "seeds"], body)
+
+    def size_of(self, task: str) -> str:
+        """What a row of the task is measured on."""
+        row = next(row for row in self.told if row["task"] == task)
+        if "pairs" in row:
+            return f"{row['pairs']:,} pairs of {row['molecules']:,} molecules"
+        return f"{row['queries']:,} queries, {row['candidates']:,} candidates"
+
+    def whole(self, task: str) -> bool:
+        """Whether all of a task was asked, so that printed numbers may stand beside it."""
+        return all(row.get("reactions", 40_000) == 40_000 and row.get("pairs", 10_000) == 10_000 for row in self.told
+                   if row["task"] == task)  # fmt: skip
+
+    @property
+    def tasks(self) -> list[str]:
+        """Those with rows."""
+        return [task for task in TASKS if any(row["task"] == task for row in self.told)]
+
+    def lines(self) -> list[str]:
+        """The tables for a terminal."""
+        out = []
+        for task in self.tasks:
+            table = self.table(task)
+            out += [f"{TITLES[task]}: {table.caption}", *aligned(table.header, table.rows)]
+        for one in self.probed:
+            out += standing_lines(one)
+        return out
+
+    def page(self) -> str:
+        """The whole page as text."""
+        sections = [Section(TITLES[task], "", [ABOUT[task]], [laid_out(self.table(task))]) for task in self.tasks]
+        gaps = self.differences()
+        if gaps:
+            header = ["ranking", "variant", "number", "difference (95 %)", "seeds"]
+            table = laid_out(Table(f"Variant minus {COMPARED[0]}, on the same seeds", header, gaps))
+            sections.append(Section("What each part adds", "", [PAIRED], [table]))
+        for section in map(of_data, self.probed):
+            sections.append(replace(section, asides=[*section.asides, PROBED]))
+        hashes = {f"{row['data']}, {row['part']}": row["data_sha256"][:SHORT] for row in self.told if "part" in row}
+        fields = {
+            "said": SAID,
+            "compared": laid_out(Table("Methods", ["method", "what it is"], self.methods)),
+            "sections": sections,
+            "splits": [
+                *hashes.items(),
+                *((f"{one.data}, seed {seed}", sha[:SHORT]) for one in self.probed for seed, sha in one.splits.items()),
+            ],
+            "made": [
+                ("Versions", "; ".join(sorted({json.dumps(row["versions"]) for row in self.told}))),
+                ("Machines", "; ".join(sorted({row["machine"] for row in self.told}))),
+            ],
+        }
+        return page("comparison.html", "tetramer study", "MolR", HEAD, fields)
+
+
+FULL = ("mrr", "hit1", "hit3", "hit10", "mr")
+OTHERS = ("near", "isomers", "no-copies")
+NUMBERS = {"mrr": "MRR", "mr": "mean rank", "hit1": "H@1", "hit3": "H@3", "hit10": "H@10"}
+
+
+def short(method: str) -> str:
+    """A linear head on an encoder, without the encoder's folder."""
+    return f"linear head on {plain_name(method)}" if method.startswith(PROBE) else method
+
+
+def numbers(row: dict[str, Any], pool: str) -> dict[str, tuple[float, float, float]]:
+    """Number → value and its interval: of a ranking over queries, of edit distances mean ± sd over ten splits."""
+    if "rmse" in row:
+        told = {rule: np.array(errors) for rule, errors in row["rmse"].items()}
+        return {
+            rule: (float(x.mean()), float(x.mean() - x.std(ddof=1)), float(x.mean() + x.std(ddof=1)))
+            for rule, x in told.items()
+        }
+    found = row["pools"].get(pool, {})
+    return {name: (cell[0], cell[1], cell[2]) for name, cell in found.items() if isinstance(cell, list)}
+
+
+def interval(gaps: Sequence[float]) -> Cell:
+    """Mean of paired differences; from two seeds on with the 95 % interval of Student's t."""
+    if len(gaps) < 2:
+        return gaps[0]
+    from scipy import stats
+
+    half = float(stats.t.ppf(0.975, len(gaps) - 1)) * stdev(gaps) / len(gaps) ** 0.5
+    return Spread(fmean(gaps), None, fmean(gaps) - half, fmean(gaps) + half)
+
+
+def draw(output: Path, models: Mapping[str, str]) -> list[str]:
+    """Write `report.html` from the rows that are finished; → sentences for a terminal."""
+    story = Story.load(output, models)
+    write_whole(output / "report.html", story.page().encode())
+    return [*story.lines(), f"Report: {output / 'report.html'}"]
+
+
+HEAD = "Reactants and products have equal sums of vectors: what that teaches, beside what counting tells."
+SAID = [
+    "Encoders learn from nine tenths of the valid part of USPTO-MIT; nothing was chosen on a test part.",
+    "Atom maps tell reactants from reagents when a file is read, and teach a loss which atoms stay. No input has them.",
+    "Equal candidates are merged, and ties have the middle rank. Free rows learn nothing or little and come first.",
+    "± is the standard deviation over seeds; of one seed (a to b) is the 95 % interval over queries, of edit distances "
+    "one standard deviation over ten splits.",
+]  # fmt: skip
+RANKED = (
+    "MRR is the mean of 1 / rank of the right answer, H@k the share of queries whose right answer is among the first k."
+)
+ABOUT = {
+    "validation": f"{RANKED} Reactions that no model has learned from, among all products of the valid part.",
+    "products": f"{RANKED} Every reaction against all products of its part.",
+    "products-anew": "A ranker on 20 overlaps and the distance, learned from the validation reactions, orders what the "
+    "vectors found.",
+    "reactants": f"{RANKED} Every product against all sets of reactants of its part. The encoders have learned from "
+    "USPTO-MIT, the re-ranker from the training part of USPTO-50k.",
+    "questions": "Each question has four or five choices; one question is 0.0625.",
+    "edit-distance": "Default SVR on the signed difference of frozen vectors; ten splits of the pairs, which share "
+    "molecules, and ten of the molecules.",
+}
+PAIRED = (
+    "Above 0 is better. With few seeds an interval that holds 0 says that nothing was shown, not that nothing is there."
+)
+PROBED = (
+    "The protocol is MolR's: frozen vectors, a linear head, random splits 8:1:1; every target counts. Printed for "
+    "MolR-TAG: BBBP 0.895, BACE 0.875, one target of Tox21 0.820, one of ClinTox 0.913."
+)

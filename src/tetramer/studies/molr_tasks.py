@@ -1,0 +1,280 @@
+"""What the study molr asks: rankings of products and of reactants, 16 questions, graph edit distances. A row a file.
+
+    OUTPUT/TASK/METHOD-SEED.json
+
+validation: products of 3,000 reactions of the valid part that no model learned from, among those of the whole part.
+products: every reaction of the test part of USPTO-MIT against all products of that part. reactants: every product of
+the test part of USPTO-50k against all its sets of reactants. questions: MolR's own, each among its four or five
+choices. edit-distance: MolR's 10,000 pairs of QM9 molecules.
+
+Intervals (95 %) of rankings come from drawing queries again.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+from tetramer.benchmark import reranking
+from tetramer.benchmark.edit_distance import HEADS, RULES, EditPairs, edit_pairs, errors
+from tetramer.benchmark.free_ranking import FREE
+from tetramer.benchmark.learned_ranking import learned
+from tetramer.benchmark.ranking import HITS, Pool, Scores, ranked, summary
+from tetramer.benchmark.reaction_sets import Task, drawn, pools, products, questions, reactant_sets, read_part
+from tetramer.benchmark.row import machine
+from tetramer.datasets.writing import write_whole
+from tetramer.inference import load_embedder, vectors
+from tetramer.members.rankers import Ranker as Order
+from tetramer.modelling import versions
+from tetramer.molecules import Limits
+from tetramer.molecules.sides import Sides
+from tetramer.ranking import Ranker, load_ranker
+from tetramer.views import Reader
+from tetramer.views.tallies import Tallies, tallies
+
+SEED = 0  # of queries, splits and resampling
+FREE_ROWS = {
+    "atom-counts": "distance of atoms by element",
+    "count-distance": "distance of counts of substructures",
+    "count-distance-reagents": "the same, reagents kept",
+    "re-ranker": "its 100 nearest, in order anew by 20 numbers",
+    "counts-svr": "SVR on counts of atoms, bonds and rings",
+    "counts-boosted": "boosted trees on the same",
+    "counts-mean": "the mean",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a public set, read."""
+
+    name: str
+    part: str
+    sides: Sides
+    sha256: str
+
+    @classmethod
+    def of(cls, name: str, part: str, limits: Limits, most: int | None) -> "Part":
+        """Read its first `most` reactions; None: all."""
+        return cls(name, part, *read_part(name, [part], limits, most))
+
+    @cached_property
+    def tallies(self) -> Tallies:
+        """Counts of all its molecules."""
+        return tallies(self.sides.smiles)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a row says of it."""
+        return {
+            "data": self.name,
+            "part": self.part,
+            "data_sha256": self.sha256,
+            "reactions": len(self.sides),
+            "readable": int(self.sides.ok.sum()),
+        }
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A ranking and all that its rows need."""
+
+    task: Task
+    counts: Tallies
+    pools: dict[str, Pool]
+    about: dict[str, Any]
+    hits: tuple[int, ...] = HITS
+    backwards: bool = False  # queries are products
+
+
+@dataclass(frozen=True)
+class Here:
+    """One output folder; parts of data sets are read once."""
+
+    output: Path
+    most: int | None  # reactions that are read of each part, and pairs of molecules; None: all
+    limits: Limits
+
+    def place(self, task: str, method: str, seed: int) -> Path:
+        """Where a row is kept."""
+        return self.output / task / f"{method}-{seed}.json"
+
+    def done(self, task: str, method: str, seed: int) -> bool:
+        """Whether it is there."""
+        return self.place(task, method, seed).is_file()
+
+    def row(
+        self, task: str, method: str, seed: int, encoder: Path | None, progress: Callable[[str, float], None]
+    ) -> None:
+        """Measure a row unless it is there. encoder: of a method that has learned"""
+        name = f"{task}, {method}"
+        if not self.done(task, method, seed):
+            progress(name, 0.0)
+            began = process_time()
+            told = {"study": "molr", "task": task, "method": method, "seed": seed}
+            told |= TASKS[task].measure(self, method, encoder)
+            told |= {"cpu_seconds": round(process_time() - began, 1), "machine": machine(), "versions": versions()}
+            write_whole(self.place(task, method, seed), json.dumps(told, indent=1).encode() + b"\n")
+            progress(name, 1.0)
+
+    @cached_property
+    def test(self) -> Part:
+        """USPTO-MIT, test."""
+        return Part.of("uspto-mit", "test", self.limits, self.most)
+
+    @cached_property
+    def valid(self) -> Part:
+        """USPTO-MIT, valid."""
+        return Part.of("uspto-mit", "valid", self.limits, self.most)
+
+    @cached_property
+    def backwards(self) -> tuple[Part, Part]:
+        """USPTO-50k, train and test."""
+        train, test = (Part.of("uspto-50k", part, self.limits, self.most) for part in ("train", "test"))
+        return train, test
+
+    @cached_property
+    def pairs(self) -> EditPairs:
+        """Pairs of QM9 molecules."""
+        pairs = edit_pairs(limits=self.limits)
+        some = slice(self.most)
+        return replace(pairs, left=pairs.left[some], right=pairs.right[some], distance=pairs.distance[some])
+
+    @cached_property
+    def products(self) -> Asking:
+        """Of the test part."""
+        task = products(self.test.sides)
+        counts = self.test.tallies
+        return Asking(task, counts, pools(task, counts.elements), self.test.about)
+
+    @cached_property
+    def held(self) -> Asking:
+        """Products of reactions that no model has learned from, among those of the whole valid part."""
+        rows = drawn(len(self.valid.sides)).valid
+        task, counts = products(self.valid.sides, rows, np.arange(len(self.valid.sides))), self.valid.tallies
+        return Asking(task, counts, pools(task, counts.elements), self.valid.about)
+
+    @cached_property
+    def learned_products(self) -> Asking:
+        """Products of reactions to learn from."""
+        split = drawn(len(self.valid.sides))
+        task = products(self.valid.sides, split.train, np.arange(len(self.valid.sides)))
+        about = {"learned_from": "uspto-mit, valid", "learned_sha256": self.valid.sha256, "lists": len(task.answers)}
+        return Asking(task, self.valid.tallies, {}, about | {"split": split.name, "split_sha256": split.sha256})
+
+    @cached_property
+    def reactants(self) -> Asking:
+        """Of the test part of USPTO-50k."""
+        test = self.backwards[1]
+        task, counts = reactant_sets(test.sides), test.tallies
+        return Asking(task, counts, pools(task, counts.elements), test.about, backwards=True)
+
+    @cached_property
+    def questions(self) -> Asking:
+        """Sixteen."""
+        task, choices = questions(self.limits)
+        return Asking(task, tallies(task.smiles), {"choices": choices}, {"data": "real-reactions"}, (1, 2))
+
+    @cached_property
+    def order(self) -> tuple[Order, dict[str, Any]]:
+        """The re-ranker of products, and what its rows say of it."""
+        lists = self.learned_products
+        return reranking.train(lists.task, lists.counts), lists.about
+
+    @cached_property
+    def order_backwards(self) -> tuple[Order, dict[str, Any]]:
+        """The re-ranker of reactants."""
+        train = self.backwards[0]
+        task = reactant_sets(train.sides)
+        about = {"learned_from": "uspto-50k, train", "learned_sha256": train.sha256, "lists": len(task.answers)}
+        return reranking.train(task, train.tallies), about
+
+
+def ranking(which: Callable[[Here], Asking], here: Here, method: str, encoder: Path | None) -> dict[str, Any]:
+    """One method's ranks in each pool."""
+    asked = which(here)
+    about: dict[str, Any] = {}
+    if encoder is not None:
+        scores, about = by_vectors(here, asked, load_ranker(encoder))
+    elif method == "re-ranker":
+        order, about = here.order_backwards if asked.backwards else here.order
+        scores = reranking.reranked(order, asked.task, asked.counts)
+    elif method == "count-distance-reagents":
+        task = products(here.test.sides, reagents=True)
+        scores = FREE["count-distance"](task, asked.counts)
+    else:
+        scores = FREE[method](asked.task, asked.counts)
+    size = {"queries": len(asked.task.answers), "candidates": asked.task.candidates.shape[0]}
+    told = ranked(scores, asked.task.answers, asked.pools)
+    return asked.about | about | size | {"pools": {pool: summary(one, SEED, asked.hits) for pool, one in told.items()}}
+
+
+def by_vectors(here: Here, asked: Asking, ranker: Ranker) -> tuple[Scores, dict[str, Any]]:
+    """Distances of a model's vectors, and what a row says of the model."""
+    about = {name: ranker.card[name] for name in ("corpus", "overrides", "steps")}
+    return learned(ranker, asked.task, asked.backwards, here.limits), about
+
+
+def anew(here: Here, method: str, encoder: Path | None) -> dict[str, Any]:
+    """Products again, but a model's nearest are put in order anew by numbers that the validation reactions teach."""
+    assert encoder is not None
+    ranker, asked, lists = load_ranker(encoder), here.products, here.held
+    near, about = by_vectors(here, asked, ranker)
+    order = reranking.train(lists.task, lists.counts, by_vectors(here, lists, ranker)[0])
+    scores = reranking.reranked(order, asked.task, asked.counts, near)
+    told = ranked(scores, asked.task.answers, asked.pools)
+    size = {"queries": len(asked.task.answers), "candidates": asked.task.candidates.shape[0]}
+    size["lists"] = len(lists.task.answers)
+    return asked.about | about | size | {"pools": {pool: summary(one, SEED) for pool, one in told.items()}}
+
+
+def edit_distance(here: Here, method: str, encoder: Path | None) -> dict[str, Any]:
+    """RMSE on ten splits of the pairs and ten of the molecules."""
+    pairs = here.pairs
+    if encoder is None:
+        x, head = pairs.counts, method.removeprefix("counts-")
+    else:
+        model, head = load_embedder(encoder), "svr"
+        with Reader(model.standard, here.limits, model.settings) as reader:
+            x = vectors(model, reader.read(pairs.smiles, model.views))
+    told: dict[str, Any] = {"data": "qm9-ged", "pairs": len(pairs.distance), "molecules": len(pairs.smiles)}
+    told |= {"head": head, "numbers": x.shape[1], "rmse": {}, "splits_sha256": {}, "sizes": {}}
+    for rule, make in RULES.items():
+        splits = make(pairs, SEED)
+        told["rmse"][rule] = errors(x, pairs, splits, HEADS[head], SEED).tolist()
+        told["splits_sha256"][rule] = [split.sha256 for split in splits]
+        told["sizes"][rule] = [split.sizes for split in splits]
+    return told
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One task: how a row is measured, and its free rows."""
+
+    measure: Callable[[Here, str, Path | None], dict[str, Any]]
+    free: tuple[str, ...]
+
+
+TASKS: dict[str, Asked] = {
+    "validation": Asked(partial(ranking, lambda here: here.held), ("count-distance", "re-ranker")),
+    "products": Asked(
+        partial(ranking, lambda here: here.products),
+        ("atom-counts", "count-distance", "count-distance-reagents", "re-ranker"),
+    ),
+    "products-anew": Asked(anew, ()),
+    "reactants": Asked(partial(ranking, lambda here: here.reactants), ("atom-counts", "count-distance", "re-ranker")),
+    "questions": Asked(partial(ranking, lambda here: here.questions), ("atom-counts", "count-distance")),
+    "edit-distance": Asked(edit_distance, ("counts-mean", "counts-svr", "counts-boosted")),
+}
+
+
+def rows(output: Path) -> Iterator[dict[str, Any]]:
+    """All finished rows of a folder."""
+    for task in TASKS:
+        for path in sorted((output / task).glob("*.json")):
+            yield json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,144 @@
+"""The study from end to end on a few made reactions: encoders once, rows once, a page of all of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from tetramer.benchmark import protocol, reaction_sets
+from tetramer.benchmark.edit_distance import EditPairs
+from tetramer.errors import UserError
+from tetramer.studies import Asked, molr, molr_page, molr_tasks
+from tetramer.studies.molr import MODELS, Reach
+from tetramer.studies.molr_page import Measured, Story, interval, short
+from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
+
+ACIDS = [f"{'C' * size}C(=O)O" for size in range(1, 9)] + [f"{'C' * size}c1ccccc1C(=O)O" for size in range(1, 5)]
+AMINES = ["CN", "CCN", "CC(C)N", "NCCO", "NC1CC1", "NCc1ccccc1"]
+REACTIONS = [f"{acid}.{amine}>>{acid[:-1]}{amine[::-1] if amine in ('CN', 'CCN') else 'N' + 'C'}"
+             for acid in ACIDS for amine in AMINES]  # fmt: skip
+TINY = Reach("for the test", None, 0, 2, repeats=2, overrides={"training.epochs": "1", "encoder.width": "16"})
+METHODS = ["atom-counts", "count-distance", "re-ranker", "counts-svr", "counts-mean", "molr", "molr-motifs"]
+PARTS = ["validation", "products", "products-anew", "reactants", "questions", "edit-distance"]
+
+
+def pairs(limits: object = None) -> EditPairs:
+    """200 pairs of 20 chains, as far apart as their lengths."""
+    smiles = ["C" * size for size in range(1, 21)]
+    left, right = np.divmod(np.random.default_rng(0).permutation(400)[:200], 20)
+    counts = csr_array(np.arange(1.0, 21.0)[:, None])
+    return EditPairs(smiles, left, right, np.abs(left - right).astype(float), counts)
+
+
+def ask(output: Path, **changed: object) -> tuple[list[str], list[str]]:
+    told: dict[str, object] = {"size": "tiny", "splits": PARTS, "methods": METHODS, "workers": 0}
+    asked = Asked(output, **told | changed)  # type: ignore[arg-type]
+    return molr.run(asked, lambda text: None, lambda name, share: None)
+
+
+@pytest.fixture(scope="module")
+def patched() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (reaction_sets, molr):
+            patch.setattr(module, "part_texts", lambda name, parts: REACTIONS)
+        patch.setattr(molr_tasks, "edit_pairs", pairs)
+        patch.setitem(molr.SIZES, "tiny", TINY)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def done(patched: object, tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> tuple[Path, list[str]]:
+    output = tmp_path_factory.mktemp("molr")
+    lines, failed = ask(output)
+    assert failed == []
+    return output, lines
+
+
+def test_every_row_is_there_once(done: tuple[Path, list[str]]) -> None:
+    output, _ = done
+    found = {str(path.relative_to(output)) for path in output.glob("*/*.json") if path.parent.name in TASKS}
+    wanted = {f"{task}/{name}-0.json" for task in PARTS for name in TASKS[task].free if name in METHODS}
+    wanted |= {f"{task}/{name}-{seed}.json" for task in PARTS for name in ("molr", "molr-motifs") for seed in (0, 1)}
+    assert found == wanted
+    row = json.loads((output / "products" / "molr-1.json").read_text())
+    assert (row["task"], row["method"], row["seed"], row["queries"]) == ("products", "molr", 1, len(REACTIONS))
+    assert 0 < row["pools"]["full"]["mrr"][0] <= 1
+    assert row["corpus"]["rows"] == len(REACTIONS) - len(REACTIONS) // 10  # what validates is not learned from
+    anew = json.loads((output / "products-anew" / "molr-0.json").read_text())
+    assert anew["lists"] == len(REACTIONS) // 10  # and teaches the re-ranker
+
+
+def test_what_is_there_is_not_made_again(done: tuple[Path, list[str]]) -> None:
+    output, lines = done
+    (output / "products" / "molr-0.json").unlink()
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    assert ask(output)[0] == lines  # the row that was lost comes out the same
+    assert all(path.read_bytes() == data for path, data in before.items() if path.suffix != ".html")
+
+
+def test_the_page_shows_tables_and_what_each_part_adds(done: tuple[Path, list[str]]) -> None:
+    output, lines = done
+    page = (output / "report.html").read_text()
+    for title in molr_page.TITLES.values():
+        assert title in page
+    assert "What each part adds" in page
+    assert "MolR-TAG" not in page  # printed numbers are those of 40,000 reactions
+    assert any(line.startswith("Products, test part") for line in lines)
+    story = Story.load(output, {"molr": "", "molr-motifs": ""})
+    (line,) = [row for row in story.differences() if row[:3] == [molr_page.TITLES["reactants"], "molr-motifs", "MRR"]]
+    told = [json.loads((output / "reactants" / f"{name}-{seed}.json").read_text())["pools"]["full"]["mrr"][0]
+            for name in ("molr-motifs", "molr") for seed in (0, 1)]  # fmt: skip
+    assert line[3].value == pytest.approx((told[0] + told[1] - told[2] - told[3]) / 2)  # type: ignore[union-attr]
+    assert line[4] == 2
+
+
+def test_a_perfect_vector_measures_edit_distance(done: tuple[Path, list[str]]) -> None:
+    errors = {
+        name: np.mean(json.loads((done[0] / "edit-distance" / f"{name}-0.json").read_text())["rmse"]["pair"])
+        for name in ("counts-svr", "counts-mean")
+    }
+    assert errors["counts-svr"] < 0.2 * errors["counts-mean"]  # the length tells the distance
+
+
+def test_wrong_words_teach(patched: object, tmp_path: Path) -> None:
+    for changed, says in (
+        ({"splits": ["product"]}, "product"),
+        ({"methods": ["morl"]}, "molr"),
+        ({"target": "gap"}, "has no target"),
+        ({"size": "huge"}, "size"),
+    ):
+        with pytest.raises(UserError, match=says):
+            ask(tmp_path, **changed)
+    with pytest.raises(UserError, match="holds no rows of the study"):
+        ask(tmp_path, measure=False)
+
+
+def test_probes_are_rows_of_a_benchmark(patched: object, done: tuple[Path, list[str]]) -> None:
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol, "run", lambda plan, settings, say, progress: seen.append((plan, settings)) or ["no"])
+        assert ask(done[0], splits=["probes"])[1] == ["no"]
+    ((plan, settings),) = seen
+    assert plan.methods[0] == "ecfp-linear"
+    assert len(plan.methods) == 1 + 2 * 2
+    assert (plan.data, plan.splits, plan.repeats) == (("bbbp", "bace", "tox21", "clintox"), ("random",), 2)
+    assert settings.output == str(done[0] / "probes")
+    assert short(plan.methods[1]) == "linear head on molr-0"
+    assert short("ecfp-linear") == "ecfp-linear"
+
+
+def test_cells_and_intervals_by_hand() -> None:
+    one = Measured("molr", {"mrr": {0: 0.5, 1: 0.7}, "mr": {0: 3.0}}, {"mr": (2.0, 5.0)})
+    assert (one.cell("mrr").value, round(one.cell("mrr").error, 4), one.seeds) == (0.6, 0.1414, 2)  # type: ignore[union-attr]
+    assert (one.cell("mr").low, one.cell("mr").high, one.cell("hit1")) == (2.0, 5.0, None)  # type: ignore[union-attr]
+    told = interval([0.1, 0.2, 0.3])
+    assert (round(told.value, 6), round(told.low, 4), round(told.high, 4)) == (0.2, -0.0484, 0.4484)  # type: ignore[union-attr]
+    assert interval([0.1]) == 0.1
+
+
+def test_names_of_rows_are_known_to_their_tasks() -> None:
+    assert {name for task in TASKS.values() for name in task.free} == set(FREE_ROWS)
+    assert not set(FREE_ROWS) & set(MODELS)
+    assert set(molr_page.TITLES) == set(molr_page.ABOUT) == set(TASKS)
