@@ -36,8 +36,7 @@ from tetramer.training import Data, epoch_order
 from tetramer.views import Reader, Reading, store
 from tetramer.views.read import MODULES, joined
 
-MANY_TARGETS = 24  # above, or above so many labels, members that are fitted target by target are left out of a blend:
-MANY_LABELS = 100_000  # they would take an hour and more
+MANY_TARGETS, MANY_LABELS = 24, 100_000  # above, members that are fitted target by target would take an hour and more
 LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
 
 
@@ -265,11 +264,10 @@ def chosen_members(recipe: Recipe, problem: Problem, labels: int) -> tuple[dict[
     Where no member does so, the first one stands for all.
     """
     members, targets = recipe.members, len(problem.targets)
-    if targets == 1 or (targets <= MANY_TARGETS and labels <= MANY_LABELS):
-        return members, []
-    networks = {name: spec for name, spec in members.items() if spec["kind"] not in CLASSICAL}
-    kept = networks or dict([*members.items()][:1])
-    if len(kept) == len(members):
+    kept = {name: spec for name, spec in members.items() if spec["kind"] not in CLASSICAL}
+    kept = kept or dict([*members.items()][:1])
+    few = targets == 1 or (targets <= MANY_TARGETS and labels <= MANY_LABELS)
+    if few or len(kept) == len(members):
         return members, []
     only = ", ".join(name for name in members if name not in kept)
     return kept, [f"{targets} targets, {labels:,} labels: left out are {only}, which learn every target by itself."]

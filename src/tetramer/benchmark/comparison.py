@@ -76,7 +76,7 @@ def write_comparison(path: Path, summary: Summary, title: str) -> None:
 
 def render(summary: Summary, title: str) -> str:
     """The page as text."""
-    sections = [_overall(whole) for whole in summary.overall] + [_efficiency(one) for one in summary.efficiencies]
+    sections = [_overall(whole) for whole in summary.overall] + [of_efficiency(one) for one in summary.efficiencies]
     sections += [of_data(table) for table in summary.tables]
     sections += _blends(summary.blends) + _intervals(summary.intervals)
     fields = {
@@ -92,7 +92,7 @@ def render(summary: Summary, title: str) -> str:
     return page("comparison.html", "tetramer benchmark", title, head, fields)
 
 
-def _efficiency(told: Efficiency) -> Section:
+def of_efficiency(told: Efficiency) -> Section:
     """DEM and the seven means behind it."""
     rows: list[list[Cell]] = [
         [method, dem, *means] for method, dem, means in zip(told.methods, told.dem, told.means, strict=True)

@@ -19,6 +19,7 @@ from typing import Any
 
 from tetramer.benchmark import external, plain, rules
 from tetramer.benchmark.cases import Case
+from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.row import Row, Settings, as_job
 from tetramer.errors import UserError
 from tetramer.molecules.pool import environment
@@ -66,7 +67,7 @@ class Protocol:
 
 def cheap(method: str) -> bool:
     """Whether many rows of a method are done by one process."""
-    return method in plain.PLAIN or method in TREES
+    return method in plain.PLAIN or method in TREES or method.startswith(PROBE)
 
 
 def run(

@@ -376,6 +376,7 @@ def standing_lines(table: Standing) -> list[str]:
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    """A table for a terminal, one line a row; numbers of a column have the same digits."""
     columns = [
         [name, *(" ".join(part for part in pair if part) for pair in column([row[place] for row in rows]))]
         for place, name in enumerate(header)

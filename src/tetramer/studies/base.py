@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tetramer.errors import pick
+
 
 @dataclass(frozen=True)
 class Size:
@@ -37,3 +39,10 @@ class Study:
     about: str
     sizes: Mapping[str, Size]
     run: Callable[[Asked, Callable[[str], None], Callable[[str, float], None]], tuple[list[str], list[str]]]
+
+
+def chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list[str]:
+    """Those that are asked for, or all. UserError for a name that is not known."""
+    for name in asked or ():
+        pick(dict.fromkeys(known, True), name, what)
+    return list(asked or known)

@@ -21,7 +21,7 @@ from tetramer.datasets.writing import locked
 from tetramer.errors import UserError, pick
 from tetramer.molecules import Limits
 from tetramer.studies import molr_page, molr_tasks
-from tetramer.studies.base import Asked, Size, Study
+from tetramer.studies.base import Asked, Size, Study, chosen
 from tetramer.studies.molr_tasks import TASKS, Here
 
 PROBES = "probes"
@@ -79,13 +79,6 @@ def run(
         with locked(asked.output):
             failed = measure(asked, size, tasks, methods, say, progress)
     return molr_page.draw(asked.output, {name: model.about for name, model in MODELS.items()}), failed
-
-
-def chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list[str]:
-    """Those that are asked for, or all. UserError for a name that is not known."""
-    for name in asked or ():
-        pick(dict.fromkeys(known, True), name, what)
-    return list(asked or known)
 
 
 def measure(

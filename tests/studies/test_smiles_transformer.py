@@ -1,0 +1,90 @@
+"""The study from end to end on a few made molecules: encoders once, rows once, a table of data efficiency."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tetramer.benchmark.efficiency import SHARES, Efficiency
+from tetramer.errors import UserError
+from tetramer.studies import Asked, smiles_transformer
+from tetramer.studies.smiles_transformer import MODELS, PRINTED, Reach, cell, efficiency_of
+
+NAME = "freesolv"
+METHODS = ["mean", "ecfp-linear", "smiles-transformer"]
+OVERRIDES = {"training.epochs": "1", "encoder.width": "16", "encoder.depth": "1", "objective.depth": "1"}
+
+
+def ask(output: Path, **changed: object) -> list[str]:
+    told: dict[str, object] = {"size": "tiny", "methods": METHODS, "workers": 0}
+    lines, failed = smiles_transformer.run(
+        Asked(output, **told | changed),  # type: ignore[arg-type]
+        lambda text: None,
+        lambda name, share: None,
+    )
+    assert failed == []
+    return lines
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> tuple[Path, list[str]]:
+    output = tmp_path_factory.mktemp("transformer")
+    tiny = Reach("for the test", None, 0, 2, 60, data=(NAME,), repeats=1, overrides=OVERRIDES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(smiles_transformer.SIZES, "tiny", tiny)
+        lines = ask(output)
+        assert ask(output) == lines  # nothing is measured again, and the page is the same
+    return output, lines
+
+
+def test_the_table_is_the_mean_of_the_rows(done: tuple[Path, list[str]]) -> None:
+    output, lines = done
+    rows = [json.loads(path.read_text()) for path in (output / "dem" / NAME).glob("*-train/*.json")]
+    assert len(rows) == len(SHARES) * 4  # two free rows and two encoders
+    told = {}
+    for name in ("mean", "ecfp-linear", "smiles-transformer-0", "smiles-transformer-1"):
+        told[name] = np.mean([row["scores"]["rmse"] for row in rows if row["method"].endswith(name)])
+    (line,) = [line.split() for line in lines if line.split()[0] == "ecfp-linear"]
+    assert float(line[1]) == pytest.approx(told["ecfp-linear"], abs=0.006)
+    (line,) = [line.split() for line in lines if line.split()[0] == "smiles-transformer"]
+    both = [told["smiles-transformer-0"], told["smiles-transformer-1"]]
+    assert float(line[1]) == pytest.approx(np.mean(both), abs=0.02)
+    assert float(line[3]) == pytest.approx(np.std(both, ddof=1), rel=0.1)
+    assert any("printed" in line and "2.45" in line for line in lines)
+
+
+def test_the_page_is_whole(done: tuple[Path, list[str]]) -> None:
+    page = (done[0] / "report.html").read_text()
+    for text in ("SMILES Transformer, printed", "By share of the rows", MODELS["smiles-transformer"], "41,127"):
+        assert text in page
+
+
+def test_encoders_learn_from_as_many_molecules_as_the_size_says(done: tuple[Path, list[str]]) -> None:
+    card = json.loads((done[0] / "encoders" / "smiles-transformer-1" / "card.json").read_text())
+    assert (card["corpus"]["rows"], card["seed"], card["method"]) == (60, 1, "smiles-transformer")
+
+
+def test_wrong_words_teach(tmp_path: Path) -> None:
+    for changed, says in (
+        ({"splits": ["freesolve"]}, "freesolv"),
+        ({"methods": ["transformer"]}, "smiles-transformer"),
+        ({"target": "gap"}, "Name data sets with --splits"),
+    ):
+        with pytest.raises(UserError, match=says):
+            ask(tmp_path, size="small", **changed)
+    with pytest.raises(UserError, match="holds no rows"):
+        ask(tmp_path, size="small", measure=False)
+
+
+def test_seeds_of_an_encoder_are_one_row() -> None:
+    told = Efficiency(
+        "esol", "train", "rmse", False, ("probe:a/x-y-0", "mean", "probe:a/x-y-1"), (1.0, 3.0, 2.0), (), ()
+    )
+    assert efficiency_of(told) == {"x-y": [1.0, 2.0], "mean": [3.0]}
+    assert (cell([]), cell([2.0])) == (None, 2.0)
+    assert cell([1.0, 2.0]).error == pytest.approx(0.5**0.5)  # type: ignore[union-attr]
+
+
+def test_every_printed_row_has_a_column() -> None:
+    assert all(len(numbers) == len(smiles_transformer.AUTHORS) for numbers in PRINTED.values())
