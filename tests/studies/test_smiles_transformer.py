@@ -79,7 +79,14 @@ def test_wrong_words_teach(tmp_path: Path) -> None:
 
 def test_seeds_of_an_encoder_are_one_row() -> None:
     told = Efficiency(
-        "esol", "train", "rmse", False, ("probe:a/x-y-0", "mean", "probe:a/x-y-1"), (1.0, 3.0, 2.0), (), ()
+        "esol",
+        "train",
+        "rmse",
+        False,
+        ("linear head on x-y-0", "mean", "linear head on x-y-1"),
+        (1.0, 3.0, 2.0),
+        (),
+        (),
     )
     assert efficiency_of(told) == {"x-y": [1.0, 2.0], "mean": [3.0]}
     assert (cell([]), cell([2.0])) == (None, 2.0)

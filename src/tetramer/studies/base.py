@@ -4,7 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tetramer.benchmark.methods import PROBE
+from tetramer.benchmark.row import plain_name
 from tetramer.errors import pick
+
+HEAD_ON = "linear head on "
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,8 @@ def chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list
     for name in asked or ():
         pick(dict.fromkeys(known, True), name, what)
     return list(asked or known)
+
+
+def short(method: str) -> str:
+    """A linear head on an encoder, without the encoder's folder; any other method as it is."""
+    return HEAD_ON + plain_name(method) if method.startswith(PROBE) else method

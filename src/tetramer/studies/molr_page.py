@@ -13,13 +13,12 @@ import numpy as np
 from tetramer.benchmark import protocol
 from tetramer.benchmark.cells import Cell, Spread
 from tetramer.benchmark.comparison import SHORT, Section, of_data
-from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.report import Table, laid_out, page
-from tetramer.benchmark.row import plain_name
 from tetramer.benchmark.standing import Standing, tables
 from tetramer.benchmark.summary import aligned, standing_lines
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
+from tetramer.studies.base import short
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS, rows
 
 PROBES = "probes"  # folder of the rows of a benchmark
@@ -214,11 +213,6 @@ class Story:
 FULL = ("mrr", "hit1", "hit3", "hit10", "mr")
 OTHERS = ("near", "isomers", "no-copies")
 NUMBERS = {"mrr": "MRR", "mr": "mean rank", "hit1": "H@1", "hit3": "H@3", "hit10": "H@10"}
-
-
-def short(method: str) -> str:
-    """A linear head on an encoder, without the encoder's folder."""
-    return f"linear head on {plain_name(method)}" if method.startswith(PROBE) else method
 
 
 def numbers(row: dict[str, Any], pool: str) -> dict[str, tuple[float, float, float]]:

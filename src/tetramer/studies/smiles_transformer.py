@@ -19,13 +19,13 @@ from tetramer.benchmark.efficiency import DEM, Efficiency
 from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.report import Table, laid_out, page
-from tetramer.benchmark.row import Settings, plain_name
+from tetramer.benchmark.row import Settings
 from tetramer.benchmark.summary import Summary, aligned, summarise
 from tetramer.datasets import sources
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
 from tetramer.molecules import Limits
-from tetramer.studies.base import Asked, Size, Study, chosen
+from tetramer.studies.base import HEAD_ON, Asked, Size, Study, chosen, short
 
 FREE = ("mean", "characters-given", "characters-canonical", "ecfp-linear")
 REFERENCE = "ecfp-linear"
@@ -109,7 +109,7 @@ def efficiency_of(told: Efficiency) -> dict[str, list[float]]:
     """Method → DEM, one number a seed of its encoder."""
     found: dict[str, list[float]] = {}
     for method, value in zip(told.methods, told.dem, strict=True):
-        name = plain_name(method).rpartition("-")[0] if method.startswith(PROBE) else method
+        name = method.removeprefix(HEAD_ON).rpartition("-")[0] if method.startswith(HEAD_ON) else method
         found.setdefault(name, []).append(value)
     return found
 
@@ -117,6 +117,7 @@ def efficiency_of(told: Efficiency) -> dict[str, list[float]]:
 def summary_of(output: Path) -> Summary:
     """All statistics of the rows. UserError without any."""
     told, shared = protocol.load(output / DEM)
+    told = [row | {"method": short(row["method"])} for row in told]
     methods = {row["method"] for row in told}
     return summarise(told, shared, REFERENCE if REFERENCE in methods else min(methods))
 
