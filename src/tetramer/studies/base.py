@@ -1,9 +1,11 @@
 """What every study is: sizes, rows that are measured once and kept, and a page drawn from the rows."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tetramer import pretraining
 from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.row import plain_name
 from tetramer.errors import pick
@@ -55,3 +57,19 @@ def chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list
 def short(method: str) -> str:
     """A linear head on an encoder, without the encoder's folder; any other method as it is."""
     return HEAD_ON + plain_name(method) if method.startswith(PROBE) else method
+
+
+def pretrained(
+    folder: Path,
+    texts: Sequence[str],
+    corpus: str,
+    options: pretraining.Options,
+    say: Callable[[str], None],
+    progress: Callable[[str, float], None],
+) -> Path:
+    """`folder` with an encoder in it; a killed run goes on from what lies beside it."""
+    say(f"Pretraining {folder.name} on {len(texts):,} rows of {corpus}.")
+    parts = folder.with_name(f"{folder.name}.parts")
+    pretraining.pretrain(texts, corpus, options, parts, progress, say).save(folder)
+    shutil.rmtree(parts, ignore_errors=True)
+    return folder

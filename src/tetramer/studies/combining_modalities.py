@@ -4,7 +4,6 @@ Its networks as published (raw target, means of atoms, plain concatenation) stan
 cost nothing. All rows are those of a benchmark; this file names them, `combining_page` shows what came out.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from tetramer.datasets.writing import locked, write_table
 from tetramer.errors import pick
 from tetramer.molecules import Limits
 from tetramer.studies import combining_page, qm9
-from tetramer.studies.base import Asked, Size, Study
+from tetramer.studies.base import Asked, Size, Study, pretrained
 
 FREE = ("mean", "atom-counts", "energy-2d", "energy-3d")
 SPLITS = ("scaffold", "random")
@@ -91,18 +90,8 @@ def language(
     folder = asked.output / f"smiles-lstm-{target}{f'-{size.rows}' if size.rows else ''}"  # others of another table
     if wanted and not folder.is_dir():
         texts = qm9.others(target, size.rows, size.corpus)
-        say(f"Pretraining the LSTM on {len(texts):,} other molecules of QM9.")
-        parts = folder.with_name(f"{folder.name}.parts")
-        made = pretraining.pretrain(
-            texts,
-            "QM9",
-            pretraining.Options(overrides={"training.epochs": "5"}, limits=Limits(asked.workers)),
-            parts,
-            progress,
-            say,
-        )
-        made.save(folder)
-        shutil.rmtree(parts, ignore_errors=True)
+        options = pretraining.Options(overrides={"training.epochs": "5"}, limits=Limits(asked.workers))
+        pretrained(folder, texts, "QM9", options, say, progress)
     return tuple((name, str(folder)) for name in wanted)
 
 

@@ -4,7 +4,6 @@ Encoders are pretrained on 27,000 reactions of its valid part, once a seed, and 
 they are asked stands in `molr_tasks`, what came out on the page of `molr_page`.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from tetramer.datasets.writing import locked
 from tetramer.errors import UserError, pick
 from tetramer.molecules import Limits
 from tetramer.studies import molr_page, molr_tasks
-from tetramer.studies.base import Asked, Size, Study, chosen
+from tetramer.studies.base import Asked, Size, Study, chosen, pretrained
 from tetramer.studies.molr_tasks import TASKS, Here
 
 PROBES = "probes"
@@ -116,11 +115,8 @@ def encoder(
     if not folder.is_dir():
         overrides = model.overrides | size.overrides | (model.reduced if asked.size != "paper" else {})
         texts = reactions(size.rows)
-        say(f"Pretraining {name}, seed {seed}, on {len(texts):,} reactions.")
         options = pretraining.Options(model.method, overrides, seed, limits=Limits(asked.workers))
-        parts = folder.with_name(f"{folder.name}.parts")
-        pretraining.pretrain(texts, "USPTO-MIT, valid", options, parts, progress, say).save(folder)
-        shutil.rmtree(parts, ignore_errors=True)
+        pretrained(folder, texts, "USPTO-MIT, valid", options, say, progress)
     return folder
 
 

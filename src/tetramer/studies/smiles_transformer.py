@@ -5,7 +5,6 @@ efficiency: the mean score over learning from 1.25 % to 80 % of the rows, by a l
 are those of a benchmark, under `dem`.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from tetramer.datasets import sources
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
 from tetramer.molecules import Limits
-from tetramer.studies.base import HEAD_ON, Asked, Size, Study, chosen, short
+from tetramer.studies.base import HEAD_ON, Asked, Size, Study, chosen, pretrained, short
 
 FREE = ("mean", "characters-given", "characters-canonical", "ecfp-linear")
 REFERENCE = "ecfp-linear"
@@ -97,11 +96,8 @@ def encoder(
     folder = asked.output / "encoders" / f"{name}-{seed}"
     if not folder.is_dir():
         texts = sources.load(CORPUS).texts[: size.corpus or None]
-        say(f"Pretraining {name}, seed {seed}, on {len(texts):,} molecules of ChEMBL.")
         options = pretraining.Options(name, size.overrides, seed, limits=Limits(asked.workers))
-        parts = folder.with_name(f"{folder.name}.parts")
-        pretraining.pretrain(texts, CORPUS, options, parts, progress, say).save(folder)
-        shutil.rmtree(parts, ignore_errors=True)
+        pretrained(folder, texts, CORPUS, options, say, progress)
     return folder
 
 
