@@ -16,8 +16,11 @@ from tetramer.datasets.placed import is_placed
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError
 from tetramer.inference import Model, prediction_columns
+from tetramer.members import work
 from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.intervals import Intervals
+from tetramer.members.plan import Piece, Plan
+from tetramer.members.work import fit_piece
 from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, read_into, train
 from tetramer.molecules import Limits, Standard
 from tetramer.molecules.geometry import as_xyz
@@ -331,7 +334,7 @@ def test_too_little_is_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Pat
         train(assay(smiles, values), options(), tmp_path / "c", split)
 
 
-def test_unfinished_work_is_used_only_for_the_very_same_plan(
+def test_unfinished_work_is_used_only_for_the_very_same_rows(
     smiles: list[str], oxygen: np.ndarray, tmp_path: Path
 ) -> None:
     said: list[str] = []
@@ -350,7 +353,26 @@ def test_unfinished_work_is_used_only_for_the_very_same_plan(
     assert not again(salty, oxygen, standard=Standard(salts="largest"))  # reads another molecule in the last row
     assert not again(smiles, oxygen + 1)
     assert not again(smiles, oxygen + 1, seed=1)
-    assert not again(smiles, oxygen + 1, overrides=TREES | {"trees": "11"})
+    assert again(smiles, oxygen + 1, seed=1)
+
+
+def test_of_unfinished_work_members_of_other_settings_are_fitted_again(
+    smiles: list[str], oxygen: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[str] = []
+
+    def noted(folder: Path, plan: Plan, piece: Piece, *more: Any) -> None:
+        fitted.append(piece.group)
+        fit_piece(folder, plan, piece, *more)
+
+    monkeypatch.setattr(work, "fit_piece", noted)
+    other = options(overrides=TREES | {"lightgbm.trees": "11"})
+    train(assay(smiles, oxygen), options(), tmp_path / "parts")
+    assert set(fitted) > {"lightgbm", "svm"}
+    fitted.clear()
+    after = saved(train(assay(smiles, oxygen), other, tmp_path / "parts"), tmp_path / "a")
+    assert set(fitted) == {"lightgbm"}
+    assert after == saved(train(assay(smiles, oxygen), other, tmp_path / "fresh"), tmp_path / "b")
 
 
 @pytest.mark.parametrize("spoil", ["cut", "empty", "gone"])

@@ -27,7 +27,8 @@ from tetramer.members.base import atom_counts, to_read
 from tetramer.members.blend import combine, fit_weights, spread
 from tetramer.members.intervals import Intervals
 from tetramer.members.origin import read_origin
-from tetramer.members.work import Fitted, Piece, Plan, Progress, config_of, load_piece, run
+from tetramer.members.plan import Piece, Plan
+from tetramer.members.work import Fitted, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
 from tetramer.recipes import Recipe, groups, resolve
@@ -125,7 +126,7 @@ def train(
     notes += [*(leak_notes(shared) if shared else []), *interval_notes(plan, options.level)]
     for note in notes:
         say(note)
-    reuse(parts, plan, plan_key(plan, assay.texts, [reading.smiles, recipe.views]), say)
+    plan.place(parts, rows_key(plan, assay.texts, [reading.smiles, recipe.views]), say)
     run(parts, plan, workers_for(plan, options), progress)
     model, told, held = blend(plan, parts, options, recipe)
     scores = {"held-out": score(plan, model, told, held)}
@@ -296,29 +297,13 @@ def summed(spec: dict[str, Any]) -> None:
             reduce(getitem, place, spec["config"]).setdefault("readout", "sum")
 
 
-def reuse(parts: Path, plan: Plan, wanted: str, say: Callable[[str], None]) -> None:
-    """Keep the pieces of the very same plan, which has the key `wanted`; else drop them and write the plan down."""
-    note = parts / "key.txt"
-    found = note.read_text() if note.is_file() else ""
-    if found == wanted:
-        say(f"Going on with the unfinished run in {parts}.")
-        return
-    for name in ("pieces", "running", "plan"):
-        shutil.rmtree(parts / name, ignore_errors=True)
-    with writing.disk_errors(parts, 0):
-        parts.mkdir(parents=True, exist_ok=True)
-        plan.save(parts)
-        note.write_text(wanted)
-
-
-def plan_key(plan: Plan, texts: Sequence[str], seen: list[object]) -> str:
-    """A hash of all that decides the weights: structures, how they are seen, labels, rows, settings and versions."""
+def rows_key(plan: Plan, texts: Sequence[str], seen: list[object]) -> str:
+    """A hash of all that pieces of one plan share: structures, how they are seen, labels, rows and versions."""
     data = plan.data
     assert data.values is not None and data.censor is not None and data.weight is not None  # noqa: PT018
     lists = [np.nan_to_num(data.values, nan=1e300), data.censor, data.weight, plan.fold, plan.valid]
-    told = [asdict(piece) for piece in plan.pieces]
     arrays = [array.tolist() for array in lists]
-    return config_hash([asdict(plan.problem), told, arrays, list(texts), seen, versions()])
+    return config_hash([asdict(plan.problem), arrays, list(texts), seen, versions()])
 
 
 def workers_for(plan: Plan, options: Options) -> int:

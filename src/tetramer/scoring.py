@@ -13,7 +13,7 @@ from tetramer.inference import Model
 from tetramer.members import REGRESSION
 from tetramer.members.blend import combine
 from tetramer.members.intervals import FEWEST
-from tetramer.members.work import Plan
+from tetramer.members.plan import Plan
 from tetramer.metrics import METRICS, Score, evaluate_all
 from tetramer.recipes import Recipe
 

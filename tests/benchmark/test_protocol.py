@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tetramer import members
 from tetramer.benchmark import efficiency, external, plain, rules
 from tetramer.benchmark.cases import Case, case_of
 from tetramer.benchmark.methods import Given, Told, method_of
-from tetramer.benchmark.protocol import Protocol, load, run
-from tetramer.benchmark.row import Row, Settings, measure, plain_name
+from tetramer.benchmark.protocol import Protocol, batches, load, run
+from tetramer.benchmark.row import Row, Settings, measure, plain_name, work
 from tetramer.errors import UserError
+from tetramer.members.plan import Piece, Plan
+from tetramer.members.work import fit_piece
 from tetramer.modelling import Options, train
 from tetramer.molecules import Limits
 
@@ -88,6 +91,29 @@ def test_rows_are_measured_once_and_say_all(table: Path, case: Case, tmp_path: P
     assert said[-1] == "small: 6 of 6 rows are there already."
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*-*-*/*.json")} == before
     assert not list((tmp_path / "running").glob("*"))
+
+
+def test_blends_of_one_split_fit_their_common_members_once(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[str] = []
+
+    def noted(folder: Path, plan: Plan, piece: Piece, *more: Any) -> None:
+        fitted.append(piece.name)
+        fit_piece(folder, plan, piece, *more)
+
+    monkeypatch.setattr(members.work, "fit_piece", noted)
+    rows = [Row(method, str(table), "random", 0, "train+valid") for method in ("baseline", "auto", "graph")]
+    asked = batches(rows, settings(tmp_path, overrides=()))
+    assert [[row.method for row in batch] for batch in asked] == [["baseline", "auto"], ["graph"]]
+    how = settings(tmp_path / "together", overrides=ALL)
+    work(how, rows[:2], lambda place: None)
+    assert len(fitted) == len(set(fitted)) == 5 * 3 + 2 * 2  # two folds, and classical members once more on all rows
+    apart = settings(tmp_path / "apart", overrides=ALL)
+    for one in rows[:2]:
+        work(apart, [one], lambda place: None)
+    assert rows_of(tmp_path / "together") == rows_of(tmp_path / "apart")
+    assert not list(tmp_path.glob("*/running/*"))
 
 
 @pytest.mark.parametrize("target", ["y", "gaps", "active", "kind"])

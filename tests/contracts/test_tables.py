@@ -15,8 +15,9 @@ from tetramer.errors import UserError
 from tetramer.members import BINARY, MEMBERS, MULTICLASS, REGRESSION, Problem
 from tetramer.members.base import atom_counts
 from tetramer.members.kernels import MACHINES
+from tetramer.members.plan import Piece, Plan
 from tetramer.members.trees import MODES
-from tetramer.members.work import Fitted, Piece, Plan, config_of, fit_piece, load_piece
+from tetramer.members.work import Fitted, config_of, fit_piece, load_piece
 from tetramer.modelling import views_of
 from tetramer.recipes import RECIPES, resolve
 from tetramer.training import OPTIMIZERS, SCHEDULES, Data, TrainConfig

@@ -17,9 +17,10 @@ from tetramer.errors import DiskError, Stopped, UserError
 from tetramer.members import Trees, work
 from tetramer.members.base import REGRESSION, Problem, atom_counts
 from tetramer.members.offsets import Trend
+from tetramer.members.plan import Piece, Plan
 from tetramer.members.references import Pieces
 from tetramer.members.trees import TreesConfig
-from tetramer.members.work import Crew, Piece, Plan, died, fit_piece, is_done, key, load_piece, one_thread, run
+from tetramer.members.work import Crew, died, fit_piece, is_done, key, load_piece, one_thread, run
 from tetramer.training import Data
 from tetramer.views import store
 

@@ -20,7 +20,8 @@ from tetramer.inference import LEVEL, Model, Pretrained, load_embedder, vectors
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import PRIOR
 from tetramer.members.origin import read_origin
-from tetramer.members.work import Piece, Plan, fit_piece, load_piece, one_thread
+from tetramer.members.plan import Piece, Plan
+from tetramer.members.work import fit_piece, load_piece, one_thread
 from tetramer.modelling import Options, extensive_targets, read_into, train, views_of
 from tetramer.molecules import Limits, Standard
 from tetramer.recipes import RECIPES, TREES, is_recipe, resolve, takes
@@ -71,6 +72,7 @@ class Method:
     run: Callable[[Given], Told]
     config: Any
     about: str
+    folds: int = 0  # of a blend: fits whose rows are those of the other blends with as many
 
     @property
     def sha256(self) -> str:
@@ -151,7 +153,7 @@ def by_recipe(
     config = {"recipe": recipe, "level": LEVEL, "blend": PRIOR}
     if start is not None:
         config["from"] = read_origin(start).sha256
-    return Method(lambda given: _recipe(given, name, told, start), config, recipe["about"])
+    return Method(lambda given: _recipe(given, name, told, start), config, recipe["about"], recipe["folds"])
 
 
 def _recipe(given: Given, name: str, overrides: dict[str, str], start: Path | None) -> Told:

@@ -97,7 +97,7 @@ def run(
             say(f"{case.name}: {len(rows) - len(missing)} of {len(rows)} rows are there already.")
         progress(case.name, 1 - len(missing) / len(rows))
         left = len(missing)
-        for batch in batches(missing):
+        for batch in batches(missing, settings):
             for _ in finished(batch, settings, failed):
                 left -= 1
                 progress(case.name, 1 - left / len(rows))
@@ -120,10 +120,18 @@ def done(row: Row, case: Case, settings: Settings) -> bool:
     return told["refused"] is None
 
 
-def batches(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows of cheap methods in one process, of others one a process: none inherits another's memory."""
+def batches(rows: Sequence[Row], settings: Settings) -> list[list[Row]]:
+    """Rows of cheap methods in one process, and blends of one split, which have members in common.
+
+    Of others, one row a process: none inherits another's memory.
+    """
     light = [row for row in rows if cheap(row.method)]
-    return [*([light] if light else []), *([row] for row in rows if not cheap(row.method))]
+    heavy: dict[object, list[Row]] = {}
+    for row in rows:
+        if not cheap(row.method):
+            shared = (row.split, row.seed, row.fit_rows) if settings.method(row.method).folds else row
+            heavy.setdefault(shared, []).append(row)
+    return [*([light] if light else []), *heavy.values()]
 
 
 def finished(batch: list[Row], settings: Settings, failed: list[str]) -> Iterator[str]:

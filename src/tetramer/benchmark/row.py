@@ -69,6 +69,13 @@ class Settings:
         split = f"{row.split}-{row.seed}-{row.fit_rows}"
         return Path(self.output) / case_name / split / f"{plain_name(row.method)}.json"
 
+    def workplace(self, row: Row, case: Case) -> Path:
+        """Where the unfinished work of a row lies; blends of one split share it, and so fit what they share once."""
+        place = self.place(row, case.name)
+        folds = self.method(row.method, case.placed).folds
+        name = f"{folds}-folds" if folds else place.stem
+        return Path(self.output) / "running" / "-".join((case.name, place.parent.name, name))
+
     def beside(self, place: Path) -> Path:
         """Where answers and vectors of the row at `place` are kept: too large to stand among the rows."""
         return Path(self.output) / "vectors" / place.relative_to(self.output).with_suffix(".safetensors")
@@ -82,8 +89,7 @@ def plain_name(method: str) -> str:
 def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
     """The finished row. The method never sees a test label; a UserError of its becomes `refused`."""
     split, method = rules.make(case, row.split, row.seed), settings.method(row.method, case.placed)
-    place = settings.place(row, case.name)
-    folder = Path(settings.output) / "running" / "-".join((case.name, place.parent.name, place.stem))
+    place, folder = settings.place(row, case.name), settings.workplace(row, case)
     start, refused = monotonic(), None
     try:
         told = method.run(Given(case.without(split.test), split, row.seed, row.fit_rows, folder, settings.workers))
@@ -120,7 +126,6 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
     }
     if settings.vectors:
         write_whole(settings.beside(place), packed(split.test, told))
-    shutil.rmtree(folder, ignore_errors=True)
     return out
 
 
@@ -200,9 +205,12 @@ def main() -> int:
 def work(settings: Settings, rows: list[Row], done: Callable[[str], None]) -> None:
     """Measure rows of one data set and write each when it is finished."""
     case = settings.case(rows[0].data)
-    for row in rows:
+    folders = [settings.workplace(row, case) for row in rows]
+    for number, row in enumerate(rows):
         place = settings.place(row, case.name)
         write_whole(place, json.dumps(measure(row, case, settings), indent=1).encode() + b"\n")
+        if folders[number] not in folders[number + 1 :]:
+            shutil.rmtree(folders[number], ignore_errors=True)
         done(str(place))
 
 
