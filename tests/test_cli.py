@@ -448,6 +448,8 @@ def test_one_smiles_on_the_command_line(model: Path, run: Any) -> None:
         assert header == "smiles,pIC50_pred,pIC50_lo,pIC50_hi,status,reason"
         assert row.startswith(text + ",")
         assert ",ok," in row
+    told = run("predict", model, "CCO>>CC", "--workers", "0")
+    assert (told.code, "give one molecule, not a reaction" in told.out) == (0, True)
     told = run("predict", model, "C1CC", "--workers", "0")
     assert (told.code, ",PARSE," in told.out) == (0, True)
     assert "1 row, 1 without a number (1 PARSE)." in told.err
@@ -467,8 +469,8 @@ def test_standard_input_and_output(model: Path, run: Any, monkeypatch: pytest.Mo
         (["none", "CCO"], "There is no model at none. Train one: tetramer train"),
         (["{data}", "CCO"], "is not a model folder: it has no card.json"),
         (["{model}", "none.csv"], "There is no file 'none.csv'"),
-        (["{model}", "CCO>>CC"], "There is no file 'CCO>>CC' in "),
-        (["{model}", "CCO>>CC"], "It does not read as one SMILES either."),
+        (["{model}", "CCO>CC"], "There is no file 'CCO>CC' in "),
+        (["{model}", "CCO>CC"], "It does not read as one SMILES either."),
         (["{model}", "not a molecule"], "It does not read as one SMILES either."),
         (["{model}", "C/C=X/C"], "It does not read as one SMILES either."),
         (["{model}", ""], "The name of the input is empty."),

@@ -18,7 +18,7 @@ from tetramer.assays import Assay
 from tetramer.checkpoint import config_hash
 from tetramer.datasets import splits, writing
 from tetramer.datasets.labels import LEAST
-from tetramer.datasets.placed import is_placed
+from tetramer.datasets.placed import form_of
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError, pick
 from tetramer.inference import LEVEL, Answer, Model
@@ -97,7 +97,9 @@ def train(
 
     given: parts named by the user, instead of a rule of SPLITS.
     """
-    recipe = resolve(options.recipe, options.overrides, is_placed(assay.texts))
+    form = form_of(assay.texts)
+    recipe = resolve(options.recipe, options.overrides, form)
+    options = replace(options, standard=replace(options.standard, reactions=form == "reaction"))
     for spec in recipe.members.values():
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
     origin = None if options.start is None else read_origin(options.start)
@@ -162,12 +164,13 @@ def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str
     """
     folder, note = parts / "features", parts / "features" / "reading.json"
     told: dict[str, dict[str, Any]] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    stores = {view: store.get(folder, view, MODULES[view].FEATURES) for view in views}
     keys = {
         view: store.key(texts, view, reader.standard, reader.settings.get(view, MODULES[view].SETTINGS()))
         for view in views
     }
-    missing = [view for view in views if told.get(view, {}).get("key") != keys[view] or stores[view] is None]
+    known = [view for view in views if told.get(view, {}).get("key") == keys[view]]
+    stores = {view: store.get(folder, view, MODULES[view].FEATURES) for view in known}
+    missing = [view for view in views if stores.get(view) is None]
     for place, view in enumerate(missing):
         readings, count = [], 0
         for reading in reader.stream(texts, [view], max(1, min(256, len(texts) // 8 + 1))):
@@ -253,7 +256,7 @@ def extensive_note(members: dict[str, dict[str, Any]]) -> str:
 
 def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> bool:
     """Whether every target grows with the molecule, by the training rows alone."""
-    if assay.task != REGRESSION:
+    if assay.task != REGRESSION or form_of(assay.texts) == "reaction":
         return False
     counts = atom_counts(reading.features, rows)
     return is_extensive(assay.labels.values[rows], counts)
@@ -371,7 +374,7 @@ def make_card(
         "fit_rows": {"part": options.fit_rows, "count": int((plan.fold >= 0).sum())},
         "rows": dict(zip(codes.tolist(), counts.tolist(), strict=True)),
         "metrics": {part: as_card(groups, assay.labels.names) for part, groups in scores.items()},
-        "placed": is_placed(assay.texts),
+        "placed": form_of(assay.texts) == "placed",
         "notes": notes,
         "versions": versions(),
     }

@@ -7,7 +7,9 @@ from functools import reduce
 from operator import getitem
 from typing import Any, get_type_hints
 
-from tetramer.encoders import ENCODERS, branch_of
+from tetramer.datasets.placed import Form
+from tetramer.encoders import BRANCHES, ENCODERS, branch_of
+from tetramer.encoders.reaction import for_reactions
 from tetramer.errors import UserError, nearest, pick
 from tetramer.objectives import OBJECTIVES
 from tetramer.objectives.supervised import SupervisedConfig
@@ -192,22 +194,32 @@ PLACED: dict[str, dict[str, Spec]] = {"auto": {"conformer": for_blend(CONFORMER,
 that the other views do not."""
 
 
-def resolve(name: str, overrides: dict[str, str], placed: bool = False) -> Recipe:
-    """The recipe `name` with `--set key=value` applied; `placed`: the structures come with their geometry.
+def resolve(name: str, overrides: dict[str, str], form: Form = "plain") -> Recipe:
+    """The recipe `name` with `--set key=value` applied, for structures of this form.
 
     A key is a path into a member's config, `training.epochs`, or with the member first, `graph.training.epochs`; it
     is applied to every member that has such a setting. Raises UserError if none has, or if the value is of the wrong
     kind.
     """
     recipe = recipe_of(name)
-    members = deepcopy(recipe.members | (PLACED.get(name, {}) if placed else {}))
+    members = deepcopy(recipe.members | (PLACED.get(name, {}) if form == "placed" else {}))
     views = deepcopy(recipe.views)
     if "folds" in overrides:
         recipe = replace(recipe, folds=folds_of(overrides["folds"]))
     override(members, views, {key: text for key, text in overrides.items() if key != "folds"})
+    if form == "reaction":
+        for config in replace(recipe, members=members).networks.values():
+            learn_reactions(config)
     recipe = replace(recipe, members=members, views=views)
     recipe.settings()
     return recipe
+
+
+def learn_reactions(config: Spec) -> None:
+    """Let a network look at the parts of a reaction, in place, where its encoder of molecules has such a form."""
+    config["encoder"] = for_reactions(config["encoder"])
+    for view, settings in config["encoder_config"].get("branches", {}).items():
+        settings["encoder"] = for_reactions(settings.get("encoder", next(iter(BRANCHES[view]))))
 
 
 def override(members: dict[str, Spec], views: dict[str, Spec], overrides: Mapping[str, str]) -> None:

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
-from tetramer.datasets.placed import bare, texts_for
-from tetramer.datasets.tables import Table, smiles_column, stream_table
+from tetramer.datasets.placed import column_for, texts_for
+from tetramer.datasets.tables import Table, stream_table
 from tetramer.datasets.writing import LOCK, TableWriter, apart, disk_errors, spared, unfinished
 from tetramer.errors import UserError
 from tetramer.views import Reader, Reading
@@ -131,8 +131,8 @@ def pieces(
         nonlocal done
         column = job.smiles
         for number, table in enumerate(stream_table(job.source, rows=job.rows)):
-            if column is None and table.blocks is None and not bare(table):
-                column = smiles_column(table)  # found once: every piece of a file is read the same way
+            if column is None:
+                column = column_for(table)  # found once: every piece of a file is read the same way
             if skip(number):
                 done += len(table)
                 continue

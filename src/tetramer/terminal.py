@@ -17,15 +17,14 @@ def say(text: str) -> None:
 
 @contextmanager
 def one_smiles(data: str) -> Iterator[str]:
-    """DATA that is no file but reads as one SMILES becomes a file of one row; anything else stays as it is.
+    """DATA that is no file but reads as one SMILES or reaction becomes a file of one row; anything else stays as it is.
 
     What is neither a file nor, by its ending, the name of one, is told to be no SMILES either.
     """
     from tetramer.datasets.opening import ENDINGS, existing
-    from tetramer.datasets.records import SMILES_TEXT
     from tetramer.errors import UserError
 
-    if data == "-" or os.path.lexists(data) or not re.match(SMILES_TEXT, data.strip()):
+    if data == "-" or os.path.lexists(data) or not reads_as_structure(data.strip()):
         if data.strip() not in ("", "-") and not data.casefold().removesuffix(".gz").endswith(tuple(ENDINGS)):
             try:
                 existing(data)
@@ -37,6 +36,17 @@ def one_smiles(data: str) -> Iterator[str]:
         path = Path(folder) / "one.csv"
         path.write_text(f'smiles\n"{data.strip()}"\n')
         yield str(path)
+
+
+def reads_as_structure(text: str) -> bool:
+    """Whether a text has the letters and signs of a SMILES or, with two arrows `>`, of a reaction."""
+    from tetramer.datasets.records import SMILES_TEXT
+    from tetramer.molecules.reactions import ROLES, parts_of
+
+    parts = parts_of(text)
+    return len(parts) in (1, len(ROLES)) and all(
+        re.match(SMILES_TEXT, part) for part in parts if part or len(parts) == 1
+    )
 
 
 class Bar:

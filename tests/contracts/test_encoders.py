@@ -61,6 +61,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "schnet": ("schnet", {"width": 16, "depth": 2, "filters": 16}),
     "painn": ("painn", {"width": 16, "depth": 2}),
     "painn-chiral": ("painn", {"width": 16, "depth": 2, "chirality": True, "dropout": 0.2}),
+    "reaction-mpnn": ("reaction-mpnn", {"width": 16}),
+    "reaction-tag": ("reaction-tag", {"width": 16, "features": "full"}),
+    "reaction-gin": ("reaction-gin", {"width": 16}),
     "combining-mpnn": ("combining-mpnn", {"width": 16, "depth": 2}),
     "combining-egnn": ("combining-egnn", {"width": 16, "depth": 2}),
     "fusion": ("fusion", {"branches": SMALL, "base": "graph"}),
@@ -221,9 +224,9 @@ def test_atom_order_does_not_matter(case: str, graphs: Features_, hard: Features
             moved, new = renumbered(views["graph"], rng)
             other = encoder({"graph": moved})
             assert apart(other.molecule, plain.molecule) <= 1e-10
-            assert plain.tokens is not None
-            assert other.tokens is not None
-            assert apart(other.tokens[new], plain.tokens) <= 1e-10
+            assert (plain.tokens is None) == (other.tokens is None) == encoder.width > 16
+            if plain.tokens is not None and other.tokens is not None:
+                assert apart(other.tokens[new], plain.tokens) <= 1e-10
 
 
 @every_case

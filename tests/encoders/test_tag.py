@@ -305,7 +305,8 @@ def chain(count: int, bonds: list[tuple[int, int]], changed: int | None = None) 
     edges = torch.tensor([pair for u, v in bonds for pair in ((u, v), (v, u))], dtype=torch.int64).reshape(-1, 2).t()
     kinds = torch.zeros(edges.shape[1], 4, dtype=torch.int64)
     ok, owner = torch.ones(1, dtype=torch.bool), torch.zeros(count, dtype=torch.int64)
-    return {"graph": GraphBatch(size=1, ok=ok, atoms=atoms, edges=edges, bonds=kinds, owner=owner)}  # type: ignore[arg-type]
+    told = {"atoms": atoms, "edges": edges, "bonds": kinds, "owner": owner, "role": torch.full_like(owner, 2)}
+    return {"graph": GraphBatch(size=1, ok=ok, **told)}  # type: ignore[arg-type]
 
 
 PATH = [(v, v + 1) for v in range(11)]

@@ -28,11 +28,17 @@ def test_the_same_structure_gives_the_same_drawing() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "C1CC", "xyz", "C\nC", "CCO <script>alert(1)</script>", "C(C)(C)(C)(C)C", "C.O>>CO"]
+    "text", ["", "C1CC", "xyz", "C\nC", "CCO <script>alert(1)</script>", "C(C)(C)(C)(C)C", "C.O>>CO>C"]
 )
 def test_what_is_no_structure_has_no_drawing(text: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert draw(text) is None
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_reaction_is_drawn_on_both_sides_of_an_arrow() -> None:
+    drawing = ElementTree.fromstring(draw("CBr.[OH-]>[Na+]>CO", width=400, height=120) or "")
+    assert drawing.attrib["viewBox"] == "0 0 400 120"
+    assert draw("CBr.[OH-]>[Na+]>CO") != draw("CBr.[OH-]>>CO") != draw("CBr.[OH-]>>CBr")
 
 
 def test_a_giant_is_refused_at_once() -> None:

@@ -36,6 +36,7 @@ def batch(molecules: list[Molecule]) -> GraphBatch:
         edges=torch.tensor([[a, b] for a, b, _ in both], dtype=torch.int64).reshape(-1, 2).t(),
         bonds=torch.tensor([c for *_, c in both], dtype=torch.int64).reshape(-1, len(BOND)),
         owner=torch.from_numpy(np.repeat(np.arange(len(molecules)), np.diff(first))),
+        role=torch.full((len(atoms),), 2),
     )
 
 

@@ -40,7 +40,9 @@ def test_ethanol_by_hand() -> None:
         "int16",
         "int16",
         "uint8",
+        "int16",
     ]
+    assert features.roles.tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ import pyarrow as pa
 from tetramer.assays import Assay, assay_of, texts_of
 from tetramer.datasets import sources
 from tetramer.datasets.labels import Labels, labels
-from tetramer.datasets.placed import NUMBERS, PLACES, has_geometry, is_placed, texts_for
+from tetramer.datasets.placed import NUMBERS, PLACES, Form, form_of, has_geometry, texts_for
 from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import UserError, nearest
 from tetramer.modelling import read_into
+from tetramer.molecules import Standard
 from tetramer.views import Reader, Reading
 
 FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "log-loss"}  # the metric that a table shows first
@@ -44,9 +45,14 @@ class Case:
     geometry: Geometry | None = None
 
     @property
-    def placed(self) -> bool:
-        """Whether the structures come with their geometry."""
-        return is_placed(self.assay.texts)
+    def form(self) -> Form:
+        """What the structures are."""
+        return form_of(self.assay.texts)
+
+    @property
+    def standard(self) -> Standard:
+        """How they are read."""
+        return standard_for(self.assay.texts)
 
     @property
     def known(self) -> np.ndarray:
@@ -104,9 +110,14 @@ def case_of(
     assay = assay_of(texts, once(labels(table, list(targets))), None)
     if split_column:
         assay = replace(assay, keys=texts_of(table, split_column))
-    with Reader() as reader:
+    with Reader(standard_for(assay.texts)) as reader:
         reading = read_into(cache / name, reader, assay.texts, views, lambda *_: None)
     return Case(name, assay, reading, metric or FIRST[assay.task], hash_of(assay), cache / name, geometry_of(table))
+
+
+def standard_for(texts: Sequence[str]) -> Standard:
+    """How structures are read, as `modelling.train` does it."""
+    return Standard(reactions=form_of(texts) == "reaction")
 
 
 def once(told: Labels) -> Labels:

@@ -14,6 +14,7 @@ import numpy as np
 from tetramer.benchmark import external, plain
 from tetramer.benchmark.cases import Case
 from tetramer.checkpoint import config_hash
+from tetramer.datasets.placed import Form
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError, nearest
 from tetramer.inference import LEVEL, Model, Pretrained, load_embedder, vectors
@@ -140,14 +141,14 @@ def _member(given: Given, name: str, kind: str, config: dict[str, Any]) -> Told:
 
 
 def by_recipe(
-    name: str, overrides: dict[str, str] | None = None, start: Path | None = None, placed: bool = False
+    name: str, overrides: dict[str, str] | None = None, start: Path | None = None, form: Form = "plain"
 ) -> Method:
     """A recipe, as `tetramer train` fits it, with those of the overrides that it takes.
 
-    start: the folder whose weights its networks begin with   placed: whether the structures come with their geometry
+    start: the folder whose weights its networks begin with   form: what the structures are
     """
     told = {key: value for key, value in (overrides or {}).items() if takes(name, key)}
-    recipe = asdict(resolve(name, told, placed))
+    recipe = asdict(resolve(name, told, form))
     if not recipe["views"]:
         del recipe["views"]  # of the rows of recipes that are older than these settings
     config = {"recipe": recipe, "level": LEVEL, "blend": PRIOR}
@@ -159,8 +160,8 @@ def by_recipe(
 def _recipe(given: Given, name: str, overrides: dict[str, str], start: Path | None) -> Told:
     case, rows = given.case, given.split.test
     if not (given.folder / "features").exists():
-        recipe = resolve(name, overrides, case.placed)
-        read_once(given, views_of(recipe), recipe.settings(), Standard())
+        recipe = resolve(name, overrides, case.form)
+        read_once(given, views_of(recipe), recipe.settings(), case.standard)
         shutil.copytree(case.folder / "features", given.folder / "features")
     limits = Limits(given.workers)
     options = Options(name, overrides, "none", given.seed, fit_rows=given.fit_rows, limits=limits, start=start)
@@ -210,9 +211,9 @@ def method_of(
     programs: dict[str, str],
     overrides: dict[str, str] | None = None,
     starts: dict[str, str] | None = None,
-    placed: bool = False,
+    form: Form = "plain",
 ) -> Method:
-    """The method `name` for structures that come with their geometry (`placed`) or without. UserError if there is none.
+    """The method `name` for structures of this form. UserError if there is none.
 
     programs: peer → path of its command line   starts: recipe → folder of weights that it begins with
     """
@@ -222,7 +223,7 @@ def method_of(
         return by_member(name)
     if is_recipe(name):
         start = (starts or {}).get(name)
-        return by_recipe(name, overrides, None if start is None else Path(start), placed)
+        return by_recipe(name, overrides, None if start is None else Path(start), form)
     if name in PEERS:
         if name not in programs:
             raise UserError(f"{name} runs by its own command line: say where it is with --{name} PATH.")

@@ -110,7 +110,7 @@ def done(row: Row, case: Case, settings: Settings) -> bool:
     if not place.is_file():
         return False
     told = read(place)
-    wanted = {"data_sha256": case.sha256, "config_sha256": settings.method(row.method, case.placed).sha256}
+    wanted = {"data_sha256": case.sha256, "config_sha256": settings.method(row.method, case.form).sha256}
     other = [name.removesuffix("_sha256") for name, value in wanted.items() if told[name] != value]
     if other:
         what = {"data": "other data", "config": f"other settings of {row.method}"}[other[0]]

@@ -1,16 +1,23 @@
-"""Coordinates in a table: columns `atomic_numbers` and `coordinates`, lists with a molecule a row, as `tetramer
-conformers` writes them and as the readers of public sets give them."""
+"""The structures of a table as texts: molecules, molecules with their geometry, or reactions.
+
+Geometry stands in columns `atomic_numbers` and `coordinates`, lists with a molecule a row, as `tetramer conformers`
+writes them and as the readers of public sets give them.
+"""
 
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
-from tetramer.datasets.tables import Table, smiles_column, structures
+from tetramer.datasets.reactions import found_columns, reactions
+from tetramer.datasets.tables import Table, names_smiles, smiles_column, structures
 from tetramer.errors import UserError
 from tetramer.molecules.geometry import as_xyz, is_xyz
 from tetramer.molecules.parse import BLOCK_END
+from tetramer.molecules.reactions import are_reactions
 
+Form = Literal["plain", "placed", "reaction"]
 NUMBERS, PLACES = "atomic_numbers", "coordinates"
 NEARLY_ALL = 0.9  # of the structures
 
@@ -24,9 +31,29 @@ def has_geometry(table: Table) -> bool:
 def texts_for(views: Collection[str], table: Table, name: str | None = None) -> list[str]:
     """The structure of every row as `views` need it: with geometry if they look at that, or if nothing else tells it.
 
-    name: the column of SMILES, None: found
+    name: the column of SMILES or reactions, None: found; SMILES come first
     """
+    if name is None and reaction_columns(table):
+        return reactions(table)
     return placed(table, name) if "conformer" in views or bare(table, name) else structures(table, name)
+
+
+def column_for(table: Table) -> str | None:
+    """The name that `texts_for` needs to read every piece of a long table as this first one; None: it needs none."""
+    if table.blocks is not None or bare(table):
+        return None
+    found = reaction_columns(table)
+    return smiles_column(table) if not found else found[0] if len(found) == 1 else None
+
+
+def reaction_columns(table: Table) -> tuple[str, ...]:
+    """The columns of reactions, in a table that has no column named SMILES and no mol blocks."""
+    return () if table.blocks is not None or any(map(names_smiles, table.columns)) else found_columns(table)
+
+
+def form_of(texts: Sequence[str]) -> Form:
+    """What nearly all structures are: reactions, molecules placed in space, or molecules without geometry."""
+    return "reaction" if are_reactions(texts) else "placed" if is_placed(texts) else "plain"
 
 
 def is_placed(texts: Sequence[str]) -> bool:

@@ -19,7 +19,7 @@ def reactions(table: Table, name: str | None = None) -> list[str]:
 
     name: the column of whole reactions; None: the columns are found by their names, else by the sign > in their cells
     """
-    columns = (name,) if name is not None else columns_of(table.columns) or arrowed(table)
+    columns = (name,) if name is not None else found_columns(table)
     if not columns:
         pairs = ", ".join(" with ".join(pair) for pair in SIDES)
         raise UserError(
@@ -27,6 +27,11 @@ def reactions(table: Table, name: str | None = None) -> list[str]:
         )
     cells = [texts(table, one) for one in columns]
     return [text_of(row) for row in zip(*cells, strict=True)]
+
+
+def found_columns(table: Table) -> tuple[str, ...]:
+    """The column of whole reactions, or those of both sides, by their names or by what stands in them; () for none."""
+    return columns_of(table.columns) or arrowed(table)
 
 
 def side(table: Table, place: int, name: str | None = None) -> list[str]:

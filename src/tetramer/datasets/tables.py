@@ -229,6 +229,11 @@ def smiles_column(table: Table, name: str | None = None) -> str:
     raise UserError(f"No column of {table.name} looks like SMILES; name the column. {_listing(table.columns)}")
 
 
+def names_smiles(name: str) -> bool:
+    """Whether a column's name says that it holds the SMILES of the rows."""
+    return _is_smiles(name) or _is_variant(name)
+
+
 def _is_smiles(name: str) -> bool:
     return _plain(name) == "smiles"
 

@@ -24,6 +24,7 @@ class Encoder(nn.Module):
     views: tuple[str, ...]
     partial: ClassVar[bool] = False  # whether a molecule may lack some of the views
     unshaped: ClassVar[tuple[str, ...]] = ()  # settings that say what weights mean and that no shape tells
+    weights_of: ClassVar[str] = ""  # of ENCODERS: another one whose weights these are
     config: Any
     width: int
 

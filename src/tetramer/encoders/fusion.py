@@ -16,6 +16,7 @@ from tetramer.encoders.lstm import LSTM
 from tetramer.encoders.mlp import MLP
 from tetramer.encoders.mpnn import MPNN
 from tetramer.encoders.painn import PaiNN
+from tetramer.encoders.reaction import OF_REACTIONS
 from tetramer.encoders.schnet import SchNet
 from tetramer.encoders.tag import TAG
 from tetramer.encoders.transformer import Transformer
@@ -28,7 +29,7 @@ from tetramer.views.base import Batch, Features
 BRANCHES: dict[str, dict[str, type[Encoder]]] = {
     "fingerprint": {"mlp": MLP},
     "smiles": {"transformer": Transformer, "lstm": LSTM},
-    "graph": {"mpnn": MPNN, "tag": TAG, "gin": GIN, "combining-mpnn": CombiningMPNN},
+    "graph": {"mpnn": MPNN, "tag": TAG, "gin": GIN, "combining-mpnn": CombiningMPNN, **OF_REACTIONS},
     "conformer": {"painn": PaiNN, "egnn": EGNN, "schnet": SchNet, "combining-egnn": CombiningEGNN},
 }
 Join = Literal["concat", "mean", "gated", "attention", "residual"]

@@ -158,7 +158,7 @@ class TAG(Encoder):
         length, count = 0.0, 0
         for start in range(0, len(chosen), PART):
             batch = to_tensors(collate(graph, chosen[start : start + PART]), self.scale.device)
-            tokens = cast(Tensor, self({"graph": batch}).tokens)
+            tokens = cast(Tensor, TAG.forward(self, {"graph": batch}).tokens)
             length, count = length + float(tokens.norm(dim=1).sum()), count + len(tokens)
         if length > 0:
-            self.scale.fill_(math.sqrt(self.width) * count / length)
+            self.scale.fill_(math.sqrt(self.config.width) * count / length)

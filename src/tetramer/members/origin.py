@@ -210,7 +210,7 @@ def unshaped(encoder: str, settings: Mapping[str, Any]) -> Spec:
 
 def form(encoder: str, settings: Mapping[str, Any]) -> Form:
     """`Source.form` of an encoder with these settings."""
-    return encoder, shapes_of(encoder, settings), unshaped(encoder, settings)
+    return ENCODERS[encoder].weights_of or encoder, shapes_of(encoder, settings), unshaped(encoder, settings)
 
 
 def shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:

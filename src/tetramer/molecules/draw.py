@@ -5,9 +5,11 @@ from typing import Any
 
 from rdkit import Chem, rdBase
 from rdkit.Chem.Draw import rdMolDraw2D
+from rdkit.Chem.rdChemReactions import ReactionFromSmarts
 
 from tetramer.molecules.motifs import partition
 from tetramer.molecules.parse import Molecule, Rejected, Standard, parse
+from tetramer.molecules.reactions import ROLES, parts_of, read_as_one
 
 DRAWABLE = Standard(max_atoms=200)  # a drawing of more is a tangle and may take minutes
 PLACE, ACROSS = (220, 170), 6  # pixels of a structure on a sheet, and how many of them lie side by side
@@ -30,11 +32,14 @@ GROUNDS = (  # light enough for INK and COLOURS to be read on them
 
 
 def draw(smiles: str, width: int = 260, height: int = 180) -> str | None:
-    """The structure as SVG text with a transparent ground, `width` × `height` pixels.
+    """The structure as SVG text with a transparent ground, `width` × `height` pixels; of a reaction both sides.
 
     None where there is nothing to draw: the SMILES is refused, or has more than 200 heavy atoms.
     """
     with rdBase.BlockLogs():
+        if len(parts_of(smiles)) == len(ROLES):
+            reaction = read_as_one(smiles, DRAWABLE)
+            return None if isinstance(reaction, Rejected) else drawn_reaction(reaction.smiles, width, height)
         molecule = parse(smiles.strip(), DRAWABLE)
     return None if isinstance(molecule, Rejected) else drawn(molecule, width, height)
 
@@ -77,6 +82,16 @@ def drawn(
         canvas, mol, highlightAtoms=list(grounds), highlightBonds=list(bonds),
         highlightAtomColors=dict(grounds), highlightBondColors=bonds,
     )  # fmt: skip
+    canvas.FinishDrawing()
+    return without_prolog(str(canvas.GetDrawingText()))
+
+
+def drawn_reaction(smiles: str, width: int, height: int) -> str:
+    """The drawing of a reaction that was read before: reactants, an arrow with the reagents, products."""
+    canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
+    options = styled(canvas)
+    options.clearBackground, options.scaleBondWidth = False, True  # large reactions are drawn small
+    canvas.DrawReaction(ReactionFromSmarts(smiles, useSmiles=True))
     canvas.FinishDrawing()
     return without_prolog(str(canvas.GetDrawingText()))
 

@@ -13,6 +13,7 @@ from rdkit.Chem import rdinchi
 
 from tetramer.errors import UserError, pick
 from tetramer.molecules.pool import Limits, Pool
+from tetramer.molecules.reactions import parts_of
 from tetramer.molecules.scaffolds import scaffold
 from tetramer.molecules.worker import BETWEEN, serve
 
@@ -21,14 +22,15 @@ CHUNK = 256  # molecules in one request
 
 
 def first_block(smiles: str) -> str:
-    """The first 14 letters of the InChIKey, the hash of formula, bonds and hydrogens of InChI's main layer.
+    """The first 14 letters of the InChIKey, the hash of formula, bonds and hydrogens of InChI's main layer; of a
+    reaction that of its products.
 
     Equal for stereoisomers, isotopes, the tautomers that InChI knows (amide and imidic acid, not ketone and enol) and
     for acid and carboxylate. "" where there is no InChI: dummy atoms, more than 1,023 atoms, text RDKit cannot read.
     Heller et al. 2015, doi:10.1186/s13321-015-0068-4.
     """
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
+        mol = Chem.MolFromSmiles(parts_of(smiles)[-1])
         key = "" if mol is None else str(rdinchi.MolToInchiKey(mol))
     return key[:BLOCK]
 

@@ -40,6 +40,7 @@ class Standard:
     salts: str = "keep"  # keep | largest
     charges: str = "keep"  # keep | neutral
     tautomers: str = "keep"  # keep | canonical
+    reactions: bool = False  # whether texts are reactions, LEFT>>RIGHT or LEFT>REAGENTS>RIGHT, and no molecules
     max_chars: int = 10_000
     max_atoms: int = 1_000  # heavy atoms
 
@@ -68,6 +69,7 @@ class Molecule:
     geometry: np.ndarray | None = (
         None  # (N, 3) float64 Å if it was given: atoms of `mol`, then hydrogens of each in turn
     )
+    roles: tuple[int, int, int] | None = None  # of a reaction: atoms of reactants, reagents, products, in this order
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,17 @@ then kept apart, in arrays that a training loss may read and nothing else; no mo
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
-from rdkit import rdBase
+from rdkit import Chem, rdBase
 
 from tetramer.molecules.parse import Molecule, Rejected, Standard, finish, read_mol
 
 ROLES = ("reactant", "reagent", "product")  # and the order of the parts of a text
 REACTANT, REAGENT, PRODUCT = range(3)
 DEFAULT = Standard()
+NEARLY_ALL = 0.9  # of the texts
 MOST = 20  # times the limit of characters of one molecule: a reaction may have as many
 
 ARROW = re.compile(r"(?<!-)>")  # "->" is a bond
@@ -53,6 +55,11 @@ class Reaction:
     def key(self) -> str:
         """Canonical SMILES of the different products, with stereo: equal for equal products."""
         return ".".join(sorted({one.molecule.smiles for one in self.products}))
+
+    @property
+    def parts(self) -> tuple[tuple[Mapped, ...], ...]:
+        """Reactants, reagents, products."""
+        return self.reactants, self.reagents, self.products
 
     def surviving(self) -> list[np.ndarray]:
         """(n,) bool for each reactant: which of its atoms are in a product. All of them where there are no maps."""
@@ -93,6 +100,33 @@ def parsed(text: str, standard: Standard) -> Reaction | Rejected:
         if not sides[part]:
             return Rejected(text, "EMPTY", f"no {ROLES[part]}")
     return sorted_out(*sides)
+
+
+def read_as_one(text: str, standard: Standard = DEFAULT) -> Molecule | Rejected:
+    """A reaction as one structure, whose SMILES is REACTANTS>REAGENTS>PRODUCTS and whose atoms stand in that order."""
+    told = parse_reaction(text, standard)
+    if isinstance(told, Rejected):
+        return told
+    mols = [[one.molecule.mol for one in part] for part in told.parts]
+    sizes = [sum(mol.GetNumAtoms() for mol in part) for part in mols]
+    if sum(sizes) > standard.max_atoms:
+        return Rejected(text, "TOO_BIG", f"{sum(sizes)} atoms in all; the limit is {standard.max_atoms}")
+    whole = reduce(Chem.CombineMols, [mol for part in mols for mol in part])
+    Chem.FastFindRings(whole)
+    whole.UpdatePropertyCache(strict=False)
+    smiles = ">".join(".".join(one.molecule.smiles for one in part) for part in told.parts)
+    return Molecule(smiles, whole, np.arange(sum(sizes)), roles=(sizes[0], sizes[1], sizes[2]))
+
+
+def parts_of(smiles: str) -> list[str]:
+    """Reactants, reagents and products of a reaction's SMILES; of a molecule its SMILES alone."""
+    return ARROW.split(smiles)
+
+
+def are_reactions(texts: Sequence[str]) -> bool:
+    """Whether nearly all texts that are not empty are reactions."""
+    there = [text for text in texts if text.strip()]
+    return sum(len(parts_of(text)) == len(ROLES) for text in there) >= NEARLY_ALL * len(there) > 0
 
 
 def fragments(parts: Sequence[str], rest: str) -> list[list[str]]:

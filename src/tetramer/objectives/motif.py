@@ -91,7 +91,7 @@ class MotifEquivalence(Objective):
 
 def of_atoms(encoder: Encoder, what: str) -> None:
     """UserError if an encoder has no vectors of atoms."""
-    if encoder.views != ("graph",):
+    if encoder.views != ("graph",) or encoder.weights_of:
         raise UserError(f"{what} are learned by an encoder of atoms. Choose one that looks at the graph, as mpnn.")
 
 

@@ -67,7 +67,7 @@ def train(
     overrides = overrides_of(settings or []) | joined_by(fusion, recipe)
     files = Files(
         data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task,
-        views_of(resolve(recipe, overrides, placed=True)),
+        views_of(resolve(recipe, overrides, "placed")),
     )  # fmt: skip
     options = Options(
         recipe, overrides, split, seed, seeds, fit_rows, level,

@@ -83,7 +83,7 @@ def featurize(
     energies: list[np.ndarray] = [np.empty(0, np.float32)]
     for place, molecule in enumerate(molecules):
         tick(place)
-        if molecule is None:
+        if molecule is None or molecule.roles is not None:  # the molecules of a reaction lie nowhere
             continue
         made = generate(molecule, settings.count, settings.optimise, partial(tick, place))
         notes[place] = NOTES.index(made.note)

@@ -1,5 +1,7 @@
 """The fingerprint view: counts of circular substructures, RDKit's 2D descriptors, and atoms by element."""
 
+import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +12,7 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
 from tetramer.molecules import Molecule
+from tetramer.molecules.reactions import parts_of
 from tetramer.views.base import DEFAULT, Batch, Features, Settings, gather, offsets
 from tetramer.views.descriptors import NAMES as NAMES
 from tetramer.views.descriptors import describe
@@ -34,6 +37,7 @@ class FingerprintFeatures(Features):
     bit_starts: np.ndarray  # (n + 1,) int64
     descriptors: np.ndarray  # (n, D) float32 in the order of NAMES; NaN where RDKit gives no finite number
     elements: np.ndarray  # (n, 119) uint16 atoms by atomic number, hydrogens included
+    # Of a reaction, `bits` are those of `changes`, and descriptors and elements those of the products.
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,12 @@ def featurize(
         tick(place)
         if molecule is None:
             continue
-        found = morgan().GetCountFingerprint(molecule.mol).GetNonzeroElements()
+        found = changes(molecule) if molecule.roles else morgan().GetCountFingerprint(molecule.mol).GetNonzeroElements()
         bits.extend(found)
         counts.extend(found.values())
         sizes[place] = len(found)
         # Sums over atoms depend on their order in the last digit, so the molecule is read anew from its own SMILES.
-        mol = Chem.MolFromSmiles(molecule.smiles) or molecule.mol
+        mol = Chem.MolFromSmiles(parts_of(molecule.smiles)[-1]) or molecule.mol
         shape = Skeleton.of(mol)
         elements[place] = np.bincount(shape.numbers, minlength=ELEMENTS)
         elements[place, 1] += shape.hydrogens.sum()
@@ -91,6 +95,23 @@ def featurize(
         descriptors=descriptors,
         elements=elements,
     )
+
+
+def changes(reaction: Molecule) -> Counter[int]:
+    """Bit → count of a reaction; an environment has other bits where it is made, broken, kept or in a reagent.
+
+    After DRFP (doi:10.1039/D1DD00006C), which has those that are made or broken; theirs do not tell which.
+    """
+    reactants, reagents, products = (
+        Counter(morgan().GetSparseCountFingerprint(Chem.MolFromSmiles(part)).GetNonzeroElements())
+        for part in parts_of(reaction.smiles)
+    )
+    told = {"made": products - reactants, "broken": reactants - products, "kept": reactants & products}
+    out: Counter[int] = Counter()
+    for what, found in (told | {"beside": reagents}).items():
+        for environment, count in found.items():
+            out[zlib.crc32(f"{what} {environment}".encode()) % BITS] += count
+    return out
 
 
 def collate(

@@ -73,6 +73,7 @@ class GraphFeatures(Features):
         "source": "edge_starts",
         "target": "edge_starts",
         "bonds": "edge_starts",
+        "roles": None,
     }
     atoms: np.ndarray  # (N, 10) uint8, the columns of ATOM
     source: np.ndarray  # (E,) int16 atom within its own molecule
@@ -80,6 +81,7 @@ class GraphFeatures(Features):
     bonds: np.ndarray  # (E, 4) uint8, the columns of BOND
     atom_starts: np.ndarray  # (n + 1,) int64
     edge_starts: np.ndarray  # (n + 1,) int64
+    roles: np.ndarray  # (n, 2) int16 of a reaction: atoms of its reactants, and of its reagents, which come next
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class GraphBatch(Batch):
     edges: np.ndarray  # (2, E) int64 source and target row in this batch
     bonds: np.ndarray  # (E, 4) int64
     owner: np.ndarray  # (N,) int64, which molecule each atom belongs to
+    role: np.ndarray  # (N,) int64 of a reaction: 0 reactant, 1 reagent, 2 product; of a molecule 2
 
 
 FEATURES, SETTINGS = GraphFeatures, Settings
@@ -110,12 +113,14 @@ def featurize(
     types: list[int] = []
     conjugated: list[bool] = []
     atom_counts, bond_counts = np.zeros(len(molecules), np.int64), np.zeros(len(molecules), np.int64)
+    roles = np.zeros((len(molecules), 2), np.int16)
     rare = Rare()
     for place, molecule in enumerate(molecules):
         tick(place)
         if molecule is None:
             continue
         mol = molecule.mol
+        roles[place] = (molecule.roles or (0, 0, 0))[:2]
         atoms_of = list(map(mol.GetAtomWithIdx, range(mol.GetNumAtoms())))  # twice as fast as GetAtoms()
         bonds_of = list(map(mol.GetBondWithIdx, range(mol.GetNumBonds())))
         atom_counts[place], bond_counts[place] = len(atoms_of), len(bonds_of)
@@ -134,7 +139,7 @@ def featurize(
     ends_of = np.array([begins, ends], dtype=np.int64).reshape(2, -1)
     rare.write(atoms, bonds)
     ok = np.array([molecule is not None for molecule in molecules], np.uint8)
-    return assemble(ok, atoms, bonds, ends_of, atom_counts, bond_counts)
+    return assemble(ok, atoms, bonds, ends_of, atom_counts, bond_counts, roles)
 
 
 def bond_types(molecule: Molecule, bonds: list[Chem.Bond]) -> list[int]:
@@ -199,10 +204,11 @@ def assemble(
     ends: np.ndarray,
     atom_counts: np.ndarray,
     bond_counts: np.ndarray,
+    roles: np.ndarray,
 ) -> GraphFeatures:
     """Derived columns, bonds sorted by their atoms, both directions of each.
 
-    atoms: (N, 10)   bonds: (M, 4)   ends: (2, M) atoms within the molecule   →   M bonds give 2 M edges
+    atoms: (N, 10)   bonds: (M, 4)   ends: (2, M) atoms within the molecule   roles: (n, 2)   →   M bonds give 2 M edges
     """
     molecule = np.repeat(np.arange(len(ok)), bond_counts)
     low, high = ends.min(axis=0), ends.max(axis=0)
@@ -222,6 +228,7 @@ def assemble(
         bonds=np.repeat(bonds, 2, axis=0).astype(np.uint8),
         atom_starts=offsets(atom_counts),
         edge_starts=offsets(2 * bond_counts),
+        roles=roles,
     )
 
 
@@ -230,13 +237,17 @@ def collate(features: GraphFeatures, rows: np.ndarray, rng: np.random.Generator 
     at, atom_counts = gather(features.atom_starts, rows)
     on, edge_counts = gather(features.edge_starts, rows)
     first = np.repeat(np.cumsum(atom_counts) - atom_counts, edge_counts)  # (E,) batch row of the molecule's first atom
+    owner = np.repeat(np.arange(len(rows)), atom_counts)
+    place = at - features.atom_starts[rows][owner]  # (N,) within the molecule
+    reactants, others = features.roles[rows].cumsum(1).T  # (B,) places at which reagents and products begin
     return GraphBatch(
         size=len(rows),
         ok=features.ok[rows] == 1,
         atoms=features.atoms[at].astype(np.int64),
         edges=np.stack([features.source[on] + first, features.target[on] + first]),
         bonds=features.bonds[on].astype(np.int64),
-        owner=np.repeat(np.arange(len(rows)), atom_counts),
+        owner=owner,
+        role=(place >= reactants[owner]).astype(np.int64) + (place >= others[owner]),
     )
 
 

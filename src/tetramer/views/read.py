@@ -15,6 +15,7 @@ from tetramer.errors import UserError, pick
 from tetramer.molecules import Limits, Molecule, Pool, Rejected, Standard, parse, parse_block
 from tetramer.molecules.conformers import NOTES
 from tetramer.molecules.parse import BLOCK_END
+from tetramer.molecules.reactions import read_as_one
 from tetramer.molecules.worker import BETWEEN, HEAD
 from tetramer.settings import configured
 from tetramer.views import conformer, fingerprint, graph, motifs, smiles
@@ -97,6 +98,8 @@ def job(texts: list[str], options: dict[str, Any], tick: Callable[[int], None]) 
 def guarded(text: str, standard: Standard) -> Molecule | Rejected:
     """`parse`, with a full memory as one more refusal."""
     try:
+        if standard.reactions:
+            return read_as_one(text, standard)
         return parse_block(text, standard) if BLOCK_END in text else parse(text, standard)
     except MemoryError:
         return Rejected(text, "OOM", "more memory than one molecule may take")

@@ -17,6 +17,7 @@ from rdkit import Chem
 
 from tetramer.errors import UserError
 from tetramer.molecules import Molecule
+from tetramer.molecules.reactions import parts_of
 from tetramer.views.base import Batch, Features, Settings, gather, offsets
 
 SPECIAL = ("<pad>", "<unknown>", "<end>", "<begin>", "<mask>")
@@ -129,17 +130,23 @@ def featurize(
     tokens: list[int] = []
     for place, molecule in enumerate(molecules):
         tick(place)
-        if molecule is None or len(own := encode(molecule.smiles)) > settings.longest:
+        if molecule is None or len(own := written(parts_of(molecule.smiles))) > settings.longest:
             continue
-        written = [own, *spellings(molecule, own, settings)]
-        lengths[place] = [len(numbers) for numbers in written]
-        tokens += chain.from_iterable(written)
+        several = [own, *spellings(molecule, own, settings)]
+        lengths[place] = [len(numbers) for numbers in several]
+        tokens += chain.from_iterable(several)
     return SmilesFeatures(
         ok=(lengths[:, 0] > 0).astype(np.uint8),
         lengths=lengths,
         tokens=np.array(tokens, np.uint16),
         token_starts=offsets(lengths.sum(1, dtype=np.int64)),
     )
+
+
+def written(parts: Iterable[str]) -> list[int]:
+    """`encode` of one SMILES, or of the parts of a reaction, between which one string ends and the next begins."""
+    first, *others = map(encode, parts)
+    return [*first, *chain.from_iterable((END, BEGIN, *numbers) for numbers in others)]
 
 
 def spellings(molecule: Molecule, own: list[int], settings: SmilesSettings) -> Iterator[list[int]]:
@@ -150,9 +157,11 @@ def spellings(molecule: Molecule, own: list[int], settings: SmilesSettings) -> I
     if not settings.variants:
         return
     seed = 1 + zlib.crc32(molecule.smiles.encode()) % (2**31 - 1)
-    mol = Chem.MolFromSmiles(molecule.smiles) or molecule.mol
-    for text in Chem.MolToRandomSmilesVect(mol, settings.variants, randomSeed=seed):
-        numbers = encode(text)
+    parts = parts_of(molecule.smiles)
+    mols = [Chem.MolFromSmiles(part) or molecule.mol for part in parts]
+    drawn = [Chem.MolToRandomSmilesVect(mol, settings.variants, randomSeed=seed) for mol in mols]
+    for texts in zip(*drawn, strict=True):
+        numbers = written(texts)
         yield numbers if len(numbers) <= settings.longest else own
 
 

@@ -21,7 +21,7 @@ from tetramer.molecules import Standard
 from tetramer.views.base import DEFAULT, F, Features, Settings, concat, read, span, take, write
 
 ROWS = 65_536
-FORMAT = 1  # of the features; one more whenever a column changes its meaning
+FORMAT = 2  # of the features; one more whenever a column changes its meaning
 DONE = "done.json"
 
 
