@@ -12,6 +12,7 @@ import torch
 
 from tetramer import Embedder, Regressor
 from tetramer.checkpoint import read_folder, unpack
+from tetramer.corpora import read_molecules
 from tetramer.encoders import ENCODERS
 from tetramer.errors import Stopped, UserError
 from tetramer.inference import Model, load_embedder
@@ -23,6 +24,7 @@ from tetramer.settings import configured
 from tetramer.training import Data, TrainConfig, mix
 from tetramer.validation import judge, score, sentences
 from tetramer.views import Reader, read
+from tetramer.views.graph import GraphFeatures, atom_counts
 from tetramer.views.smiles import VOCABULARY, VOCABULARY_HASH, SmilesSettings
 
 SMALL = {"encoder.width": "16", "encoder.depth": "1", "encoder.embedding": "8"}
@@ -287,6 +289,33 @@ def test_graphs_are_learned_stopped_and_used(
     embedder = Embedder(tmp_path / "encoder", workers=0).fit(smiles)
     vectors = embedder.transform(["CCO", "CC", "CCO.CC"])
     assert vectors[0] + vectors[1] == pytest.approx(vectors[2], abs=1e-5)
+
+
+def test_decoys_stand_beside_their_molecule_and_nowhere_else(smiles: list[str], tmp_path: Path) -> None:
+    rings, groups = ("Cc1ccc({})cc1", "OCc1cccc({})c1"), ("N", "OC", "C(=O)N", "C#N", "SC")
+    texts = [ring.format(group) for ring in rings for group in groups] + smiles[:20]
+    with Reader(limits=HERE) as reader:
+        corpus = read_molecules(texts, ("graph", "motifs"), reader, HERE, tmp_path / "a", lambda *_: None)
+        rows = np.arange(0, len(texts), 2)
+        data = corpus.data.with_decoys(corpus.names, rows, 2, reader, HERE, tmp_path / "b")
+    assert data.made.shape == (len(texts), 2)
+    assert (data.made[1::2] == -1).all()
+    told = data.made[data.made >= 0]
+    assert len(told) > 10
+    assert (told >= len(texts)).all()
+    assert len(data.features["graph"]) == len(data.features["motifs"]) == len(data.number) > told.max()
+    assert len(set(data.number.tolist())) == len(data.number)
+    there, graphs = data.made[rows] >= 0, data.features["graph"]
+    assert isinstance(graphs, GraphFeatures)
+    own, others = np.broadcast_arrays(rows[:, None], data.made[rows])
+    np.testing.assert_array_equal(atom_counts(graphs, own[there]), atom_counts(graphs, others[there]))
+    sample = data.sample(rows[:3], ("graph",)).groups
+    assert sample is not None
+    expected = np.unique(data.made[rows[:3]])
+    assert sample["molecule"].tolist() == data.number[[*rows[:3], *expected[expected >= 0]]].tolist()
+    little = {"training.epochs": "1", "encoder.width": "16"}
+    plain = made(smiles, tmp_path / "plain", little, method="motif")
+    assert plain.weights != made(smiles, tmp_path / "hard", little | {"objective.decoys": "2"}, method="motif").weights
 
 
 def test_products_are_held_back_not_reactions() -> None:

@@ -18,12 +18,13 @@ from tetramer.datasets.tables import Table
 from tetramer.members.base import usable
 from tetramer.members.work import Progress
 from tetramer.modelling import read_into
-from tetramer.molecules import Limits, sides
+from tetramer.molecules import Limits, Molecule, parse, sides
+from tetramer.molecules.decoys import decoys
 from tetramer.molecules.reactions import PRODUCT, REAGENT
 from tetramer.objectives import Sample
 from tetramer.training import Data
 from tetramer.views import Reader, motifs
-from tetramer.views.base import Features, gather, offsets
+from tetramer.views.base import Features, concat, gather, offsets
 from tetramer.views.graph import GraphFeatures
 from tetramer.views.pieces import neighbourhoods
 
@@ -45,6 +46,7 @@ class MoleculeData(Data):
     number: np.ndarray  # (n,) int64, equal for rows that are not to be told apart: one molecule, or one product
     near: np.ndarray = field(default_factory=nobody)  # (n, K) the most alike first; -1: none
     negatives: int = 0  # how many of them come into a batch with each row
+    made: np.ndarray = field(default_factory=nobody)  # (n, K) decoys of each, which come into its batches; -1: none
 
     def sample(
         self,
@@ -59,14 +61,17 @@ class MoleculeData(Data):
         return made._replace(groups={"molecule": torch.from_numpy(self.number[chosen])})
 
     def alike(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """(C,) other rows that are hard to tell from `rows`; drawn with `rng`, without it the nearest."""
-        if not (self.negatives and self.near.size):
-            return np.zeros(0, np.int64)
-        near = self.near[rows]
-        if rng is not None:
-            near = near[:, rng.permutation(near.shape[1])]
-        near = np.unique(near[:, : self.negatives])
-        return np.setdiff1d(near[near >= 0], rows)
+        """(C,) other rows that are hard to tell from `rows`: near ones, drawn with `rng` or the nearest, and decoys."""
+        told = [np.zeros(0, np.int64)]
+        if self.negatives and self.near.size:
+            near = self.near[rows]
+            if rng is not None:
+                near = near[:, rng.permutation(near.shape[1])]
+            told.append(near[:, : self.negatives].reshape(-1))
+        if self.made.size:
+            told.append(self.made[rows].reshape(-1))
+        others = np.unique(np.concatenate(told))
+        return np.setdiff1d(others[others >= 0], rows)
 
     def molecules(self, rows: np.ndarray) -> np.ndarray:
         """Rows of `features` that the rows are made of."""
@@ -77,6 +82,30 @@ class MoleculeData(Data):
         graph = self.features["graph"]
         assert isinstance(graph, GraphFeatures)
         return neighbourhoods(graph)
+
+    def with_decoys(
+        self, names: Sequence[str], rows: np.ndarray, count: int, reader: Reader, limits: Limits, parts: Path
+    ) -> Self:
+        """The same with up to `count` decoys of each of `rows`, as further rows of the features.
+
+        names: (n) canonical SMILES; none of them becomes a decoy, since it may be held back
+        """
+        if not count:
+            return self
+        known, place = set(names), dict[str, int]()
+        made = np.full((len(names), count), -1)
+        for row in rows.tolist():
+            molecule = parse(names[row])
+            assert isinstance(molecule, Molecule)
+            told = decoys(molecule, count, np.random.Generator(np.random.Philox(row)))
+            for column, text in enumerate(text for text in told if text not in known):
+                made[row, column] = len(names) + place.setdefault(text, len(place))
+        if not place:
+            return self
+        further = read_molecules(list(place), tuple(self.features), reader, limits, parts, lambda *_: None)
+        made[np.isin(made, len(names) + np.flatnonzero(~further.good))] = -1
+        features = {view: concat([own, further.data.features[view]]) for view, own in self.features.items()}
+        return replace(self, features=features, number=numbered([*names, *place]), made=made)
 
     def with_near(self, train: np.ndarray, held: np.ndarray, negatives: int) -> Self:
         """The same, knowing for each of `train` the nearest others of `train`, and for each of `held` those of both."""

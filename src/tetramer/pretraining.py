@@ -192,11 +192,13 @@ def pretrain(
     config = configured(TrainConfig, method.training | {"seed": options.seed})
     with Reader(options.standard, options.limits, method.settings()) as reader:
         corpus = CORPORA[method.corpus](list(texts), method.reads, reader, options.limits, parts, progress)
-    rows = usable_rows(method, corpus, say)
-    train, valid, sentence = held_back(corpus.names, rows, options.seed, method.corpus)
-    say(sentence)
+        rows = usable_rows(method, corpus, say)
+        train, valid, sentence = held_back(corpus.names, rows, options.seed, method.corpus)
+        say(sentence)
+        many, both = getattr(method.told, "decoys", 0), np.union1d(train, valid)
+        data = corpus.data.with_decoys(corpus.names, both, many, reader, options.limits, parts / "decoys")
     told = [asdict(method), asdict(config), asdict(options.standard), config_hash(list(texts)), versions()]
-    data = corpus.data.with_near(train, valid, getattr(method.told, "negatives", 0))
+    data = data.with_near(train, valid, getattr(method.told, "negatives", 0))
     key, running = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running"
     with one_thread():
         run = start(method, config, data, train)

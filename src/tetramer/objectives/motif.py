@@ -35,16 +35,21 @@ class MotifConfig:
     correction: bool = True  # whether a bond that was cut has a vector of its own, added to those of the motifs
     context: bool = False  # whether the end of a cut sees a copy of the atom that stood there
     negatives: int = 3  # molecules like each one that stand in its batch
+    decoys: int = 0  # isomers of the same motifs, put together in another way, that stand in its batch
     bonded: float = 0.1  # weight of the question which motifs of a molecule are joined; no sum of motifs answers it
     guard: float = 0.0  # weight of what keeps the columns of the molecules' vectors apart (VICReg, arXiv:2105.04906)
     margin: float = 4.0  # of the hinge
 
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
-        if min(self.projection, self.negatives) < 0 or min(self.bonded, self.guard) < 0 or not self.margin > 0:
+        if (
+            min(self.projection, self.negatives, self.decoys) < 0
+            or min(self.bonded, self.guard) < 0
+            or not self.margin > 0
+        ):
             raise UserError(
-                "Learning from motifs needs projection, negatives, bonded and guard ≥ 0 and margin > 0; got "
-                f"{self.projection}, {self.negatives}, {self.bonded}, {self.guard} and {self.margin}."
+                "Learning from motifs needs projection, negatives, decoys, bonded and guard ≥ 0 and margin > 0; got "
+                f"{self.projection}, {self.negatives}, {self.decoys}, {self.bonded}, {self.guard} and {self.margin}."
             )
 
 

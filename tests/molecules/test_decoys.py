@@ -1,0 +1,55 @@
+"""Decoys are isomers of the same motifs, valid, different, and the same every time."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+
+from tetramer.molecules import Molecule, parse
+from tetramer.molecules.decoys import decoys, exchanged, moved
+
+
+def read(smiles: str) -> Molecule:
+    molecule = parse(smiles)
+    assert isinstance(molecule, Molecule)
+    return molecule
+
+
+def made(smiles: str, count: int = 100) -> set[str]:
+    return set(decoys(read(smiles), count, np.random.Generator(np.random.Philox(0))))
+
+
+def test_all_ways_of_small_molecules() -> None:
+    assert made("Oc1ccccc1C") == {"Cc1ccc(O)cc1", "Cc1cccc(O)c1"}
+    assert made("O=C(Nc1ccccc1)C1CC1") >= {"O=C(NC1CC1)c1ccccc1"}
+    assert made("c1ccccc1") == made("CCCC") == made("[Na+].[Cl-]") == set()
+    assert "Cn1ccnc1C1CC1" in made("Cc1c[nH]c(C2CC2)n1")  # a hydrogen that is written moves too
+
+
+def test_exchanged_motifs_stand_in_each_others_place() -> None:
+    molecule = read("O=C(Nc1ccccc1)C1CC1")
+    (change,) = exchanged(molecule)
+    away, new = change
+    assert sorted(place for pair in away for place in pair) == sorted(place for pair in new for place in pair)
+    assert all(len(away) == len(new) == 1 for away, new in moved(molecule))
+
+
+def test_decoys_of_drugs_are_isomers(data_dir: Path) -> None:
+    with (data_dir / "moleculenet" / "Lipophilicity.csv").open() as lines:
+        some = [read(row["smiles"]) for row in csv.DictReader(lines)][::40]
+    counts = []
+    for molecule in some:
+        told = decoys(molecule, 3, np.random.Generator(np.random.Philox(1)))
+        counts.append(len(told))
+        assert len({*told, molecule.smiles}) == len(told) + 1
+        assert {CalcMolFormula(read(text).mol) for text in told} <= {CalcMolFormula(molecule.mol)}
+        assert all(read(text).smiles == text for text in told)
+        assert told == decoys(molecule, 3, np.random.Generator(np.random.Philox(1)))
+    assert np.mean(counts) > 2.8
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_no_more_than_asked(count: int) -> None:
+    assert len(made("CC(=O)Nc1ccc(OCc2ccccc2)cc1", count)) == count
