@@ -11,6 +11,8 @@ import pytest
 from tetramer import Classifier, load
 from tetramer.benchmark.cases import case_of
 from tetramer.cli import main
+from tetramer.datasets.audit import Options as Looking
+from tetramer.datasets.audit import audit, overlap
 from tetramer.datasets.placed import column_for, form_of, texts_for
 from tetramer.datasets.tables import read_table
 from tetramer.errors import UserError
@@ -141,6 +143,20 @@ def test_tables_of_reactions_are_found(tmp_path: Path) -> None:
     assert table_of("reactants,product,y\nC.C,CC,1\nCO,,2\n") == (["C.C>>CC", ""], None, "reaction")
     assert table_of("smiles,rxn,y\nCC,C>>CC,1\nCO,C>>CO,2\n") == (["CC", "CO"], "smiles", "plain")
     assert table_of("smiles,y\nC>>CC,1\nC>>CO,2\n") == (["C>>CC", "C>>CO"], "smiles", "reaction")
+
+
+def test_an_audit_of_reactions(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    rows = [f"{group}Br.CN>>CN{group},{place / 3:.2f}" for place, group in enumerate(GROUPS) if "c" not in group]
+    first.write_text("\n".join(["rxn,y", *rows, rows[0][:-4] + "9.00", "CCO,1.5"]) + "\n")
+    second.write_text("rxn\n[CH3:1][NH2:2].[CH3:3][Br:4]>>[CH3:1][NH:2][CH3:3]\nCCl.CN>>CNC\nCCCCC>>CCCCCl\n")
+    told = {one.code: one for one in audit(read_table(first), None, None, Looking(limits=HERE)).findings}
+    assert {"PARSE", "DUPLICATE", "CONFLICT"} <= set(told)
+    assert {"MULTI_COMPONENT", "ISOMER", "STYLE"}.isdisjoint(told)
+    assert "1 row with the reaction of an earlier row; 1 reaction in more" in told["DUPLICATE"].sentence
+    shared = overlap(read_table(first), read_table(second), None, Looking(limits=HERE)).findings
+    assert [(one.code, one.count) for one in shared] == [("SAME_MOLECULE", 1), ("SAME_SKELETON", 1)]
+    assert "with an isomer of the product of a reaction" in shared[1].sentence
 
 
 def test_networks_of_graphs_take_the_form_for_reactions() -> None:

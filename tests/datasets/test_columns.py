@@ -52,7 +52,7 @@ def test_every_kind_of_cell_is_read_and_the_wrong_ones_are_named() -> None:
 def test_numbers_that_are_not_written_as_numbers_are_no_target_and_told(plain: int) -> None:
     cells = ["7"] * plain + ["6,6", "7,1", "8,25"] * 10 + ["n.d."]
     data = table(pIC50=cells, purity=["98%", "95 %"] * (len(cells) // 2) + ["97%"] * (len(cells) % 2))
-    assert find_targets(data, None) == []
+    assert find_targets(data, ()) == []
     found = read_column(data, "pIC50")
     assert {code: len(rows) for code, rows in found.wrong.items()} == {"LABEL_FORMAT": 30, "LABEL_TYPE": 1}
     told = check_formats([found, read_column(data, "purity")], "warning", 100)
@@ -69,7 +69,7 @@ def test_numbers_that_are_not_written_as_numbers_are_no_target_and_told(plain: i
 def test_a_few_odd_numbers_hide_no_target() -> None:
     cells = ["6.6", "7.1"] * 20 + ["5,5"]
     found = read_column(table(y=cells), "y")
-    assert find_targets(table(y=cells), None) == ["y"]
+    assert find_targets(table(y=cells), ()) == ["y"]
     assert codes(check_cells(found, 0)) == [("LABEL_FORMAT", 1, (41,))]
     assert check_formats([found], "warning", 0) == []
 
@@ -172,7 +172,7 @@ def test_targets_are_found_and_what_is_none_is_left_out() -> None:
         "remark": ["1.5", *["none of it"] * 59],
         "count of hits": rng.integers(0, 5, 60),
     }
-    assert find_targets(table(**data), "smiles") == ["sign", "pIC50", "active", "count of hits"]
+    assert find_targets(table(**data), ("smiles",)) == ["sign", "pIC50", "active", "count of hits"]
 
 
 def test_what_stands_beside_predictions_is_no_target() -> None:
@@ -180,9 +180,9 @@ def test_what_stands_beside_predictions_is_no_target() -> None:
     names = ["y", "y_pred", "y_lo", "y_hi", "y_prob_a", "y_load", "z_lo"]
     data = {name: rng.normal(size=60) for name in names}
     told = {"status": ["ok", "PARSE"] * 30, "reason": ["", "no molecule"] * 30}
-    assert find_targets(table(**data, **told), None) == ["y", "y_load", "z_lo"]
+    assert find_targets(table(**data, **told), ()) == ["y", "y_load", "z_lo"]
     alone = {"status": ["active", "inactive"] * 30, "y_lo": data["y_lo"]}
-    assert find_targets(table(**alone), None) == ["status", "y_lo"]
+    assert find_targets(table(**alone), ()) == ["status", "y_lo"]
 
 
 @pytest.mark.parametrize(

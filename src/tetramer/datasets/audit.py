@@ -32,11 +32,13 @@ from tetramer.datasets.findings import (
     percent,
     some,
 )
+from tetramer.datasets.placed import structure_columns, texts_for
 from tetramer.datasets.signals import EXPLAINED, composition, style
-from tetramer.datasets.tables import Table, find_column, smiles_column, structures
+from tetramer.datasets.tables import Table, find_column
 from tetramer.errors import UserError
 from tetramer.molecules import Limits, Standard
 from tetramer.molecules.keys import keys
+from tetramer.molecules.reactions import are_reactions
 from tetramer.views import Reader
 from tetramer.views.graph import GraphFeatures, atom_counts
 
@@ -71,6 +73,11 @@ class Structures:
         """(n,) bool: rows that are molecules."""
         return np.array([bool(text) for text in self.smiles], dtype=bool)
 
+    @property
+    def what(self) -> str:
+        """What a row is."""
+        return "reaction" if are_reactions(self.texts) else "molecule"
+
 
 def audit(
     table: Table, targets: Sequence[str] | None = None, smiles: str | None = None, options: Options = Options()
@@ -78,16 +85,15 @@ def audit(
     """All findings about a table.
 
     targets: columns; None: every column of numbers or classes that looks like a measurement. Without any, only the
-    structures are looked at. smiles: the column of structures, found by itself if None.
-    UserError as `find_column` and `structures`.
+    structures are looked at. smiles: the column of structures or reactions, found by itself if None.
+    UserError as `find_column` and `texts_for`.
     """
-    texts = structures(table, smiles)
-    where = None if table.blocks is not None and smiles is None else smiles_column(table, smiles)
+    texts, where = texts_for((), table, smiles), structure_columns(table, smiles)
     names = find_targets(table, where) if targets is None else [find_column(table, name) for name in targets]
     if len(set(names)) < len(names):
         raise UserError(f"A target is named twice: {', '.join(map(repr, names))}.")
     columns = [read_column(table, name) for name in names]
-    others = [read_column(table, name) for name in table.columns if name not in (*names, where)]
+    others = [read_column(table, name) for name in table.columns if name not in (*names, *where)]
     regression = any(column.kind == "regression" for column in columns)
     read = read_structures(texts, options, ["graph"] if regression else [])
     found = check_rows(table)
@@ -101,7 +107,7 @@ def audit(
     chosen = {column.name for column in most}
     for column in (column for column in columns if column.name in chosen):
         found += check_composition(column, read, table.start)
-        found += check_style(column, read) if where is not None else []
+        found += check_style(column, read) if where else []
     if len(columns) > MOST_TARGETS:
         left = len(columns) - MOST_TARGETS
         sentence = f"Composition and style were checked for the {MOST_TARGETS} targets with the most labels only."
@@ -116,7 +122,8 @@ def read_structures(texts: list[str], options: Options, views: list[str]) -> Str
     codes: list[str] = []
     reasons: list[str] = []
     counts: list[np.ndarray] = []
-    with Reader(options.standard, options.limits) as reader:
+    standard = replace(options.standard or Standard(), reactions=are_reactions(texts))
+    with Reader(standard, options.limits) as reader:
         for reading in reader.stream(texts, views):
             smiles += [text if code == "ok" else "" for text, code in zip(reading.smiles, reading.codes, strict=True)]
             codes += reading.codes
@@ -144,7 +151,7 @@ def check_reading(read: Structures, start: int) -> list[Finding]:
         sentence = f"{some(len(rows), 'row')} cannot be read, {code}; the first because: {read.reasons[rows[0]]}."
         found.append(Finding(code, severity, None, len(rows), first_rows(rows, start), sentence, more=beyond(rows)))
     rows = np.flatnonzero(["." in text for text in read.smiles])
-    if len(rows):
+    if len(rows) and read.what == "molecule":
         sentence = f"{some(len(rows), 'row')} of several molecules: salts, solvates or mixtures."
         told = sentence, {"share": len(rows) / len(read.smiles)}, beyond(rows)
         found.append(Finding("MULTI_COMPONENT", NOTE, None, len(rows), first_rows(rows, start), *told))
@@ -162,12 +169,14 @@ def check_repeats(
         sizes = np.bincount(same[same >= 0])
         molecules = int((sizes > 1).sum())
         sentence = (
-            f"{some(len(extra), 'row')} with the molecule of an earlier row; {some(molecules, 'molecule')} in more "
+            f"{some(len(extra), 'row')} with the {read.what} of an earlier row; {some(molecules, read.what)} in more "
             "than one row. Keep them on one side of every split."
         )
         told = sentence, {"molecules": float(molecules), "rows": float(sizes[sizes > 1].sum())}, beyond(extra)
         found.append(Finding("DUPLICATE", WARNING, None, len(extra), first_rows(extra, start), *told))
         found += conflicts(columns, same, "CONFLICT", start)
+    if read.what == "reaction":  # their keys are those of the products, which many may have
+        return found
     kin = numbered(keys(read.smiles, "skeleton", limits))
     rows = np.flatnonzero(kin >= 0)
     _, first = np.unique(same[rows], return_index=True)  # one row a molecule
@@ -331,13 +340,13 @@ def overlap(first: Table, second: Table, smiles: str | None = None, options: Opt
     Rows are those of the second table. A row is counted once, under the closest kin. Acyclic molecules share no
     scaffold.
     """
-    seen, asked = (read_structures(structures(table, smiles), options, []) for table in (first, second))
-    ok = asked.ok
+    seen, asked = (read_structures(texts_for((), table, smiles), options, []) for table in (first, second))
+    ok, of = asked.ok, "the product of a reaction" if asked.what == "reaction" else "a molecule"
     taken = np.zeros(len(ok), bool)
     kinds = (
-        ("SAME_MOLECULE", ALARM, seen.smiles, asked.smiles, "with a molecule"),
-        ("SAME_SKELETON", WARNING, *_keys(seen, asked, "skeleton", options), "with an isomer of a molecule"),
-        ("SAME_SCAFFOLD", NOTE, *_keys(seen, asked, "scaffold", options), "with the ring scaffold of a molecule"),
+        ("SAME_MOLECULE", ALARM, seen.smiles, asked.smiles, f"with a {asked.what}"),
+        ("SAME_SKELETON", WARNING, *_keys(seen, asked, "skeleton", options), f"with an isomer of {of}"),
+        ("SAME_SCAFFOLD", NOTE, *_keys(seen, asked, "scaffold", options), f"with the ring scaffold of {of}"),
     )
     found = [*check_rows(second), *check_reading(asked, second.start)]
     for code, severity, there, here, what in kinds:

@@ -127,7 +127,7 @@ def rounding(values: np.ndarray) -> float:
     return max(unit * (1 + 1e-6), 1e-9 * float(np.abs(different).max()))
 
 
-def find_targets(table: Table, structure: str | None) -> list[str]:
+def find_targets(table: Table, structure: Sequence[str]) -> list[str]:
     """Columns that may be targets: numbers or few classes.
 
     Not the structures, identifiers (all different whole numbers in order, or named so), parts of a split, columns
@@ -135,7 +135,7 @@ def find_targets(table: Table, structure: str | None) -> list[str]:
     columns that hold more text than numbers.
     """
     ours = _beside_predictions(table.columns)
-    return [name for name in table.columns if name not in (structure, *ours) and _may_be_target(table, name)]
+    return [name for name in table.columns if name not in (*structure, *ours) and _may_be_target(table, name)]
 
 
 def _beside_predictions(names: Sequence[str]) -> list[str]:

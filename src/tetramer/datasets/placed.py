@@ -46,6 +46,13 @@ def column_for(table: Table) -> str | None:
     return smiles_column(table) if not found else found[0] if len(found) == 1 else None
 
 
+def structure_columns(table: Table, name: str | None = None) -> tuple[str, ...]:
+    """The columns that `texts_for` reads; () where structures are no column of texts, as in an SDF."""
+    if name is None and (table.blocks is not None or bare(table)):
+        return ()
+    return (name is None and reaction_columns(table)) or (smiles_column(table, name),)
+
+
 def reaction_columns(table: Table) -> tuple[str, ...]:
     """The columns of reactions, in a table that has no column named SMILES and no mol blocks."""
     return () if table.blocks is not None or any(map(names_smiles, table.columns)) else found_columns(table)
