@@ -113,7 +113,7 @@ def audit(
         sentence = f"Composition and style were checked for the {MOST_TARGETS} targets with the most labels only."
         found.append(Finding("NOT_CHECKED", NOTE, None, left, (), sentence))
     molecules = len(set(read.smiles) - {""})
-    return Audit(table.name, len(table), molecules, tuple(names), ordered(found))
+    return Audit(table.name, len(table), molecules, tuple(names), ordered(found), read.what)
 
 
 def read_structures(texts: list[str], options: Options, views: list[str]) -> Structures:
@@ -359,7 +359,7 @@ def overlap(first: Table, second: Table, smiles: str | None = None, options: Opt
             told = sentence, {"share": share}, beyond(rows)
             found.append(Finding(code, severity, None, len(rows), first_rows(rows, second.start), *told))
     molecules = len(set(asked.smiles) - {""})
-    return Audit(second.name, len(second), molecules, (), ordered(found))
+    return Audit(second.name, len(second), molecules, (), ordered(found), asked.what)
 
 
 def _keys(seen: Structures, asked: Structures, kind: str, options: Options) -> tuple[list[str], list[str]]:

@@ -82,6 +82,7 @@ class Audit:
     molecules: int
     targets: tuple[str, ...]
     findings: tuple[Finding, ...]
+    what: str = "molecule"  # or reaction
 
     def of(self, code: str, target: str | None = None) -> list[Finding]:
         """The findings of one code, of one target if named."""

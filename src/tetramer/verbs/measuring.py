@@ -26,6 +26,7 @@ def audit(
 
     from tetramer.datasets import audit as auditing
     from tetramer.datasets import sources
+    from tetramer.datasets.findings import some
     from tetramer.molecules import Limits
 
     table = sources.named(data)
@@ -38,9 +39,8 @@ def audit(
         print(json.dumps([one.to_json() for one in told]))
         return
     for one in told:
-        print(
-            f"{one.name}: {one.rows:,} rows, {one.molecules:,} molecules; targets: {', '.join(one.targets) or 'none'}"
-        )
+        different = some(one.molecules, one.what)
+        print(f"{one.name}: {some(one.rows, 'row')}, {different}; targets: {', '.join(one.targets) or 'none'}")
         for finding in one.findings:
             more = f" and {finding.more:,} more" if finding.more else ""
             where = f" Rows {', '.join(map(str, finding.rows))}{more}." if finding.rows else ""
