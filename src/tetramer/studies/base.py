@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 from time import process_time
@@ -16,7 +17,7 @@ from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.row import Settings, machine, plain_name
 from tetramer.benchmark.standing import Standing, tables
-from tetramer.datasets.writing import write_whole
+from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
 from tetramer.modelling import versions
 from tetramer.molecules import Limits
@@ -26,7 +27,7 @@ PROBES = "probes"  # folder of the rows of a benchmark: frozen vectors
 REFERENCE = "ecfp-linear"  # what they are held against
 Say = Callable[[str], None]
 Progress = Callable[[str, float], None]
-Measure = Callable[[str, Path | None], dict[str, Any]]  # a method, and its encoder if it has one → what a row says
+Measure = Callable[[], dict[str, Any]]  # what a row says
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,23 @@ class Model:
     fresh: bool = False  # whether it keeps the weights that it was drawn with
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reach(Size):
+    """A size of a study that asks its encoders also for properties."""
+
+    probed: tuple[str, ...] = ("bbbp", "bace", "tox21", "clintox")  # all targets of each
+    repeats: int = 20  # random splits of these
+    overrides: dict[str, str] = field(default_factory=dict)  # for every encoder
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One part of a study. ask: what it looks at, a method, its encoder if it has one → what a row says"""
+
+    ask: Callable[[Any, str, Path | None], dict[str, Any]]
+    free: tuple[str, ...]  # methods that have no encoder
+
+
 @dataclass(frozen=True)
 class Encoders:
     """The encoders of a study; each is pretrained once a seed and lies under OUTPUT/encoders."""
@@ -146,35 +164,15 @@ class Rows:
         """Where it is kept."""
         return self.output / task / f"{method}-{seed}.json"
 
-    def keep(
-        self, task: str, method: str, seed: int, encoder: Path | None, measure: Measure, progress: Progress
-    ) -> None:
+    def keep(self, task: str, method: str, seed: int, measure: Measure, progress: Progress) -> None:
         """Measure one unless it is there."""
         if not self.done(task, method, seed):
             progress(f"{task}, {method}", 0.0)
             began = process_time()
-            told = {"study": self.study, "task": task, "method": method, "seed": seed} | measure(method, encoder)
+            told = {"study": self.study, "task": task, "method": method, "seed": seed} | measure()
             told |= {"cpu_seconds": round(process_time() - began, 1), "machine": machine(), "versions": versions()}
             write_whole(self.place(task, method, seed), json.dumps(told, indent=1).encode() + b"\n")
             progress(f"{task}, {method}", 1.0)
-
-    def fill(
-        self,
-        tasks: Mapping[str, Measure],
-        free: Mapping[str, Sequence[str]],
-        models: Sequence[str],
-        seeds: Sequence[int],
-        encoders: Encoders,
-    ) -> None:
-        """All rows of `tasks` that are missing. free: methods of each task that have no encoder"""
-        for task, measure in tasks.items():
-            for name in free[task]:
-                self.keep(task, name, 0, None, measure, encoders.progress)
-        for seed in seeds:
-            for name in models:
-                missing = [task for task in tasks if not self.done(task, name, seed)]
-                for task in missing:
-                    self.keep(task, name, seed, encoders.made(name, seed), tasks[task], encoders.progress)
 
     def told(self, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
         """All that are finished."""
@@ -188,6 +186,57 @@ class Rows:
             return []
         told, shared = protocol.load(self.output / PROBES)
         return tables([row | {"method": short(row["method"])} for row in told], shared, REFERENCE)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study of encoders that it pretrains: what is asked of each, a row a file, and frozen vectors on data sets."""
+
+    name: str
+    sizes: Mapping[str, Reach]
+    models: Mapping[str, Model]
+    corpus: str  # name of what is learned from
+    texts: Callable[[Reach], Sequence[str]]  # and its rows
+    tasks: Mapping[str, Measurement]
+    here: Callable[[Reach, Limits], object]  # what tasks look at
+    draw: Callable[[Path, Mapping[str, str]], list[str]]  # the page; of the output, and what each model is
+    beside: tuple[str, ...] = (REFERENCE,)  # methods of a benchmark beside the frozen vectors
+
+    def run(self, asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str]]:
+        """Measure what is missing of the rows, then draw the page."""
+        if asked.target:
+            raise UserError(f"The study {self.name} has no target. Leave out --target.")
+        size = pick(self.sizes, asked.size, "size")
+        tasks = chosen(asked.splits, (*self.tasks, PROBES), "part of the study")
+        free = dict.fromkeys(name for task in self.tasks.values() for name in task.free)
+        methods = chosen(asked.methods, (*free, *self.models), "row of the study")
+        failed: list[str] = []
+        if asked.measure:
+            texts = partial(self.texts, size)
+            encoders = Encoders(asked, self.models, size.overrides, self.corpus, texts, say, progress)
+            with locked(asked.output):
+                failed = self.measure(size, encoders, tasks, methods)
+        return self.draw(asked.output, {name: model.about for name, model in self.models.items()}), failed
+
+    def measure(self, size: Reach, encoders: Encoders, tasks: Sequence[str], methods: Sequence[str]) -> list[str]:
+        """All rows that are missing. → sentences on those that could not be finished"""
+        asked, progress = encoders.asked, encoders.progress
+        rows, here = Rows(self.name, asked.output), self.here(size, Limits(asked.workers))
+        learned, seeds = [name for name in methods if name in self.models], range(asked.seeds or size.seeds)
+        wanted = {name: self.tasks[name] for name in tasks if name in self.tasks}
+        for name, task in wanted.items():
+            for method in methods:
+                if method in task.free:
+                    rows.keep(name, method, 0, partial(task.ask, here, method, None), progress)
+        for seed in seeds:
+            for method in learned:
+                for name, task in wanted.items():
+                    if not rows.done(name, method, seed):
+                        folder = encoders.made(method, seed)
+                        rows.keep(name, method, seed, partial(task.ask, here, method, folder), progress)
+        if PROBES not in tasks:
+            return []
+        return encoders.probe([*self.beside, *encoders.heads(learned, seeds)], size.probed, size.repeats)
 
 
 def none_there(output: Path) -> UserError:
@@ -247,6 +296,24 @@ def measured(
         if one.values:
             out[method] = one
     return out
+
+
+def frozen(standing: Standing) -> dict[str, Measured]:
+    """Encoder → its mean `score` with a linear head on one data set, one a seed."""
+    out: dict[str, Measured] = {}
+    for line in standing.lines:
+        name, seed = encoder_of(line.method)
+        if seed is not None and line.mean is not None:
+            out.setdefault(name, Measured(name, {"score": {}}, {})).values["score"][seed] = line.mean
+    return out
+
+
+def encoder_of(method: str) -> tuple[str, int | None]:
+    """The encoder under a linear head and its seed; any other method has none."""
+    if not method.startswith(HEAD_ON):
+        return method, None
+    name, _, seed = method.removeprefix(HEAD_ON).rpartition("-")
+    return name, int(seed)
 
 
 def gaps(one: Measured, other: Measured, name: str) -> list[float]:

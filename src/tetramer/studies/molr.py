@@ -4,42 +4,14 @@ Encoders are pretrained on 27,000 reactions of its valid part, once a seed, and 
 they are asked stands in `molr_tasks`, what came out on the page of `molr_page`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
-
 import numpy as np
 
 from tetramer.benchmark.reaction_sets import drawn, part_texts
-from tetramer.datasets.writing import locked
-from tetramer.errors import UserError, pick
-from tetramer.molecules import Limits
-from tetramer.studies import molr_page, molr_tasks
-from tetramer.studies.base import (
-    PROBES,
-    REFERENCE,
-    Asked,
-    Encoders,
-    Model,
-    Progress,
-    Rows,
-    Say,
-    Size,
-    Study,
-    chosen,
-)
+from tetramer.studies import molr_page
+from tetramer.studies.base import Model, Plan, Reach, Study
 from tetramer.studies.molr_tasks import TASKS, Here
 
-
-@dataclass(frozen=True, kw_only=True)
-class Reach(Size):
-    """`rows`: reactions that are read of each part, None: all."""
-
-    probed: tuple[str, ...] = ("bbbp", "bace", "tox21", "clintox")  # all targets of each
-    repeats: int = 20  # random splits of these
-    overrides: dict[str, str] = field(default_factory=dict)  # for every encoder
-
-
+# `rows`: reactions that are read of each part
 SIZES = {
     "small": Reach(
         "2,200 reactions of each part, one seed: shows the path, not the numbers", 2_200, 0, 1,
@@ -59,40 +31,14 @@ MODELS = {
 }  # fmt: skip
 
 
-def run(asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str]]:
-    """Measure what is missing of the rows, then draw the page."""
-    if asked.target:
-        raise UserError("The study molr has no target. Leave out --target.")
-    size = pick(SIZES, asked.size, "size")
-    tasks = chosen(asked.splits, (*TASKS, PROBES), "part of the study")
-    methods = chosen(asked.methods, (*molr_tasks.FREE_ROWS, *MODELS), "row of the study")
-    failed: list[str] = []
-    if asked.measure:
-        with locked(asked.output):
-            encoders = Encoders(
-                asked, MODELS, size.overrides, "USPTO-MIT, valid", lambda: reactions(size.rows), say, progress
-            )
-            failed = measure(encoders, size, tasks, methods)
-    return molr_page.draw(asked.output, {name: model.about for name, model in MODELS.items()}), failed
-
-
-def measure(encoders: Encoders, size: Reach, tasks: Sequence[str], methods: Sequence[str]) -> list[str]:
-    """All rows that are missing. → sentences on those that could not be finished"""
-    asked, learned = encoders.asked, [name for name in methods if name in MODELS]
-    here = Here(size.rows, Limits(asked.workers))
-    wanted = {task: partial(TASKS[task].measure, here) for task in tasks if task in TASKS}
-    free = {task: [name for name in methods if name in TASKS[task].free] for task in wanted}
-    seeds = range(asked.seeds or size.seeds)
-    Rows("molr", asked.output).fill(wanted, free, learned, seeds, encoders)
-    if PROBES not in tasks:
-        return []
-    return encoders.probe([REFERENCE, *encoders.heads(learned, seeds)], size.probed, size.repeats)
-
-
-def reactions(rows: int | None) -> list[str]:
+def reactions(size: Reach) -> list[str]:
     """Reactions to learn from: of the first `rows` of the valid part all but those that validate."""
-    texts = part_texts("uspto-mit", ["valid"])[:rows]
+    texts = part_texts("uspto-mit", ["valid"])[: size.rows]
     return [texts[row] for row in np.sort(drawn(len(texts)).train)]
 
 
-STUDY = Study("reactants and products have equal sums: rankings, edit distances, frozen vectors", SIZES, run)
+PLAN = Plan(
+    "molr", SIZES, MODELS, "USPTO-MIT, valid", reactions, TASKS, lambda size, limits: Here(size.rows, limits),
+    molr_page.draw,
+)  # fmt: skip
+STUDY = Study("reactants and products have equal sums: rankings, edit distances, frozen vectors", SIZES, PLAN.run)

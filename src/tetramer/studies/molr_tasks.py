@@ -29,6 +29,7 @@ from tetramer.members.rankers import Ranker as Order
 from tetramer.molecules import Limits
 from tetramer.molecules.sides import Sides
 from tetramer.ranking import Ranker, load_ranker
+from tetramer.studies.base import Measurement
 from tetramer.views import Reader
 from tetramer.views.tallies import Tallies, tallies
 
@@ -224,22 +225,16 @@ def edit_distance(here: Here, method: str, encoder: Path | None) -> dict[str, An
     return told
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One task: how a row is measured, and its free rows."""
-
-    measure: Callable[[Here, str, Path | None], dict[str, Any]]
-    free: tuple[str, ...]
-
-
-TASKS: dict[str, Asked] = {
-    "validation": Asked(partial(ranking, lambda here: here.held), ("count-distance", "re-ranker")),
-    "products": Asked(
+TASKS: dict[str, Measurement] = {
+    "validation": Measurement(partial(ranking, lambda here: here.held), ("count-distance", "re-ranker")),
+    "products": Measurement(
         partial(ranking, lambda here: here.products),
         ("atom-counts", "count-distance", "count-distance-reagents", "re-ranker"),
     ),
-    "products-anew": Asked(anew, ()),
-    "reactants": Asked(partial(ranking, lambda here: here.reactants), ("atom-counts", "count-distance", "re-ranker")),
-    "questions": Asked(partial(ranking, lambda here: here.questions), ("atom-counts", "count-distance")),
-    "edit-distance": Asked(edit_distance, ("counts-mean", "counts-svr", "counts-boosted")),
+    "products-anew": Measurement(anew, ()),
+    "reactants": Measurement(
+        partial(ranking, lambda here: here.reactants), ("atom-counts", "count-distance", "re-ranker")
+    ),
+    "questions": Measurement(partial(ranking, lambda here: here.questions), ("atom-counts", "count-distance")),
+    "edit-distance": Measurement(edit_distance, ("counts-mean", "counts-svr", "counts-boosted")),
 }

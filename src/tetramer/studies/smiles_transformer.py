@@ -20,7 +20,6 @@ from tetramer.datasets import sources
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
 from tetramer.studies.base import (
-    HEAD_ON,
     REFERENCE,
     Asked,
     Encoders,
@@ -30,6 +29,7 @@ from tetramer.studies.base import (
     Size,
     Study,
     chosen,
+    encoder_of,
     over_seeds,
     short,
 )
@@ -109,8 +109,7 @@ def efficiency_of(told: Efficiency) -> dict[str, list[float]]:
     """Method → DEM, one number a seed of its encoder."""
     found: dict[str, list[float]] = {}
     for method, value in zip(told.methods, told.dem, strict=True):
-        name = method.removeprefix(HEAD_ON).rpartition("-")[0] if method.startswith(HEAD_ON) else method
-        found.setdefault(name, []).append(value)
+        found.setdefault(encoder_of(method)[0], []).append(value)
     return found
 
 
