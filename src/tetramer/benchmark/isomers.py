@@ -76,6 +76,6 @@ QUESTIONS = {one.name: one for one in (Question("amide", amides), Question("ring
 
 
 def accuracy(right: np.ndarray) -> tuple[float, float, float]:
-    """Mean over pairs, and its 95 % interval by the normal approximation. right: (n,)"""
-    half = 1.96 * right.std(ddof=1) / len(right) ** 0.5
-    return float(right.mean()), float(right.mean() - half), float(right.mean() + half)
+    """Mean over pairs, and its 95 % interval by the normal approximation, within 0 and 1. right: (n,)"""
+    mean, half = float(right.mean()), 1.96 * float(right.std(ddof=1)) / len(right) ** 0.5
+    return mean, max(0.0, mean - half), min(1.0, mean + half)

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean, stdev
 from time import process_time
@@ -212,7 +212,7 @@ class Plan:
         methods = chosen(asked.methods, (*free, *self.models), "row of the study")
         failed: list[str] = []
         if asked.measure:
-            texts = partial(self.texts, size)
+            texts = cache(partial(self.texts, size))
             encoders = Encoders(asked, self.models, size.overrides, self.corpus, texts, say, progress)
             with locked(asked.output):
                 failed = self.measure(size, encoders, tasks, methods)

@@ -13,7 +13,7 @@ PARTS = {  # variant → the countermeasure that it lacks
     "motif-unprojected": "a projection",
     "motif-uncorrected": "vectors of cut bonds",
     "motif-no-negatives": "others that are alike",
-    "motif-not-bonded": "asking which motifs are joined",
+    "motif-not-bonded": "the question which motifs are joined",
 }
 Told = Mapping[str, Mapping[str, Measured]]  # task → method → numbers
 

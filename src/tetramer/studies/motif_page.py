@@ -187,7 +187,7 @@ ABOUT = {
     "A–CO–NH–B or B–CO–NH–A, the same motifs. Rings: A and B on a ring of six, or on one of five that is closed an "
     "atom earlier. Compared: of the projection that the loss compares.",
 }
-CLAIMED = "Each claim of the method, held against the rows. Differences are on the same seeds; with one seed nothing is tested."
+CLAIMED = "Each claim held against the rows. Differences are on the same seeds; with one seed nothing is tested."
 PAIRED = (
     "Mean and 95 % interval of Student's t. Residual and within / between: lower is nearer to the equation; others: "
     "higher is better. With few seeds an interval that holds 0 says that nothing was shown, not that nothing is "
