@@ -201,10 +201,10 @@ def pretrain(
     key, running = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running"
     with one_thread():
         run = start(method, config, data, train)
-        resume(running, run, key)
-        if run.step:
-            say(f"Going on with the unfinished run in {parts}.")
         if not options.fresh:
+            resume(running, run, key)
+            if run.step:
+                say(f"Going on with the unfinished run in {parts}.")
             carry_out(run, data, train, valid, running, key, follow(options.method, progress))
         found = score(run.objective, data, valid, config) | judge(run.objective, data, valid, config)
         diagnosis = examined(run.objective, start(method, config, data, train).objective, data, valid)

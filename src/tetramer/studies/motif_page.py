@@ -102,6 +102,16 @@ class Story:
         body = motif_claims.verdicts(self.measured, self.probed, [*self.models])
         return Table("Claims", ["claim", "of", "numbers", "verdict"], body) if body else None
 
+    def parts(self) -> list[tuple[str, str, Table]]:
+        """Title, what it says, and the table of every part of the page that has one, but for the frozen vectors."""
+        found = [
+            ("Claims", CLAIMED, self.verdicts()),
+            *((TITLES[task], ABOUT[task], self.table(task)) for task in self.measured),
+            ("What each part adds", PAIRED, self.differences()),
+            ("Printed: product ranking", PRINTED_ABOUT, PRINTED),
+        ]
+        return [(title, about, table) for title, about, table in found if table]
+
     def lines(self) -> list[str]:
         """The tables for a terminal."""
         out = []
@@ -110,30 +120,20 @@ class Story:
             out += [f"{TITLES[task]}: {table.caption}", *aligned(table.header, table.rows)]
         for one in self.probed:
             out += standing_lines(one)
-        verdicts = self.verdicts()
-        return (
-            out + [f"{of}: {claim}? {verdict}. {numbers}" for claim, of, numbers, verdict in verdicts.rows]
-            if (verdicts)
-            else out
-        )
+        if verdicts := self.verdicts():
+            out += [f"{of}: {claim}? {verdict} ({numbers})." for claim, of, numbers, verdict in verdicts.rows]
+        return out
 
     def page(self) -> str:
         """The whole page as text."""
-        sections = []
-        for title, aside, table in (
-            ("Claims", CLAIMED, self.verdicts()),
-            *((TITLES[task], ABOUT[task], self.table(task)) for task in self.measured),
-            ("What each part adds", PAIRED, self.differences()),
-            ("Printed: product ranking", PRINTED_ABOUT, PRINTED),
-        ):
-            if table:
-                sections.append(Section(title, "", [aside], [laid_out(table)]))
-        sections[-1:-1] = [replace(section, asides=[*section.asides, PROBED]) for section in map(of_data, self.probed)]
+        sections = [Section(title, "", [about], [laid_out(table)]) for title, about, table in self.parts()]
+        for section in map(of_data, self.probed):
+            sections.insert(-1, replace(section, asides=[*section.asides, PROBED]))  # the printed table is the last
         fields = {
             "said": SAID,
             "compared": laid_out(Table("Methods", ["method", "what it is"], self.methods)),
             "sections": sections,
-            "splits": [*self.hashes()],
+            "splits": self.hashes(),
             "made": made_with(self.told),
         }
         return page("comparison.html", "tetramer study", "Motifs", HEAD, fields)
