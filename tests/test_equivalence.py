@@ -73,6 +73,10 @@ def test_what_a_loss_compares_is_what_its_network_and_projection_make(data: Mole
     plain = MotifEquivalence(made, MotifConfig(projection=0)).eval()
     want = residual(sums(made, data, rows))
     assert compared(plain, data, rows) == pytest.approx((want, want), rel=1e-5)
+    seeing = MotifEquivalence(made, MotifConfig(projection=0, context=True)).eval()
+    nearer = compared(seeing, data, rows)
+    assert nearer[0] == pytest.approx(nearer[1], rel=1e-5)
+    assert nearer[0] < want
     narrow = MotifEquivalence(made, MotifConfig(projection=3)).eval()
     torch.nn.init.constant_(narrow.head.cut[-1].bias, 1.0)
     alone, with_bonds = compared(narrow, data, rows)

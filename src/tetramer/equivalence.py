@@ -67,14 +67,14 @@ class Sums:
 
 
 @torch.inference_mode()
-def sums(encoder: Encoder, data: Data, rows: np.ndarray) -> Sums:
-    """Both vectors of `rows`."""
+def sums(encoder: Encoder, data: Data, rows: np.ndarray, context: bool = False) -> Sums:
+    """Both vectors of `rows`. context: whether the end of a cut sees a copy of the atom that stood there"""
     parts: list[tuple[Tensor, Tensor]] = []
     for place in range(0, len(rows), TURN):
         views = Data(data.features).sample(rows[place : place + TURN], ("graph", "motifs")).views
         graph, motifs = cast(GraphBatch, views["graph"]), cast(MotifBatch, views["motifs"])
         owner, whole = cast(Tensor, graph.owner), atoms_of(encoder, graph)
-        apart = atoms_of(encoder, cut_up(graph, cast(Tensor, motifs.unit), context=False))
+        apart = atoms_of(encoder, cut_up(graph, cast(Tensor, motifs.unit), context))[: len(owner)]
         parts.append((sum_by_owner(whole, owner, graph.size), sum_by_owner(apart, owner, graph.size)))
     return Sums(*(torch.cat(some).numpy() for some in zip(*parts, strict=True)))
 
@@ -106,7 +106,8 @@ def compared(objective: MotifEquivalence, data: Data, rows: np.ndarray) -> tuple
     for place in range(0, len(rows), TURN):
         some = rows[place : place + TURN]
         told = objective(Data(data.features).sample(some, objective.views).views)
-        apart = torch.from_numpy(sums(objective.encoder, data, some).motifs).to(told.whole.dtype)
+        alone = sums(objective.encoder, data, some, objective.head.config.context).motifs
+        apart = torch.from_numpy(alone).to(told.whole.dtype)
         whole.append(told.whole.numpy())
         motifs.append(objective.head.project(apart).numpy())
         more.append(told.motifs.numpy())

@@ -37,7 +37,7 @@ def collapse(told: Told, name: str) -> list[Cell] | None:
     return [
         "more than a bag of atoms",
         name,
-        f"residual {show(found[name].cell('residual'))}, {FRESH} {show(found[FRESH].cell('residual'))}; "
+        f"residual {show(found[name].cell('residual'))} ({FRESH} {show(found[FRESH].cell('residual'))}), "
         f"amides {show(asked[name].cell('amide'))}",
         collapsed(fmean(fell) < 0, at_chance(asked[name])),
     ]
@@ -45,9 +45,9 @@ def collapse(told: Told, name: str) -> list[Cell] | None:
 
 def collapsed(fell: bool, chance: bool) -> str:
     """Both numbers in words. fell: whether the residual lies below that of the untrained network"""
-    if not fell:
-        return "no: isomers are told by chance" if chance else "yes, but the residual did not fall"
-    return "no: collapsed to the bag" if chance else "yes: nearer to the sum, and isomers are told apart"
+    if chance:
+        return "collapsed" if fell else "told by chance"
+    return "yes" if fell else "residual did not fall"
 
 
 def at_chance(one: Measured) -> bool:
@@ -90,7 +90,7 @@ def need(told: Told, name: str) -> list[Cell] | None:
     if BASE not in found or name not in found or not (values := gaps(found[name], found[BASE], "amide")):
         return None
     words = {"below": "yes", "above": "no: it does harm"}
-    numbers = f"amides without it {show(interval(values))}"
+    numbers = f"amides without it, minus ours: {show(interval(values))}"
     return [f"isomers need {PARTS[name]}", name, numbers, words.get(side(values), side(values))]
 
 
