@@ -29,6 +29,7 @@ from tetramer.views import Reader, Reading, motifs
 from tetramer.views.read import joined
 
 VIEWS = ("graph", "motifs")
+DIGITS = 12  # of a spread; the rest is rounding of means
 FREE_ROWS = {
     "bag-of-atoms": "counts of the elements: fulfils the equation and knows no bond",
     "bag-of-motifs": "counts of the motifs: what a vector knows that is exactly their sum",
@@ -91,7 +92,8 @@ def spread(here: Here, method: str, folder: Path | None) -> dict[str, Any]:
     for reading in here.readings:
         gather(found, *contexts([(encoder, "fp32")], reading))
     told = MotifVectors(found).spread
-    return here.about | {"numbers": asdict(told) | {"ratio": told.ratio}}
+    numbers = asdict(told) | {"ratio": told.ratio}
+    return here.about | {"numbers": {name: value and round(value, DIGITS) for name, value in numbers.items()}}
 
 
 def network(folder: Path | None) -> Encoder:
