@@ -126,7 +126,9 @@ class Story:
 
     def page(self) -> str:
         """The whole page as text."""
-        sections = [Section(title, "", [about], [laid_out(table, PRINTED.header[1:])]) for title, about, table in self.parts()]
+        sections = [
+            Section(title, "", [about], [laid_out(table, PRINTED.header[1:])]) for title, about, table in self.parts()
+        ]
         for section in map(of_data, self.probed):
             sections.insert(-1, replace(section, asides=[*section.asides, PROBED]))  # the printed table is the last
         fields = {
