@@ -1,6 +1,7 @@
 """The study from end to end on a few molecules: encoders once, rows once, a page of all of them."""
 
 import json
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 
 from tetramer.benchmark import protocol
 from tetramer.benchmark.isomers import QUESTIONS, Question
+from tetramer.benchmark.standing import Line, Pair, Setting, Standing
 from tetramer.errors import UserError
 from tetramer.studies import Asked, motif, motif_page, motif_tasks
-from tetramer.studies.base import Measured, Reach, encoder_of
+from tetramer.studies.base import Measured, Reach, encoder_of, frozen
 from tetramer.studies.motif import HELD, MODELS
-from tetramer.studies.motif_claims import bonds, collapse, collapsed, need, one_vector, side, verdicts
+from tetramer.studies.motif_claims import bonds, collapse, collapsed, need, one_vector, property_of, side, verdicts
 from tetramer.studies.motif_page import COLUMNS, DIFFERENCES, PRINTED, Story
 from tetramer.studies.motif_tasks import FREE_ROWS, TASKS
 
@@ -193,6 +195,28 @@ def test_verdicts_by_hand() -> None:
     assert row is not None
     assert row[-1] == "yes"
     assert verdicts({}, [], [*MODELS]) == []
+
+
+def line(method: str, mean: float, verdict: str = "") -> Line:
+    pair = Pair(20, 0.0, None, None, 0.0, None, None, None, None, verdict, 0.5, ()) if verdict else None
+    return Line(method, mean, 0.0, 20, 20, None, None, None, pair)
+
+
+@pytest.mark.parametrize(
+    ("verdicts_of_seeds", "says"),
+    [(("better", "better"), "yes"), (("worse", "worse"), "no"), (("worse", "not settled"), "not settled")],
+)
+def test_a_property_is_judged_over_splits(verdicts_of_seeds: tuple[str, str], says: str) -> None:
+    lines = [line("ecfp-linear", 0.9), line("linear head on untrained-0", 0.7, "worse")]
+    lines += [line(f"linear head on motif-{k}", 0.8 + k / 10, one) for k, one in enumerate(verdicts_of_seeds)]
+    setting = Setting("R", "random", "train")
+    one = Standing(setting, "bbbp", "", "roc-auc", True, "ecfp-linear", "", None, {}, tuple(lines), ())
+    told = property_of(one)
+    assert told is not None
+    assert told[-1] == says
+    assert told[2] == "roc-auc 0.850 ± 0.071, ecfp-linear 0.900, untrained 0.700"
+    assert frozen(one)["motif"].values["score"] == {0: 0.8, 1: 0.9}
+    assert property_of(replace(one, lines=tuple(lines[:2]))) is None
 
 
 def test_names_and_columns_are_known_to_their_tasks(done: tuple[Path, list[str]]) -> None:

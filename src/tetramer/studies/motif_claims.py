@@ -5,7 +5,7 @@ from statistics import fmean
 
 from tetramer.benchmark.cells import Cell, Spread, show
 from tetramer.benchmark.standing import Standing
-from tetramer.studies.base import REFERENCE, Measured, frozen, gaps, interval
+from tetramer.studies.base import Measured, encoder_of, frozen, gaps, interval
 
 BASE, FRESH = "motif", "untrained"
 CHANCE = 0.5
@@ -95,18 +95,17 @@ def need(told: Told, name: str) -> list[Cell] | None:
 
 
 def property_of(one: Standing) -> list[Cell] | None:
-    """Frozen vectors on a data set against counts of substructures, and against a network that has learned nothing."""
+    """Frozen vectors on a data set against counts of substructures: the verdict over splits that all seeds have."""
     found = frozen(one)
-    reference = next((line.mean for line in one.lines if line.method == REFERENCE), None)
-    if BASE not in found or reference is None:
+    said = {line.pair.verdict for line in one.lines if encoder_of(line.method)[0] == BASE and line.pair}
+    if BASE not in found or not said:
         return None
-    sign = 1 if one.higher else -1
-    values = [sign * (value - reference) for value in found[BASE].values["score"].values()]
-    numbers = f"{one.metric} {show(found[BASE].cell('score'))}, {REFERENCE} {show(reference)}"
+    means = {line.method: line.mean for line in one.lines}
+    numbers = f"{one.metric} {show(found[BASE].cell('score'))}, {one.reference} {show(means[one.reference])}"
     if FRESH in found:
         numbers += f", {FRESH} {show(found[FRESH].cell('score'))}"
-    words = {"above": "yes", "below": "no"}
-    return [f"vectors tell more than substructures, {one.data}", BASE, numbers, words.get(side(values), side(values))]
+    words, verdict = {"better": "yes", "worse": "no"}, said.pop() if len(said) == 1 else "not settled"
+    return [f"vectors tell more than substructures, {one.data}", BASE, numbers, words.get(verdict, verdict)]
 
 
 def side(values: Sequence[float]) -> str:
