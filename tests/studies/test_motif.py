@@ -15,7 +15,17 @@ from tetramer.errors import UserError
 from tetramer.studies import Asked, motif, motif_page, motif_tasks
 from tetramer.studies.base import Measured, Reach, encoder_of, frozen
 from tetramer.studies.motif import HELD, MODELS
-from tetramer.studies.motif_claims import bonds, collapse, collapsed, need, one_vector, property_of, side, verdicts
+from tetramer.studies.motif_claims import (
+    bonds,
+    collapse,
+    collapsed,
+    lost,
+    need,
+    one_vector,
+    property_of,
+    side,
+    verdicts,
+)
 from tetramer.studies.motif_page import COLUMNS, DIFFERENCES, PRINTED, Story
 from tetramer.studies.motif_tasks import FREE_ROWS, TASKS
 
@@ -173,17 +183,24 @@ def test_verdicts_by_hand() -> None:
     assert side([-1.0, -1.1]) == "below"
     assert side([-1.0, 1.0]) == "not settled"
     assert side([1.0]) == "one seed, no test"
-    assert [collapsed(fell, chance) for fell in (True, False) for chance in (True, False)] == [
-        "collapsed",
-        "yes",
-        "told by chance",
-        "residual did not fall",
-    ]
+    words = {(True, True): "collapsed", (False, True): "told by chance", (False, False): "residual did not fall"}
+    assert {key: collapsed(*key, less=True) for key in words} == words
+    assert (collapsed(True, False, less=True), collapsed(True, False, less=False)) == ("in part", "yes")
     low = told("diagnosis", "residual", motif=[0.1], untrained=[0.3])
-    for amides, says in (([0.55], "collapsed"), ([0.9, 0.91, 0.9], "yes"), ([0.51, 0.48, 0.5], "collapsed")):
-        row = collapse(low | told("isomers", "amide", motif=amides), "motif")
+    for amides, says in (
+        ([0.55], "collapsed"),
+        ([0.51, 0.48, 0.5], "collapsed"),
+        ([0.9, 0.91, 0.9], "yes"),
+        ([0.7, 0.71, 0.7], "in part"),
+    ):
+        fresh = [0.9, 0.9, 0.91][: len(amides)]
+        row = collapse(low | told("isomers", "amide", motif=amides, untrained=fresh), "motif")
         assert row is not None
         assert row[-1] == says
+    assert collapse(low, "motif") is None
+    one, fresh_one = (Measured("", {"amide": {0: value}}, {"amide": ends}) for value, ends in
+                      ((0.7, (0.6, 0.8)), (0.9, (0.85, 0.95))))  # fmt: skip
+    assert (lost(one, fresh_one), lost(fresh_one, one)) == (True, False)
     row = one_vector(told("spread", "ratio", motif=[0.2, 0.21], untrained=[0.4, 0.41]))
     assert row is not None
     assert row[-1] == "nearer than untrained"

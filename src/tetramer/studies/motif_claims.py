@@ -29,7 +29,7 @@ def verdicts(told: Told, probed: Sequence[Standing], models: Sequence[str]) -> l
 def collapse(told: Told, name: str) -> list[Cell] | None:
     """A residual below that of a network that has learned nothing, while assembly isomers are told by chance."""
     found, asked = told.get("diagnosis", {}), told.get("isomers", {})
-    if name not in found or FRESH not in found or name not in asked:
+    if {name, FRESH} - set(found) or {name, FRESH} - set(asked):
         return None
     fell = gaps(found[name], found[FRESH], "residual")
     if not fell:
@@ -38,16 +38,24 @@ def collapse(told: Told, name: str) -> list[Cell] | None:
         "more than a bag of atoms",
         name,
         f"residual {show(found[name].cell('residual'))} ({FRESH} {show(found[FRESH].cell('residual'))}), "
-        f"amides {show(asked[name].cell('amide'))}",
-        collapsed(fmean(fell) < 0, at_chance(asked[name])),
+        f"amides {show(asked[name].cell('amide'))} ({FRESH} {show(fmean(asked[FRESH].values['amide'].values()))})",
+        collapsed(fmean(fell) < 0, at_chance(asked[name]), lost(asked[name], asked[FRESH])),
     ]
 
 
-def collapsed(fell: bool, chance: bool) -> str:
-    """Both numbers in words. fell: whether the residual lies below that of the untrained network"""
+def collapsed(fell: bool, chance: bool, less: bool) -> str:
+    """In words. fell: the residual, below that of the untrained network   less: amides are told worse than by that"""
     if chance:
         return "collapsed" if fell else "told by chance"
-    return "yes" if fell else "residual did not fall"
+    return "residual did not fall" if not fell else "in part" if less else "yes"
+
+
+def lost(one: Measured, fresh: Measured) -> bool:
+    """Whether amides are told worse than by an untrained network."""
+    if len(one.values["amide"]) == len(fresh.values["amide"]) == 1:
+        return one.intervals["amide"][1] < fresh.intervals["amide"][0]
+    values = gaps(one, fresh, "amide")
+    return bool(values) and side(values) == "below"
 
 
 def at_chance(one: Measured) -> bool:

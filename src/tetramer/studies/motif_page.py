@@ -191,8 +191,8 @@ ABOUT = {
 }
 CLAIMED = (
     "More than a bag of atoms: the residual fell below that of the untrained network, and a linear head tells amides "
-    "of the same motifs above chance; where it fell and they are told by chance, the network has collapsed. Other "
-    "claims are of differences on the same seeds; with one seed nothing is tested."
+    "of the same motifs above chance. In part: it tells them worse than by the untrained network. Collapsed: by "
+    "chance. Other claims are of differences on the same seeds; with one seed nothing is tested."
 )
 PAIRED = (
     "Mean and 95 % interval of Student's t. Residual and within / between: lower is nearer to the equation; others: "
