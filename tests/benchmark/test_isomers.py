@@ -76,4 +76,5 @@ def test_an_order_that_is_learned_from_some_pairs_is_known_of_others() -> None:
 def test_the_interval_by_hand() -> None:
     told = accuracy(np.array([1.0, 1.0, 0.5, 0.5]))
     assert told[0] == 0.75
-    assert told[2] - told[0] == pytest.approx(1.96 * (1 / 12) ** 0.5 / 2)
+    assert told[0] - told[1] == pytest.approx(1.96 * (1 / 12) ** 0.5 / 2)
+    assert told[2] == 1  # and no more
