@@ -2,19 +2,21 @@
 
 tetramer study combining-modalities --output results/combining-modalities
 tetramer study molr --output results/molr
+tetramer study motif --output results/motif
 python benchmarks/study_page.py
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tetramer.benchmark.cells import show
-from tetramer.benchmark.standing import Pair
+from tetramer.benchmark.report import Table
+from tetramer.benchmark.standing import Pair, Standing
 from tetramer.benchmark.summary import interval
+from tetramer.studies import molr, motif, motif_page
 from tetramer.studies.combining_modalities import FREE, MODELS
 from tetramer.studies.combining_page import Story
 from tetramer.studies.combining_rows import FIT_ROWS, Rows
-from tetramer.studies.molr import MODELS as ENCODERS
 from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
 from tetramer.studies.molr_page import Story as Reactions
 
@@ -23,7 +25,7 @@ RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "study-results.md"
 
 HEAD = """# Results of the studies
 
-This page is made from the rows under `results/combining-modalities` and `results/molr` by
+This page is made from the rows under `results/combining-modalities`, `results/molr` and `results/motif` by
 `python benchmarks/study_page.py`; [Studies](study.md) says what the rows are and how they are made. Rows that are not
 here were not measured yet.
 """
@@ -65,25 +67,46 @@ def combining() -> Iterator[str]:
 
 def reactions() -> Iterator[str]:
     """The study of reactions."""
-    story = Reactions.load(RESULTS / "molr", {name: model.about for name, model in ENCODERS.items()})
+    story = Reactions.load(RESULTS / "molr", {name: model.about for name, model in molr.MODELS.items()})
     yield "## molr\n\n" + "\n".join(f"- {text}" for text in SAID)
     yield laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
     for task in story.tasks:
         table = story.table(task)
-        body = [[show(cell) for cell in row] for row in table.rows]
-        yield f"### {TITLES[task]}\n\n{ABOUT[task]} {table.caption}.\n\n{laid(list(table.header), body)}"
+        yield f"### {TITLES[task]}\n\n{ABOUT[task]} {table.caption}.\n\n{shown(table)}"
     gaps = story.differences()
     if gaps:
         header = ["ranking", "variant", "number", "difference (95 %)", "seeds"]
         body = [[show(cell) for cell in row] for row in gaps]
         yield f"### Variant minus {COMPARED[0]}, on the same seeds\n\n{PAIRED}\n\n{laid(header, body)}"
-    for one in story.probed:
+    yield from frozen(story.probed, PROBED)
+
+
+def motifs() -> Iterator[str]:
+    """The study of motifs."""
+    if not any((RESULTS / "motif").glob("*/*.json")):
+        return
+    story = motif_page.Story.load(RESULTS / "motif", {name: model.about for name, model in motif.MODELS.items()})
+    yield "## motif\n\n" + "\n".join(f"- {text}" for text in motif_page.SAID)
+    yield laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
+    for title, about, table in story.parts():
+        yield f"### {title}\n\n{about} {table.caption}.\n\n{shown(table)}"
+    yield from frozen(story.probed, motif_page.PROBED)
+
+
+def shown(table: Table) -> str:
+    """A table of a report."""
+    return laid(list(table.header), [[show(cell) for cell in row] for row in table.rows])
+
+
+def frozen(probed: Sequence[Standing], about: str) -> Iterator[str]:
+    """Frozen vectors on data sets."""
+    for one in probed:
         header = ["method", one.metric, "splits", f"minus {one.reference} (95 %)"]
         body = [
             [line.method, f"{show(line.mean)} ± {show(line.sd)}", str(line.splits), gap(line.pair)]
             for line in one.lines
         ]
-        yield f"### {one.data}, frozen vectors\n\n{PROBED}\n\n{laid(header, body)}"
+        yield f"### {one.data}, frozen vectors\n\n{about}\n\n{laid(header, body)}"
 
 
 def gap(pair: Pair | None) -> str:
@@ -93,7 +116,7 @@ def gap(pair: Pair | None) -> str:
 
 def main() -> None:
     """Write the page."""
-    PAGE.write_text("\n\n".join([HEAD.strip(), *combining(), *reactions()]) + "\n", encoding="utf-8")
+    PAGE.write_text("\n\n".join([HEAD.strip(), *combining(), *reactions(), *motifs()]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,25 @@ import torch
 from tetramer.corpora import MoleculeData, with_units
 from tetramer.encoders import ENCODERS
 from tetramer.encoders.base import Encoder
-from tetramer.equivalence import Sums, among_isomers, assembly_isomers, diagnose, effective_rank, sentences, told_apart
+from tetramer.equivalence import (
+    BagOfAtoms,
+    Sums,
+    among_isomers,
+    assembly_isomers,
+    compared,
+    diagnose,
+    effective_rank,
+    residual,
+    sentences,
+    sums,
+    told_apart,
+)
 from tetramer.molecules import Limits, Molecule, parse
 from tetramer.molecules.motifs import partition
+from tetramer.objectives.motif import MotifConfig, MotifEquivalence
 from tetramer.settings import configured
 from tetramer.views import read
+from tetramer.views.motifs import UnitFeatures
 
 # Two pairs of isomers, and two molecules that are alone in their formula
 TEXTS = ["CCCCOC", "CCCOCC", "O=C(NC1CC1)c1ccncc1", "O=C(Nc1ccncc1)C1CC1", "c1ccccc1", "CCO"]
@@ -44,13 +58,36 @@ def test_assembly_isomers_are_of_the_same_motifs() -> None:
 
 
 def test_the_bag_of_atoms_fulfils_the_equation_and_knows_nothing(data: MoleculeData) -> None:
-    told = diagnose(None, data, np.arange(len(TEXTS)))
+    told = diagnose(BagOfAtoms(), data, np.arange(len(TEXTS)))
     assert (told.residual, told.assembly) == (0, 0)
     assert told.isomers == pytest.approx(1 / 1.5)  # of two the middle
     seen = diagnose(encoder(), data, np.arange(len(TEXTS)))
     assert seen.residual > 1e-3
     assert seen.assembly > 1e-4
     assert seen.rank > 1
+
+
+def test_what_a_loss_compares_is_what_its_network_and_projection_make(data: MoleculeData) -> None:
+    """Without a projection the residual is that of the network; bonds that are drawn as 0 change nothing."""
+    rows, made = np.arange(len(TEXTS)), encoder()
+    plain = MotifEquivalence(made, MotifConfig(projection=0)).eval()
+    want = residual(sums(made, data, rows))
+    assert compared(plain, data, rows) == pytest.approx((want, want), rel=1e-5)
+    seeing = MotifEquivalence(made, MotifConfig(projection=0, context=True)).eval()
+    nearer = compared(seeing, data, rows)
+    assert nearer[0] == pytest.approx(nearer[1], rel=1e-5)
+    assert nearer[0] < want
+    narrow = MotifEquivalence(made, MotifConfig(projection=3)).eval()
+    torch.nn.init.constant_(narrow.head.cut[-1].bias, 1.0)
+    alone, with_bonds = compared(narrow, data, rows)
+    told, matrix = sums(made, data, rows), narrow.head.project.weight.detach().numpy().T  # type: ignore[operator]
+    assert alone == pytest.approx(residual(Sums(told.whole @ matrix, told.motifs @ matrix)), rel=1e-4)
+    units = data.features["motifs"]
+    assert isinstance(units, UnitFeatures)
+    cuts = np.diff(units.cut_starts)[:, None]
+    assert cuts[2:4, 0].tolist() == [3, 3]  # ring, carbonyl, amine, ring
+    want = residual(Sums(told.whole @ matrix, told.motifs @ matrix + cuts))
+    assert with_bonds == pytest.approx(want, rel=1e-4)
 
 
 def test_a_network_that_sees_no_neighbour_is_a_bag() -> None:
@@ -77,8 +114,8 @@ def test_own_motifs_among_isomers_by_hand() -> None:
 
 
 def test_words_say_what_each_number_is(data: MoleculeData) -> None:
-    (line,) = sentences({"bag of atoms": diagnose(None, data, np.arange(4))})
+    (line,) = sentences({"bag of atoms": diagnose(BagOfAtoms(), data, np.arange(4))})
     assert line.startswith("bag of atoms: residual 0.000, effective rank ")
     assert "own motifs among isomers 0.667 (mean reciprocal rank)" in line
-    (line,) = sentences({"x": diagnose(None, data, np.arange(4, 6))})
+    (line,) = sentences({"x": diagnose(BagOfAtoms(), data, np.arange(4, 6))})
     assert "no isomers" in line

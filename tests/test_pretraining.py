@@ -110,6 +110,17 @@ def test_it_learns_more_than_it_began_with(smiles: list[str], tmp_path: Path) ->
     assert (card["fit_rows"], card["validation"]["rows"], card["validation"]["seen"]) == (76, 4, False)
 
 
+def test_a_fresh_network_has_the_weights_that_it_was_drawn_with(smiles: list[str], tmp_path: Path) -> None:
+    options = Options("motif", {"encoder.width": "16", "encoder.depth": "1"}, 3, limits=HERE, fresh=True)
+    told = pretrain(smiles, "corpus.smi", options, tmp_path)
+    assert told.card["steps"] == 0
+    kind: Any = ENCODERS["mpnn"]
+    torch.manual_seed(mix(3, 3))
+    drawn = kind(configured(kind.Config, told.network["encoder_config"])).state_dict()
+    found = unpack(told.weights, "model.safetensors")
+    assert all(np.array_equal(found[f"encoder.{name}"], value.numpy()) for name, value in drawn.items())
+
+
 def test_the_score_is_a_mean_over_tokens_whatever_the_batch(
     smiles: list[str], features: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ A network that ignores bonds, and so counts atoms, fulfils the equation as well.
 is whether it knows isomers apart, and molecules that the same motifs were put together to in another way.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import cast
@@ -14,12 +15,13 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from tetramer.corpora import with_units
-from tetramer.encoders.base import Encoder
+from tetramer.encoders.base import Encoder, Encoding
 from tetramer.layers.pooling import sum_by_owner
 from tetramer.molecules import Limits
-from tetramer.objectives.motif import cut_up
+from tetramer.objectives.motif import MotifEquivalence, cut_up
 from tetramer.training import Data
 from tetramer.views import read
+from tetramer.views.base import Batch
 from tetramer.views.graph import ATOM, GraphBatch, GraphFeatures, atom_counts
 from tetramer.views.motifs import MotifBatch
 
@@ -31,6 +33,19 @@ RINGS = ("c1ccccc1", "c1ccncc1", "c1ccco1", "c1cccs1", "C1CCCCC1", "C1CCCC1", "C
 def assembly_isomers() -> list[tuple[str, str]]:
     """21 pairs of amides of the same motifs, acid and amine exchanged: A–CO–NH–B and B–CO–NH–A."""
     return [(f"O=C(N{one}){other}", f"O=C(N{other}){one}") for one, other in combinations(RINGS, 2)]
+
+
+class BagOfAtoms(Encoder):
+    """An atom is its element, which no bond changes: the solution of the equation that is worth nothing."""
+
+    views = ("graph",)
+    width = ATOM["element"]
+
+    def forward(self, views: Mapping[str, Batch]) -> Encoding:
+        """(B, E) counts of the elements, (N, E) float64."""
+        graph = cast(GraphBatch, views["graph"])
+        atoms = one_hot(cast(Tensor, graph.atoms)[:, 0], self.width).double()
+        return Encoding(sum_by_owner(atoms, cast(Tensor, graph.owner), graph.size), atoms)
 
 
 @dataclass(frozen=True)
@@ -52,36 +67,52 @@ class Sums:
 
 
 @torch.inference_mode()
-def sums(encoder: Encoder | None, data: Data, rows: np.ndarray) -> Sums:
-    """Both vectors of `rows`; without an encoder an atom is its element, which no bond changes."""
+def sums(encoder: Encoder, data: Data, rows: np.ndarray, context: bool = False) -> Sums:
+    """Both vectors of `rows`. context: whether the end of a cut sees a copy of the atom that stood there"""
     parts: list[tuple[Tensor, Tensor]] = []
     for place in range(0, len(rows), TURN):
         views = Data(data.features).sample(rows[place : place + TURN], ("graph", "motifs")).views
         graph, motifs = cast(GraphBatch, views["graph"]), cast(MotifBatch, views["motifs"])
         owner, whole = cast(Tensor, graph.owner), atoms_of(encoder, graph)
-        apart = atoms_of(encoder, cut_up(graph, cast(Tensor, motifs.unit), context=False))
+        apart = atoms_of(encoder, cut_up(graph, cast(Tensor, motifs.unit), context))[: len(owner)]
         parts.append((sum_by_owner(whole, owner, graph.size), sum_by_owner(apart, owner, graph.size)))
     return Sums(*(torch.cat(some).numpy() for some in zip(*parts, strict=True)))
 
 
-def atoms_of(encoder: Encoder | None, graph: GraphBatch) -> Tensor:
+def atoms_of(encoder: Encoder, graph: GraphBatch) -> Tensor:
     """(N, D) float64."""
-    if encoder is None:
-        return one_hot(cast(Tensor, graph.atoms)[:, 0], ATOM["element"]).double()
     return cast(Tensor, encoder({"graph": graph}).tokens).double()
 
 
-def diagnose(encoder: Encoder | None, data: Data, rows: np.ndarray) -> Diagnosis:
-    """Numbers of an encoder on molecules `rows`, or on MOST of them; None: the bag of atoms."""
+def diagnose(encoder: Encoder, data: Data, rows: np.ndarray) -> Diagnosis:
+    """Numbers of an encoder on molecules `rows`, or on MOST of them."""
     rows = rows[:MOST]
     told, graph = sums(encoder, data, rows), data.features["graph"]
     assert isinstance(graph, GraphFeatures)
-    length = np.linalg.norm(told.whole, axis=1)
-    residual = np.linalg.norm(told.whole - told.motifs, axis=1) / np.maximum(length, 1e-12)
     formula = np.unique(atom_counts(graph, rows), axis=0, return_inverse=True)[1].reshape(-1)
-    return Diagnosis(
-        float(residual.mean()), effective_rank(told.whole), among_isomers(told, formula), told_apart(encoder)
-    )
+    return Diagnosis(residual(told), effective_rank(told.whole), among_isomers(told, formula), told_apart(encoder))
+
+
+def residual(told: Sums) -> float:
+    """Mean length of the difference, as a share of that of the molecule's vector."""
+    length = np.linalg.norm(told.whole, axis=1)
+    return float((np.linalg.norm(told.whole - told.motifs, axis=1) / np.maximum(length, 1e-12)).mean())
+
+
+@torch.inference_mode()
+def compared(objective: MotifEquivalence, data: Data, rows: np.ndarray) -> tuple[float, float]:
+    """Residual of the vectors that the loss compares: of the motifs alone, and with vectors of the cut bonds."""
+    whole, motifs, more = [], [], []
+    for place in range(0, len(rows), TURN):
+        some = rows[place : place + TURN]
+        told = objective(Data(data.features).sample(some, objective.views).views)
+        alone = sums(objective.encoder, data, some, objective.head.config.context).motifs
+        apart = torch.from_numpy(alone).to(told.whole.dtype)
+        whole.append(told.whole.numpy())
+        motifs.append(objective.head.project(apart).numpy())
+        more.append(told.motifs.numpy())
+    left = np.concatenate(whole)
+    return residual(Sums(left, np.concatenate(motifs))), residual(Sums(left, np.concatenate(more)))
 
 
 def effective_rank(vectors: np.ndarray) -> float:
@@ -103,7 +134,7 @@ def among_isomers(told: Sums, formula: np.ndarray) -> float | None:
     return float(np.concatenate(found).mean()) if found else None
 
 
-def told_apart(encoder: Encoder | None) -> float:
+def told_apart(encoder: Encoder) -> float:
     """Median distance of assembly isomers, as a share of their length."""
     texts = [text for pair in assembly_isomers() for text in pair]
     made = with_units(read(texts, ["graph", "motifs"], limits=Limits(0)).features)

@@ -149,6 +149,7 @@ class Options:
     seed: int = 0
     standard: Standard = field(default_factory=Standard)
     limits: Limits = field(default_factory=Limits)
+    fresh: bool = False  # whether the weights stay as they were drawn: what a network is worth that has learned nothing
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < LARGEST_SEED:
@@ -202,10 +203,11 @@ def pretrain(
     key, running = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running"
     with one_thread():
         run = start(method, config, data, train)
-        resume(running, run, key)
-        if run.step:
-            say(f"Going on with the unfinished run in {parts}.")
-        carry_out(run, data, train, valid, running, key, follow(options.method, progress))
+        if not options.fresh:
+            resume(running, run, key)
+            if run.step:
+                say(f"Going on with the unfinished run in {parts}.")
+            carry_out(run, data, train, valid, running, key, follow(options.method, progress))
         found = score(run.objective, data, valid, config) | judge(run.objective, data, valid, config)
         diagnosis = examined(run.objective, start(method, config, data, train).objective, data, valid)
     held = {"molecules": different(corpus, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}

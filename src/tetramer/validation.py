@@ -11,7 +11,7 @@ import torch
 from tetramer import equivalence
 from tetramer.checkpoint import Card
 from tetramer.corpora import WORDS, MoleculeData
-from tetramer.equivalence import Diagnosis, diagnose
+from tetramer.equivalence import BagOfAtoms, Diagnosis, diagnose
 from tetramer.objectives.motif import MotifEquivalence
 from tetramer.training import Data, TrainConfig, autocast, epoch_order, mix
 
@@ -77,7 +77,7 @@ def examined(objective: Any, untrained: Any, data: Data, rows: np.ndarray) -> di
     if not (isinstance(objective, MotifEquivalence) and isinstance(data, MoleculeData)):
         return {}
     untrained.eval()
-    three = {"trained": objective.encoder, "untrained": untrained.encoder, "bag of atoms": None}
+    three = {"trained": objective.encoder, "untrained": untrained.encoder, "bag of atoms": BagOfAtoms()}
     return {name: diagnose(one, data, rows) for name, one in three.items()}
 
 

@@ -11,9 +11,9 @@ from tetramer.benchmark import protocol, reaction_sets
 from tetramer.benchmark.edit_distance import EditPairs
 from tetramer.errors import UserError
 from tetramer.studies import Asked, molr, molr_page, molr_tasks
-from tetramer.studies.base import short
-from tetramer.studies.molr import MODELS, Reach
-from tetramer.studies.molr_page import Measured, Story, interval
+from tetramer.studies.base import Measured, Reach, interval, short
+from tetramer.studies.molr import MODELS
+from tetramer.studies.molr_page import Story
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
 ACIDS = [f"{'C' * size}C(=O)O" for size in range(1, 9)] + [f"{'C' * size}c1ccccc1C(=O)O" for size in range(1, 5)]
@@ -36,7 +36,7 @@ def pairs(limits: object = None) -> EditPairs:
 def ask(output: Path, **changed: object) -> tuple[list[str], list[str]]:
     told: dict[str, object] = {"size": "tiny", "splits": PARTS, "methods": METHODS, "workers": 0}
     asked = Asked(output, **told | changed)  # type: ignore[arg-type]
-    return molr.run(asked, lambda text: None, lambda name, share: None)
+    return molr.PLAN.run(asked, lambda text: None, lambda name, share: None)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 from tetramer.benchmark.efficiency import SHARES, Efficiency
 from tetramer.errors import UserError
 from tetramer.studies import Asked, smiles_transformer
-from tetramer.studies.smiles_transformer import MODELS, PRINTED, Reach, cell, efficiency_of
+from tetramer.studies.base import over_seeds
+from tetramer.studies.smiles_transformer import MODELS, PRINTED, Reach, efficiency_of
 
 NAME = "freesolv"
 METHODS = ["mean", "ecfp-linear", "smiles-transformer"]
@@ -56,7 +57,7 @@ def test_the_table_is_the_mean_of_the_rows(done: tuple[Path, list[str]]) -> None
 
 def test_the_page_is_whole(done: tuple[Path, list[str]]) -> None:
     page = (done[0] / "report.html").read_text()
-    for text in ("SMILES Transformer, printed", "By share of the rows", MODELS["smiles-transformer"], "41,127"):
+    for text in ("SMILES Transformer, printed", "By share of the rows", MODELS["smiles-transformer"].about, "41,127"):
         assert text in page
 
 
@@ -89,8 +90,8 @@ def test_seeds_of_an_encoder_are_one_row() -> None:
         (),
     )
     assert efficiency_of(told) == {"x-y": [1.0, 2.0], "mean": [3.0]}
-    assert (cell([]), cell([2.0])) == (None, 2.0)
-    assert cell([1.0, 2.0]).error == pytest.approx(0.5**0.5)  # type: ignore[union-attr]
+    assert (over_seeds([]), over_seeds([2.0])) == (None, 2.0)
+    assert over_seeds([1.0, 2.0]).error == pytest.approx(0.5**0.5)  # type: ignore[union-attr]
 
 
 def test_every_printed_row_has_a_column() -> None:

@@ -1,16 +1,33 @@
-"""What every study is: sizes, rows that are measured once and kept, and a page drawn from the rows."""
+"""What every study is: sizes, encoders that are pretrained once, rows that are measured once, and how they are told."""
 
+import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
+from statistics import fmean, stdev
+from time import process_time
+from typing import Any
 
 from tetramer import pretraining
+from tetramer.benchmark import protocol
+from tetramer.benchmark.cells import Cell, Spread
 from tetramer.benchmark.methods import PROBE
-from tetramer.benchmark.row import plain_name
-from tetramer.errors import pick
+from tetramer.benchmark.protocol import Protocol
+from tetramer.benchmark.row import Settings, machine, plain_name
+from tetramer.benchmark.standing import Standing, tables
+from tetramer.datasets.writing import locked, write_whole
+from tetramer.errors import UserError, pick
+from tetramer.modelling import versions
+from tetramer.molecules import Limits
 
 HEAD_ON = "linear head on "
+PROBES = "probes"  # folder of the rows of a benchmark: frozen vectors
+REFERENCE = "ecfp-linear"  # what they are held against
+Say = Callable[[str], None]
+Progress = Callable[[str, float], None]
+Measure = Callable[[], dict[str, Any]]  # what a row says
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,7 @@ class Study:
 
     about: str
     sizes: Mapping[str, Size]
-    run: Callable[[Asked, Callable[[str], None], Callable[[str, float], None]], tuple[list[str], list[str]]]
+    run: Callable[[Asked, Say, Progress], tuple[list[str], list[str]]]
 
 
 def chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list[str]:
@@ -60,12 +77,7 @@ def short(method: str) -> str:
 
 
 def pretrained(
-    folder: Path,
-    texts: Sequence[str],
-    corpus: str,
-    options: pretraining.Options,
-    say: Callable[[str], None],
-    progress: Callable[[str, float], None],
+    folder: Path, texts: Sequence[str], corpus: str, options: pretraining.Options, say: Say, progress: Progress
 ) -> Path:
     """`folder` with an encoder in it; a killed run goes on from what lies beside it."""
     say(f"Pretraining {folder.name} on {len(texts):,} rows of {corpus}.")
@@ -73,3 +85,255 @@ def pretrained(
     pretraining.pretrain(texts, corpus, options, parts, progress, say).save(folder)
     shutil.rmtree(parts, ignore_errors=True)
     return folder
+
+
+@dataclass(frozen=True)
+class Model:
+    """An encoder that a study pretrains; `overrides` are those of `tetramer pretrain METHOD`."""
+
+    method: str
+    overrides: dict[str, str] = field(default_factory=dict)
+    about: str = ""
+    reduced: dict[str, str] = field(default_factory=dict)  # but at the size "paper"
+    fresh: bool = False  # whether it keeps the weights that it was drawn with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach(Size):
+    """A size of a study that asks its encoders also for properties."""
+
+    probed: tuple[str, ...] = ("bbbp", "bace", "tox21", "clintox")  # all targets of each
+    repeats: int = 20  # random splits of these
+    overrides: dict[str, str] = field(default_factory=dict)  # for every encoder
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One part of a study. ask: what it looks at, a method, its encoder if it has one → what a row says"""
+
+    ask: Callable[[Any, str, Path | None], dict[str, Any]]
+    free: tuple[str, ...]  # methods that have no encoder
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """The encoders of a study; each is pretrained once a seed and lies under OUTPUT/encoders."""
+
+    asked: Asked
+    models: Mapping[str, Model]
+    overrides: dict[str, str]  # of the size, for all
+    corpus: str  # its name
+    texts: Callable[[], Sequence[str]]
+    say: Say
+    progress: Progress
+
+    def made(self, name: str, seed: int) -> Path:
+        """The folder of one, made if it is not there."""
+        folder = self.asked.output / "encoders" / f"{name}-{seed}"
+        if not folder.is_dir():
+            model, texts = self.models[name], self.texts()
+            overrides = model.overrides | self.overrides | (model.reduced if self.asked.size != "paper" else {})
+            limits = Limits(self.asked.workers)
+            options = pretraining.Options(model.method, overrides, seed, limits=limits, fresh=model.fresh)
+            pretrained(folder, texts, self.corpus, options, self.say, self.progress)
+        return folder
+
+    def heads(self, names: Sequence[str], seeds: Sequence[int]) -> list[str]:
+        """Linear heads on their frozen vectors, as methods of a benchmark."""
+        return [f"{PROBE}{self.made(name, seed)}" for seed in seeds for name in names]
+
+    def probe(self, methods: Sequence[str], data: Sequence[str], repeats: int) -> list[str]:
+        """Frozen vectors on random splits of public data sets. → sentences on rows that could not be finished"""
+        plan = Protocol(methods, data, ("random",), repeats, ("train",))
+        settings = Settings(str(self.asked.output / PROBES), workers=self.asked.workers)
+        return protocol.run(plan, settings, self.say, self.progress)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a study, one file each: OUTPUT/TASK/METHOD-SEED.json. What is there is not measured again."""
+
+    study: str
+    output: Path
+
+    def done(self, task: str, method: str, seed: int) -> bool:
+        """Whether a row is there."""
+        return self.place(task, method, seed).is_file()
+
+    def place(self, task: str, method: str, seed: int) -> Path:
+        """Where it is kept."""
+        return self.output / task / f"{method}-{seed}.json"
+
+    def keep(self, task: str, method: str, seed: int, measure: Measure, progress: Progress) -> None:
+        """Measure one unless it is there."""
+        if not self.done(task, method, seed):
+            progress(f"{task}, {method}", 0.0)
+            began = process_time()
+            told = {"study": self.study, "task": task, "method": method, "seed": seed} | measure()
+            told |= {"cpu_seconds": round(process_time() - began, 1), "machine": machine(), "versions": versions()}
+            write_whole(self.place(task, method, seed), json.dumps(told, indent=1).encode() + b"\n")
+            progress(f"{task}, {method}", 1.0)
+
+    def told(self, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """All that are finished."""
+        for task in tasks:
+            for path in sorted((self.output / task).glob("*.json")):
+                yield json.loads(path.read_text(encoding="utf-8"))
+
+    def standings(self) -> list[Standing]:
+        """Frozen vectors on data sets, against counts."""
+        if not any((self.output / PROBES).glob(protocol.ROWS)):
+            return []
+        told, shared = protocol.load(self.output / PROBES)
+        return tables([row | {"method": short(row["method"])} for row in told], shared, REFERENCE)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study of encoders that it pretrains: what is asked of each, a row a file, and frozen vectors on data sets."""
+
+    name: str
+    sizes: Mapping[str, Reach]
+    models: Mapping[str, Model]
+    corpus: str  # name of what is learned from
+    texts: Callable[[Reach], Sequence[str]]  # and its rows
+    tasks: Mapping[str, Measurement]
+    here: Callable[[Reach, Limits], object]  # what tasks look at
+    draw: Callable[[Path, Mapping[str, str]], list[str]]  # the page; of the output, and what each model is
+    beside: tuple[str, ...] = (REFERENCE,)  # methods of a benchmark beside the frozen vectors
+
+    def run(self, asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str]]:
+        """Measure what is missing of the rows, then draw the page."""
+        if asked.target:
+            raise UserError(f"The study {self.name} has no target. Leave out --target.")
+        size = pick(self.sizes, asked.size, "size")
+        tasks = chosen(asked.splits, (*self.tasks, PROBES), "part of the study")
+        free = dict.fromkeys(name for task in self.tasks.values() for name in task.free)
+        methods = chosen(asked.methods, (*free, *self.models), "row of the study")
+        failed: list[str] = []
+        if asked.measure:
+            texts = cache(partial(self.texts, size))
+            encoders = Encoders(asked, self.models, size.overrides, self.corpus, texts, say, progress)
+            with locked(asked.output):
+                failed = self.measure(size, encoders, tasks, methods)
+        return self.draw(asked.output, {name: model.about for name, model in self.models.items()}), failed
+
+    def measure(self, size: Reach, encoders: Encoders, tasks: Sequence[str], methods: Sequence[str]) -> list[str]:
+        """All rows that are missing. → sentences on those that could not be finished"""
+        asked, progress = encoders.asked, encoders.progress
+        rows, here = Rows(self.name, asked.output), self.here(size, Limits(asked.workers))
+        learned, seeds = [name for name in methods if name in self.models], range(asked.seeds or size.seeds)
+        wanted = {name: self.tasks[name] for name in tasks if name in self.tasks}
+        for name, task in wanted.items():
+            for method in methods:
+                if method in task.free:
+                    rows.keep(name, method, 0, partial(task.ask, here, method, None), progress)
+        for seed in seeds:
+            for method in learned:
+                for name, task in wanted.items():
+                    if not rows.done(name, method, seed):
+                        folder = encoders.made(method, seed)
+                        rows.keep(name, method, seed, partial(task.ask, here, method, folder), progress)
+        if PROBES not in tasks:
+            return []
+        return encoders.probe([*self.beside, *encoders.heads(learned, seeds)], size.probed, size.repeats)
+
+
+def none_there(output: Path) -> UserError:
+    """What is said of a folder without rows."""
+    return UserError(f"{output} holds no rows of the study. Run it without --report first.")
+
+
+def made_with(told: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The versions and machines of rows, for a page."""
+    return [
+        ("Versions", "; ".join(sorted({json.dumps(row["versions"]) for row in told}))),
+        ("Machines", "; ".join(sorted({row["machine"] for row in told}))),
+    ]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One method at one task: number → a value a seed."""
+
+    method: str
+    values: dict[str, dict[int, float]]
+    intervals: dict[str, tuple[float, float]]  # of a single seed, of numbers that have one
+
+    def cell(self, name: str) -> Cell:
+        """Mean ± standard deviation over seeds; of one seed its interval if it has one."""
+        told = [*self.values.get(name, {}).values()]
+        if len(told) == 1 and name in self.intervals:
+            return Spread(told[0], None, *self.intervals[name])
+        return over_seeds(told)
+
+    @property
+    def seeds(self) -> int:
+        """How many."""
+        return max(map(len, self.values.values()), default=0)
+
+
+Numbers = Mapping[str, float | Sequence[float]]  # a value, or a value and its interval
+
+
+def measured(
+    told: Sequence[Mapping[str, Any]],
+    task: str,
+    methods: Sequence[str],
+    numbers: Callable[[Mapping[str, Any]], Numbers],
+) -> dict[str, Measured]:
+    """What is finished of a task, in the order of `methods`. numbers: of one row"""
+    out = {}
+    for method in methods:
+        one = Measured(method, {}, {})
+        for row in told:
+            if (row["task"], row["method"]) == (task, method):
+                for name, found in numbers(row).items():
+                    value, *ends = [found] if isinstance(found, int | float) else found
+                    one.values.setdefault(name, {})[row["seed"]] = value
+                    if ends:
+                        one.intervals[name] = (ends[0], ends[1])
+        if one.values:
+            out[method] = one
+    return out
+
+
+def frozen(standing: Standing) -> dict[str, Measured]:
+    """Encoder → its mean `score` with a linear head on one data set, one a seed."""
+    out: dict[str, Measured] = {}
+    for line in standing.lines:
+        name, seed = encoder_of(line.method)
+        if seed is not None and line.mean is not None:
+            out.setdefault(name, Measured(name, {"score": {}}, {})).values["score"][seed] = line.mean
+    return out
+
+
+def encoder_of(method: str) -> tuple[str, int | None]:
+    """The encoder under a linear head and its seed; any other method has none."""
+    if not method.startswith(HEAD_ON):
+        return method, None
+    name, _, seed = method.removeprefix(HEAD_ON).rpartition("-")
+    return name, int(seed)
+
+
+def gaps(one: Measured, other: Measured, name: str) -> list[float]:
+    """A number of one method minus that of another, on each seed that both have."""
+    ours, theirs = (found.values.get(name, {}) for found in (one, other))
+    return [ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))]
+
+
+def over_seeds(values: Sequence[float]) -> Cell:
+    """Mean ± standard deviation; a single value as it is."""
+    if len(values) > 1:
+        return Spread(fmean(values), error=stdev(values))
+    return values[0] if values else None
+
+
+def interval(values: Sequence[float]) -> Cell:
+    """Mean of paired differences; from two seeds on with the 95 % interval of Student's t."""
+    if len(values) < 2:
+        return values[0]
+    from scipy import stats
+
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return Spread(fmean(values), None, fmean(values) - half, fmean(values) + half)

@@ -1,28 +1,21 @@
 """What came out of the study molr on one page: rankings, edit distances, frozen vectors, each beside what is free."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
-from tetramer.benchmark import protocol
-from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.comparison import SHORT, Section, of_data
 from tetramer.benchmark.report import Table, laid_out, page
-from tetramer.benchmark.standing import Standing, tables
+from tetramer.benchmark.standing import Standing
 from tetramer.benchmark.summary import aligned, standing_lines
 from tetramer.datasets.writing import write_whole
-from tetramer.errors import UserError
-from tetramer.studies.base import short
-from tetramer.studies.molr_tasks import FREE_ROWS, TASKS, rows
+from tetramer.studies.base import Measured, Rows, gaps, interval, made_with, measured, none_there
+from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
-PROBES = "probes"  # folder of the rows of a benchmark
-REFERENCE = "ecfp-linear"
 TITLES = {
     "validation": "Products, validation part",
     "products": "Products, test part of USPTO-MIT",
@@ -45,43 +38,20 @@ COMPARED = ("molr", ("molr-motifs", "molr-every-atom", "molr-hinge"))  # on the 
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One method at one task: number → a value a seed."""
-
-    method: str
-    values: dict[str, dict[int, float]]
-    intervals: dict[str, tuple[float, float]]  # of a single seed
-
-    def cell(self, name: str) -> Cell:
-        """Mean ± standard deviation over seeds; of one seed its interval over queries, or its spread over splits."""
-        told = self.values.get(name)
-        if not told:
-            return None
-        if len(told) > 1:
-            return Spread(fmean(told.values()), error=stdev(told.values()))
-        (value,) = told.values()
-        return Spread(value, *(None, *self.intervals[name])) if name in self.intervals else value
-
-    @property
-    def seeds(self) -> int:
-        """How many."""
-        return max(map(len, self.values.values()), default=0)
-
-
-@dataclass(frozen=True)
 class Story:
     """The rows of one folder. models: method → what it is"""
 
-    output: Path
     told: Sequence[dict[str, Any]]
+    probed: Sequence[Standing]  # frozen vectors
     models: Mapping[str, str]
 
     @classmethod
     def load(cls, output: Path, models: Mapping[str, str]) -> "Story":
         """UserError if there are no rows."""
-        story = cls(output, list(rows(output)), models)
+        rows = Rows("molr", output)
+        story = cls(list(rows.told([*TASKS])), rows.standings(), models)
         if not story.told and not story.probed:
-            raise UserError(f"{output} holds no rows of the study. Run it without --report first.")
+            raise none_there(output)
         return story
 
     @property
@@ -95,42 +65,22 @@ class Story:
         there = {row["method"] for row in self.told}
         return [[name, about] for name, about in (FREE_ROWS | dict(self.models)).items() if name in there]
 
-    def measured(self, task: str, pool: str = "full") -> list[Measured]:
+    def measured(self, task: str, pool: str = "full") -> dict[str, Measured]:
         """What is finished of a task, in the order of the tables."""
-        out = []
-        for method in self.names:
-            values: dict[str, dict[int, float]] = {}
-            intervals: dict[str, tuple[float, float]] = {}
-            for row in self.told:
-                if (row["task"], row["method"]) == (task, method):
-                    for name, (value, low, high) in numbers(row, pool).items():
-                        values.setdefault(name, {})[row["seed"]] = value
-                        intervals[name] = (low, high)
-            if values:
-                out.append(Measured(method, values, intervals))
-        return out
-
-    @cached_property
-    def probed(self) -> list[Standing]:
-        """Frozen vectors on data sets, against counts."""
-        if not any((self.output / PROBES).glob(protocol.ROWS)):
-            return []
-        told, shared = protocol.load(self.output / PROBES)
-        return tables([row | {"method": short(row["method"])} for row in told], shared, REFERENCE)
+        return measured(self.told, task, self.names, lambda row: numbers(row, pool))
 
     def differences(self) -> list[list[Cell]]:
         """Variants against the model that they are of, on the same seeds: MRR and H@1 of products and reactants."""
         base, others = COMPARED
         out: list[list[Cell]] = []
         for task in ("products", "reactants"):
-            found = {one.method: one for one in self.measured(task)}
+            found = self.measured(task)
             for name in others:
                 if base in found and name in found:
                     for number in ("mrr", "hit1"):
-                        ours, theirs = (found[one].values[number] for one in (name, base))
-                        gaps = [ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))]
-                        if gaps:
-                            out.append([TITLES[task], name, NUMBERS[number], interval(gaps), len(gaps)])
+                        values = gaps(found[name], found[base], number)
+                        if values:
+                            out.append([TITLES[task], name, NUMBERS[number], interval(values), len(values)])
         return out
 
     def table(self, task: str) -> Table:
@@ -145,7 +95,7 @@ class Story:
         else:
             header = [*(NUMBERS[name] for name in FULL), *(f"MRR, {POOLS[pool]}" for pool in OTHERS)]
             columns = [*(("full", name) for name in FULL), *((pool, "mrr") for pool in OTHERS)]
-        told = {pool: {one.method: one for one in self.measured(task, pool)} for pool, _ in columns}
+        told = {pool: self.measured(task, pool) for pool, _ in columns}
         first = told[columns[0][0]]
         body: list[list[Cell]] = [
             [name, *(told[pool][name].cell(number) for pool, number in columns), one.seeds]
@@ -186,10 +136,10 @@ class Story:
     def page(self) -> str:
         """The whole page as text."""
         sections = [Section(TITLES[task], "", [ABOUT[task]], [laid_out(self.table(task))]) for task in self.tasks]
-        gaps = self.differences()
-        if gaps:
+        found = self.differences()
+        if found:
             header = ["ranking", "variant", "number", "difference (95 %)", "seeds"]
-            table = laid_out(Table(f"Variant minus {COMPARED[0]}, on the same seeds", header, gaps))
+            table = laid_out(Table(f"Variant minus {COMPARED[0]}, on the same seeds", header, found))
             sections.append(Section("What each part adds", "", [PAIRED], [table]))
         for section in map(of_data, self.probed):
             sections.append(replace(section, asides=[*section.asides, PROBED]))
@@ -202,10 +152,7 @@ class Story:
                 *hashes.items(),
                 *((f"{one.data}, seed {seed}", sha[:SHORT]) for one in self.probed for seed, sha in one.splits.items()),
             ],
-            "made": [
-                ("Versions", "; ".join(sorted({json.dumps(row["versions"]) for row in self.told}))),
-                ("Machines", "; ".join(sorted({row["machine"] for row in self.told}))),
-            ],
+            "made": made_with(self.told),
         }
         return page("comparison.html", "tetramer study", "MolR", HEAD, fields)
 
@@ -215,7 +162,7 @@ OTHERS = ("near", "isomers", "no-copies")
 NUMBERS = {"mrr": "MRR", "mr": "mean rank", "hit1": "H@1", "hit3": "H@3", "hit10": "H@10"}
 
 
-def numbers(row: dict[str, Any], pool: str) -> dict[str, tuple[float, float, float]]:
+def numbers(row: Mapping[str, Any], pool: str) -> dict[str, tuple[float, float, float]]:
     """Number → value and its interval: of a ranking over queries, of edit distances mean ± sd over ten splits."""
     if "rmse" in row:
         told = {rule: np.array(errors) for rule, errors in row["rmse"].items()}
@@ -225,16 +172,6 @@ def numbers(row: dict[str, Any], pool: str) -> dict[str, tuple[float, float, flo
         }
     found = row["pools"].get(pool, {})
     return {name: (cell[0], cell[1], cell[2]) for name, cell in found.items() if isinstance(cell, list)}
-
-
-def interval(gaps: Sequence[float]) -> Cell:
-    """Mean of paired differences; from two seeds on with the 95 % interval of Student's t."""
-    if len(gaps) < 2:
-        return gaps[0]
-    from scipy import stats
-
-    half = float(stats.t.ppf(0.975, len(gaps) - 1)) * stdev(gaps) / len(gaps) ** 0.5
-    return Spread(fmean(gaps), None, fmean(gaps) - half, fmean(gaps) + half)
 
 
 def draw(output: Path, models: Mapping[str, str]) -> list[str]:

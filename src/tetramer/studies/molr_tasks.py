@@ -10,12 +10,10 @@ choices. edit-distance: MolR's 10,000 pairs of QM9 molecules.
 Intervals (95 %) of rankings come from drawing queries again.
 """
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -26,14 +24,12 @@ from tetramer.benchmark.free_ranking import FREE
 from tetramer.benchmark.learned_ranking import learned
 from tetramer.benchmark.ranking import HITS, Pool, Scores, ranked, summary
 from tetramer.benchmark.reaction_sets import Task, drawn, pools, products, questions, reactant_sets, read_part
-from tetramer.benchmark.row import machine
-from tetramer.datasets.writing import write_whole
 from tetramer.inference import load_embedder, vectors
 from tetramer.members.rankers import Ranker as Order
-from tetramer.modelling import versions
 from tetramer.molecules import Limits
 from tetramer.molecules.sides import Sides
 from tetramer.ranking import Ranker, load_ranker
+from tetramer.studies.base import Measurement
 from tetramer.views import Reader
 from tetramer.views.tallies import Tallies, tallies
 
@@ -94,33 +90,10 @@ class Asking:
 
 @dataclass(frozen=True)
 class Here:
-    """One output folder; parts of data sets are read once."""
+    """Parts of data sets, each read once."""
 
-    output: Path
     most: int | None  # reactions that are read of each part, and pairs of molecules; None: all
     limits: Limits
-
-    def place(self, task: str, method: str, seed: int) -> Path:
-        """Where a row is kept."""
-        return self.output / task / f"{method}-{seed}.json"
-
-    def done(self, task: str, method: str, seed: int) -> bool:
-        """Whether it is there."""
-        return self.place(task, method, seed).is_file()
-
-    def row(
-        self, task: str, method: str, seed: int, encoder: Path | None, progress: Callable[[str, float], None]
-    ) -> None:
-        """Measure a row unless it is there. encoder: of a method that has learned"""
-        name = f"{task}, {method}"
-        if not self.done(task, method, seed):
-            progress(name, 0.0)
-            began = process_time()
-            told = {"study": "molr", "task": task, "method": method, "seed": seed}
-            told |= TASKS[task].measure(self, method, encoder)
-            told |= {"cpu_seconds": round(process_time() - began, 1), "machine": machine(), "versions": versions()}
-            write_whole(self.place(task, method, seed), json.dumps(told, indent=1).encode() + b"\n")
-            progress(name, 1.0)
 
     @cached_property
     def test(self) -> Part:
@@ -252,29 +225,16 @@ def edit_distance(here: Here, method: str, encoder: Path | None) -> dict[str, An
     return told
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One task: how a row is measured, and its free rows."""
-
-    measure: Callable[[Here, str, Path | None], dict[str, Any]]
-    free: tuple[str, ...]
-
-
-TASKS: dict[str, Asked] = {
-    "validation": Asked(partial(ranking, lambda here: here.held), ("count-distance", "re-ranker")),
-    "products": Asked(
+TASKS: dict[str, Measurement] = {
+    "validation": Measurement(partial(ranking, lambda here: here.held), ("count-distance", "re-ranker")),
+    "products": Measurement(
         partial(ranking, lambda here: here.products),
         ("atom-counts", "count-distance", "count-distance-reagents", "re-ranker"),
     ),
-    "products-anew": Asked(anew, ()),
-    "reactants": Asked(partial(ranking, lambda here: here.reactants), ("atom-counts", "count-distance", "re-ranker")),
-    "questions": Asked(partial(ranking, lambda here: here.questions), ("atom-counts", "count-distance")),
-    "edit-distance": Asked(edit_distance, ("counts-mean", "counts-svr", "counts-boosted")),
+    "products-anew": Measurement(anew, ()),
+    "reactants": Measurement(
+        partial(ranking, lambda here: here.reactants), ("atom-counts", "count-distance", "re-ranker")
+    ),
+    "questions": Measurement(partial(ranking, lambda here: here.questions), ("atom-counts", "count-distance")),
+    "edit-distance": Measurement(edit_distance, ("counts-mean", "counts-svr", "counts-boosted")),
 }
-
-
-def rows(output: Path) -> Iterator[dict[str, Any]]:
-    """All finished rows of a folder."""
-    for task in TASKS:
-        for path in sorted((output / task).glob("*.json")):
-            yield json.loads(path.read_text(encoding="utf-8"))

@@ -5,17 +5,13 @@ efficiency: the mean score over learning from 1.25 % to 80 % of the rows, by a l
 are those of a benchmark, under `dem`.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean, stdev
 
-from tetramer import pretraining
 from tetramer.benchmark import protocol
-from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.comparison import SHORT, Section, of_efficiency
 from tetramer.benchmark.efficiency import DEM, Efficiency
-from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.report import Table, laid_out, page
 from tetramer.benchmark.row import Settings
@@ -23,16 +19,32 @@ from tetramer.benchmark.summary import Summary, aligned, summarise
 from tetramer.datasets import sources
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
-from tetramer.molecules import Limits
-from tetramer.studies.base import HEAD_ON, Asked, Size, Study, chosen, pretrained, short
+from tetramer.studies.base import (
+    REFERENCE,
+    Asked,
+    Encoders,
+    Model,
+    Progress,
+    Say,
+    Size,
+    Study,
+    chosen,
+    encoder_of,
+    over_seeds,
+    short,
+)
 
 FREE = ("mean", "characters-given", "characters-canonical", "ecfp-linear")
-REFERENCE = "ecfp-linear"
 CORPUS = "chembl-78k"
 MODELS = {
-    "smiles-transformer": "ours: writes the canonical SMILES of another spelling, and learns masked tokens",
-    "smiles-transformer-published": "sizes, optimizer and task as published, with masks and places that are right",
-    "smiles-lstm": "learns the next token",
+    "smiles-transformer": Model(
+        "smiles-transformer", about="ours: writes the canonical SMILES of another spelling, and learns masked tokens"
+    ),
+    "smiles-transformer-published": Model(
+        "smiles-transformer-published",
+        about="sizes, optimizer and task as published, with masks and places that are right",
+    ),
+    "smiles-lstm": Model("smiles-lstm", about="learns the next token"),
 }
 # Data set → RMSE or ROC-AUC, DEM with a linear head, as printed: SMILES Transformer, ECFP4, RNN seq2seq
 PRINTED: dict[str, tuple[float, float, float]] = {
@@ -67,9 +79,7 @@ SIZES = {
 }  # fmt: skip
 
 
-def run(
-    asked: Asked, say: Callable[[str], None], progress: Callable[[str, float], None]
-) -> tuple[list[str], list[str]]:
+def run(asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str]]:
     """Measure what is missing of the rows, then draw the page. `splits` of the request name data sets."""
     if asked.target:
         raise UserError("The study smiles-transformer has no target. Name data sets with --splits.")
@@ -79,34 +89,27 @@ def run(
     failed: list[str] = []
     if asked.measure:
         with locked(asked.output):
+            encoders = Encoders(
+                asked,
+                MODELS,
+                size.overrides,
+                CORPUS,
+                lambda: sources.load(CORPUS).texts[: size.corpus or None],
+                say,
+                progress,
+            )
             names = [name for name in methods if name in FREE]
-            for seed in range(asked.seeds or size.seeds):
-                names += [
-                    f"{PROBE}{encoder(asked, size, name, seed, say, progress)}" for name in methods if name in MODELS
-                ]
+            names += encoders.heads([name for name in methods if name in MODELS], range(asked.seeds or size.seeds))
             settings = Settings(str(asked.output / DEM), workers=asked.workers)
             failed = protocol.run(Protocol(names, sets, (DEM,), size.repeats, ("train",)), settings, say, progress)
     return draw(asked.output), failed
-
-
-def encoder(
-    asked: Asked, size: Reach, name: str, seed: int, say: Callable[[str], None], progress: Callable[[str, float], None]
-) -> Path:
-    """The folder of an encoder, which is pretrained if it is not there."""
-    folder = asked.output / "encoders" / f"{name}-{seed}"
-    if not folder.is_dir():
-        texts = sources.load(CORPUS).texts[: size.corpus or None]
-        options = pretraining.Options(name, size.overrides, seed, limits=Limits(asked.workers))
-        pretrained(folder, texts, CORPUS, options, say, progress)
-    return folder
 
 
 def efficiency_of(told: Efficiency) -> dict[str, list[float]]:
     """Method → DEM, one number a seed of its encoder."""
     found: dict[str, list[float]] = {}
     for method, value in zip(told.methods, told.dem, strict=True):
-        name = method.removeprefix(HEAD_ON).rpartition("-")[0] if method.startswith(HEAD_ON) else method
-        found.setdefault(name, []).append(value)
+        found.setdefault(encoder_of(method)[0], []).append(value)
     return found
 
 
@@ -122,20 +125,13 @@ def table(summary: Summary) -> Table:
     """The published table: a row a method, a column a data set."""
     sets = {one.data: efficiency_of(one) for one in summary.efficiencies}
     names = [name for name in (*FREE, *MODELS) if any(name in found for found in sets.values())]
-    body: list[list[Cell]] = [[name, *(cell(found.get(name, [])) for found in sets.values())] for name in names]
+    body: list[list[Cell]] = [[name, *(over_seeds(found.get(name, [])) for found in sets.values())] for name in names]
     printed = {name.replace(":", "-"): numbers for name, numbers in PRINTED.items()}
     body += [
         [author, *(printed[data][place] if data in printed else None for data in sets)]
         for place, author in enumerate(AUTHORS)
     ]
     return Table("DEM", ["method", *sets], body)
-
-
-def cell(values: Sequence[float]) -> Cell:
-    """Mean ± standard deviation over seeds of the encoder."""
-    if len(values) > 1:
-        return Spread(fmean(values), error=stdev(values))
-    return values[0] if values else None
 
 
 def draw(output: Path) -> list[str]:
@@ -147,7 +143,9 @@ def draw(output: Path) -> list[str]:
     splits = {(one.data, one.setting.rule): one.splits for one in summary.tables}
     fields = {
         "said": SAID,
-        "compared": laid_out(Table("Methods", ["method", "what it is"], [list(one) for one in MODELS.items()])),
+        "compared": laid_out(
+            Table("Methods", ["method", "what it is"], [[name, model.about] for name, model in MODELS.items()])
+        ),
         "sections": sections,
         "splits": [
             (f"{data}, {rule}", ", ".join(sha[:SHORT] for sha in shas.values()))
