@@ -33,6 +33,7 @@ MODELS = {
     "motif-not-bonded": Model("motif", {"objective.bonded": "0"}, "which motifs are joined is not asked"),
     "motif-cosine": Model("motif", {"objective.loss": "cosine"}, "cosines in place of distances"),
     "motif-guard": Model("motif", {"objective.guard": "0.1"}, "and columns are kept apart (VICReg)"),
+    "motif-decoys": Model("motif", {"objective.decoys": "2"}, "and isomers of the same motifs stand in each batch"),
     "motif-published": Model(
         "motif",
         {
