@@ -57,6 +57,15 @@ def test_a_molecule_has_products_alone(name: str) -> None:
     assert torch.allclose(told, torch.cat([whole, whole, torch.zeros_like(whole)], 1), atol=1e-12)
 
 
+@pytest.mark.parametrize("name", OF_REACTIONS)
+def test_no_reactions_have_no_vectors(name: str) -> None:
+    assert vectors(made(name)[0], ["CC>>"], True).shape == (1, 48)
+    ours, features = made(name)[0], read(TEXTS, ["graph"], Standard(reactions=True), Limits(0)).features["graph"]
+    assert isinstance(features, graph.GraphFeatures)
+    batch = to_tensors(graph.collate(features, np.zeros(0, np.int64)), dtype=torch.float64)
+    assert ours({"graph": batch}).molecule.shape == (0, 48)
+
+
 def test_roles_follow_the_text() -> None:
     features = read(TEXTS, ["graph"], Standard(reactions=True), Limits(0)).features["graph"]
     assert isinstance(features, graph.GraphFeatures)

@@ -28,8 +28,9 @@ class OfReaction(Encoder):
         self.width = len(ROLES) * self.width
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
-        told = super().forward({**views, "graph": by_part(cast(GraphBatch, views["graph"]))})
-        reactants, reagents, products = told.molecule.view(-1, len(ROLES), told.molecule.shape[1]).unbind(1)
+        graph, parts = cast(GraphBatch, views["graph"]), len(ROLES)
+        told = super().forward({**views, "graph": by_part(graph)})
+        reactants, reagents, products = told.molecule.view(graph.size, parts, self.width // parts).unbind(1)
         return Encoding(torch.cat([products - reactants, products, reagents], 1))
 
 
