@@ -63,12 +63,14 @@ def test_a_reaction_is_one_structure_in_the_order_of_its_parts() -> None:
     assert [atom.GetSymbol() for atom in told.mol.GetAtoms()] == ["C", "Br", "O", "Na", "C", "O"]
     assert parts_of(told.smiles) == ["CBr.[OH-]", "[Na+]", "CO"]
     assert parts_of("N->[Pt]<-N") == ["N->[Pt]<-N"]
+    assert one(" OC.CBr >> OCC ").smiles == "CBr.CO>>CCO"
 
 
 @pytest.mark.parametrize(
     "text, code, why",
     [
-        ("CCO", "PARSE", "0 signs '>' where a reaction has two"),
+        ("CCO", "PARSE", "give a reaction, LEFT>>RIGHT, not a molecule"),
+        ("CC>C", "PARSE", "one sign '>'; give LEFT>>RIGHT"),
         ("CCO>>", "EMPTY", "no product"),
         ("C(C>>CC", "PARSE", "reactant 1"),
         ("", "EMPTY", "no text"),
@@ -142,6 +144,9 @@ def test_tables_of_reactions_are_found(tmp_path: Path) -> None:
     assert table_of("what,y\nC>>CC,1\nC>>CCC,2\n") == (["C>>CC", "C>>CCC"], "what", "reaction")
     assert table_of("reactants,product,y\nC.C,CC,1\nCO,,2\n") == (["C.C>>CC", ""], None, "reaction")
     assert table_of("smiles,rxn,y\nCC,C>>CC,1\nCO,C>>CO,2\n") == (["CC", "CO"], "smiles", "plain")
+    assert texts_for((), read_table(tmp_path / "table.csv"), None, wanted=True) == ["C>>CC", "C>>CO"]
+    with pytest.raises(UserError, match="2 of 3 structures are reactions, and the others are none"):
+        form_of(["C>>CC", "C>>CO", "CC"])
     assert table_of("smiles,y\nC>>CC,1\nC>>CO,2\n") == (["C>>CC", "C>>CO"], "smiles", "reaction")
 
 
@@ -157,6 +162,9 @@ def test_an_audit_of_reactions(tmp_path: Path) -> None:
     shared = overlap(read_table(first), read_table(second), None, Looking(limits=HERE)).findings
     assert [(one.code, one.count) for one in shared] == [("SAME_MOLECULE", 1), ("SAME_SKELETON", 1)]
     assert "with an isomer of the product of a reaction" in shared[1].sentence
+    second.write_text("smiles\nCNC\nCCO\n")
+    with pytest.raises(UserError, match=r"first\.csv holds reactions and second\.csv molecules"):
+        overlap(read_table(first), read_table(second), None, Looking(limits=HERE))
 
 
 def test_networks_of_graphs_take_the_form_for_reactions() -> None:
@@ -164,10 +172,17 @@ def test_networks_of_graphs_take_the_form_for_reactions() -> None:
     assert recipe["encoder_config"]["branches"]["graph"]["encoder"] == "reaction-mpnn"
     assert recipe["encoder_config"]["branches"]["fingerprint"]["encoder"] == "mlp"
     assert resolve("graph", {"encoder": "gin"}, "reaction").networks["graph"]["encoder"] == "reaction-gin"
+    assert set(resolve("fusion", {}, "reaction").networks["fusion"]["encoder_config"]["branches"]) == {
+        "fingerprint", "smiles", "graph",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="it has no conformer"):
+        resolve("conformer", {}, "reaction")
     assert resolve("graph", {"encoder": "gin"}).networks["graph"]["encoder"] == "gin"
 
 
-def test_a_model_learns_reactions_and_answers_for_them(table: Path, tmp_path: Path) -> None:
+def test_a_model_learns_reactions_and_answers_for_them(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def tetramer(*words: object) -> None:
         with pytest.raises(SystemExit) as end:
             main([str(word) for word in words])
@@ -187,6 +202,12 @@ def test_a_model_learns_reactions_and_answers_for_them(table: Path, tmp_path: Pa
     assert float(rows[0]["leaves_pred"]) > 0.5 > float(rows[3]["leaves_pred"])
     told = load(model).predict(["[CH3:1][Br:2].[NH3:3]>>[CH3:1][NH2:3]", "CBr.N>>CN", "CN>>CBr.N"])
     assert told[0] == told[1] == "yes"
+    asked.write_text("smiles,rxn\nCN,CBr.N>>CN\n")
+    tetramer("predict", model, asked, "--output", out)
+    assert next(csv.DictReader(out.read_text().splitlines()))["status"] == "ok"
+    with pytest.raises(SystemExit):
+        main(["embed", str(asked), "--model", str(model), "--motifs"])
+    assert "this model has learned from reactions" in capsys.readouterr().err
     tetramer("predict", model, "CCCBr.CN>[K+]>CCCNC", "--output", out)
     assert float(next(csv.DictReader(out.read_text().splitlines()))["leaves_pred"]) > 0.5
 

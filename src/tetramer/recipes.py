@@ -216,9 +216,17 @@ def resolve(name: str, overrides: dict[str, str], form: Form = "plain") -> Recip
 
 
 def learn_reactions(config: Spec) -> None:
-    """Let a network look at the parts of a reaction, in place, where its encoder of molecules has such a form."""
+    """Let a network look at the parts of a reaction, in place, where its encoder of molecules has such a form.
+
+    Reactions have no geometry: a branch for it goes, and a network of nothing else is a UserError.
+    """
+    branches = config["encoder_config"].get("branches", {})
+    if len(branches) > 1:
+        branches.pop("conformer", None)
+    if config["encoder"] in BRANCHES["conformer"] or "conformer" in branches:
+        raise UserError("The molecules of a reaction lie nowhere, so it has no conformer. Take another view, as graph.")
     config["encoder"] = for_reactions(config["encoder"])
-    for view, settings in config["encoder_config"].get("branches", {}).items():
+    for view, settings in branches.items():
         settings["encoder"] = for_reactions(settings.get("encoder", next(iter(BRANCHES[view]))))
 
 

@@ -132,12 +132,14 @@ def pieces(
         column = job.smiles
         for number, table in enumerate(stream_table(job.source, rows=job.rows)):
             if column is None:
-                column = column_for(table)  # found once: every piece of a file is read the same way
+                column = column_for(
+                    table, reader.standard.reactions
+                )  # found once: every piece of a file is read the same way
             if skip(number):
                 done += len(table)
                 continue
             waiting.append((number, table))
-            yield from texts_for(job.views, table, column)
+            yield from texts_for(job.views, table, column, reader.standard.reactions)
 
     place = 0
     for reading in reader.stream(texts(), job.views, math.gcd(job.rows, CHUNK)):  # no chunk crosses a shard's end

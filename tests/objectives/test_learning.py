@@ -23,6 +23,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "mpnn": {"width": 32},
     "tag": {"width": 32, "features": "full", "bonds": True},
     "gin": {"width": 32, "depth": 2},
+    "reaction-mpnn": {"width": 32},
+    "reaction-tag": {"width": 32, "features": "full", "bonds": True},
+    "reaction-gin": {"width": 32, "depth": 2},
     "combining-mpnn": {"width": 32, "depth": 3},
     "painn": {"width": 32, "depth": 2},
     "egnn": {"width": 32, "depth": 2, "radial": 8},
@@ -30,7 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "combining-egnn": {"width": 32, "depth": 2},
     "fusion": {"branches": {"fingerprint": {"widths": [16]}, "graph": {"width": 16}}, "join": "gated", "absent": 0.0},
 }
-GENTLE = ("transformer", "tag", "egnn", "combining-egnn")  # they take small steps
+GENTLE = ("transformer", "tag", "reaction-tag", "egnn", "combining-egnn")  # they take small steps
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -341,6 +341,11 @@ def overlap(first: Table, second: Table, smiles: str | None = None, options: Opt
     scaffold.
     """
     seen, asked = (read_structures(texts_for((), table, smiles), options, []) for table in (first, second))
+    if seen.what != asked.what:
+        raise UserError(
+            f"{first.name} holds {seen.what}s and {second.name} {asked.what}s, which have no rows in common. Give two "
+            "tables of one kind."
+        )
     ok, of = asked.ok, "the product of a reaction" if asked.what == "reaction" else "a molecule"
     taken = np.zeros(len(ok), bool)
     kinds = (

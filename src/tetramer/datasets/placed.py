@@ -28,21 +28,21 @@ def has_geometry(table: Table) -> bool:
     return len(kinds) == 2 and all(pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in kinds)
 
 
-def texts_for(views: Collection[str], table: Table, name: str | None = None) -> list[str]:
+def texts_for(views: Collection[str], table: Table, name: str | None = None, wanted: bool = False) -> list[str]:
     """The structure of every row as `views` need it: with geometry if they look at that, or if nothing else tells it.
 
-    name: the column of SMILES or reactions, None: found; SMILES come first
+    name: the column of SMILES or reactions, None: found; SMILES come first, unless reactions are `wanted`
     """
-    if name is None and reaction_columns(table):
+    if name is None and reaction_columns(table, wanted):
         return reactions(table)
     return placed(table, name) if "conformer" in views or bare(table, name) else structures(table, name)
 
 
-def column_for(table: Table) -> str | None:
+def column_for(table: Table, wanted: bool = False) -> str | None:
     """The name that `texts_for` needs to read every piece of a long table as this first one; None: it needs none."""
     if table.blocks is not None or bare(table):
         return None
-    found = reaction_columns(table)
+    found = reaction_columns(table, wanted)
     return smiles_column(table) if not found else found[0] if len(found) == 1 else None
 
 
@@ -53,9 +53,10 @@ def structure_columns(table: Table, name: str | None = None) -> tuple[str, ...]:
     return (name is None and reaction_columns(table)) or (smiles_column(table, name),)
 
 
-def reaction_columns(table: Table) -> tuple[str, ...]:
-    """The columns of reactions, in a table that has no column named SMILES and no mol blocks."""
-    return () if table.blocks is not None or any(map(names_smiles, table.columns)) else found_columns(table)
+def reaction_columns(table: Table, wanted: bool = False) -> tuple[str, ...]:
+    """The columns of reactions; unless they are `wanted`, of a table that has no column named SMILES."""
+    other = table.blocks is not None or (not wanted and any(map(names_smiles, table.columns)))
+    return () if other else found_columns(table)
 
 
 def form_of(texts: Sequence[str]) -> Form:

@@ -47,7 +47,7 @@ class Source:
     @property
     def form(self) -> Form:
         """What another encoder must have as well to take these weights."""
-        return self.encoder, shapes(self.arrays), unshaped(self.encoder, self.settings)
+        return whose(self.encoder), shapes(self.arrays), unshaped(self.encoder, self.settings)
 
     @property
     def branches(self) -> list[Self]:
@@ -210,7 +210,12 @@ def unshaped(encoder: str, settings: Mapping[str, Any]) -> Spec:
 
 def form(encoder: str, settings: Mapping[str, Any]) -> Form:
     """`Source.form` of an encoder with these settings."""
-    return ENCODERS[encoder].weights_of or encoder, shapes_of(encoder, settings), unshaped(encoder, settings)
+    return whose(encoder), shapes_of(encoder, settings), unshaped(encoder, settings)
+
+
+def whose(encoder: str) -> str:
+    """The encoder, of ENCODERS, whose weights an encoder has: itself, or that of molecules for one of reactions."""
+    return ENCODERS[encoder].weights_of or encoder
 
 
 def shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:

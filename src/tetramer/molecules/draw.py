@@ -91,6 +91,7 @@ def drawn_reaction(smiles: str, width: int, height: int) -> str:
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
     options = styled(canvas)
     options.clearBackground, options.scaleBondWidth = False, True  # large reactions are drawn small
+    options.flagCloseContactsDist = -1  # or atoms of a small drawing are marked red
     canvas.DrawReaction(ReactionFromSmarts(smiles, useSmiles=True))
     canvas.FinishDrawing()
     return without_prolog(str(canvas.GetDrawingText()))

@@ -13,6 +13,7 @@ from functools import reduce
 import numpy as np
 from rdkit import Chem, rdBase
 
+from tetramer.errors import UserError
 from tetramer.molecules.parse import Molecule, Rejected, Standard, finish, read_mol
 
 ROLES = ("reactant", "reagent", "product")  # and the order of the parts of a text
@@ -22,6 +23,7 @@ NEARLY_ALL = 0.9  # of the texts
 MOST = 20  # times the limit of characters of one molecule: a reaction may have as many
 
 ARROW = re.compile(r"(?<!-)>")  # "->" is a bond
+BLANKS = re.compile(r"\s*(?<!-)>\s*")  # an arrow with what white space stands around it
 GROUPS = re.compile(r"\|(?:[^|]*,)?f:([\d.]+(?:,[\d.]+)*)")
 
 # Columns of known files, by their names without case: the text of a whole reaction, or its two sides
@@ -80,14 +82,17 @@ def parse_reaction(text: str, standard: Standard = DEFAULT) -> Reaction | Reject
 
 def parsed(text: str, standard: Standard) -> Reaction | Rejected:
     """`parse_reaction`, but RDKit may write to its log."""
-    body, *rest = text.split(None, 1) or [""]
+    body, *rest = BLANKS.sub(">", text).split(None, 1) or [""]
     if len(body) > MOST * standard.max_chars:
         return Rejected(text, "TOO_LONG", f"{len(body)} characters; the limit is {MOST * standard.max_chars}")
     if not body.strip(">"):
         return Rejected(text, "EMPTY", "no molecules" if body else "no text")
     parts = ARROW.split(body)
+    if len(parts) == 1:
+        return Rejected(text, "PARSE", "no reaction arrow '>'; give a reaction, LEFT>>RIGHT, not a molecule")
     if len(parts) != 3:
-        return Rejected(text, "PARSE", f"{len(parts) - 1} signs '>' where a reaction has two, as in LEFT>>RIGHT")
+        told = f"{len(parts) - 1} signs '>' where a reaction has two" if len(parts) > 2 else "one sign '>'"
+        return Rejected(text, "PARSE", f"{told}; give LEFT>>RIGHT or LEFT>REAGENTS>RIGHT")
     sides: list[list[Mapped]] = []
     for role, texts in zip(ROLES, fragments(parts, "".join(rest)), strict=True):
         sides.append([])
@@ -124,9 +129,15 @@ def parts_of(smiles: str) -> list[str]:
 
 
 def are_reactions(texts: Sequence[str]) -> bool:
-    """Whether nearly all texts that are not empty are reactions."""
+    """Whether nearly all texts that are not empty are reactions. UserError if many are and many are not."""
     there = [text for text in texts if text.strip()]
-    return sum(len(parts_of(text)) == len(ROLES) for text in there) >= NEARLY_ALL * len(there) > 0
+    found = sum(len(parts_of(text)) == len(ROLES) for text in there)
+    if (1 - NEARLY_ALL) * len(there) < found < NEARLY_ALL * len(there):
+        raise UserError(
+            f"{found:,} of {len(there):,} structures are reactions, and the others are none. "
+            "Give a table of reactions or one of molecules."
+        )
+    return found >= NEARLY_ALL * len(there) > 0
 
 
 def fragments(parts: Sequence[str], rest: str) -> list[list[str]]:

@@ -123,6 +123,10 @@ def embed_motifs(
     from tetramer.views.read import Reader
 
     apart(output, data)
+    if model.standard.reactions:
+        raise UserError(
+            "--motifs cuts molecules, and this model has learned from reactions. Give a model of molecules."
+        )
     if output != "-":
         TableWriter(output).discard()  # a name that cannot be written is told before the work
     with one_smiles(data) as source, Bar() as bar:
