@@ -131,10 +131,8 @@ def pieces(
         nonlocal done
         column = job.smiles
         for number, table in enumerate(stream_table(job.source, rows=job.rows)):
-            if column is None:
-                column = column_for(
-                    table, reader.standard.reactions
-                )  # found once: every piece of a file is read the same way
+            if column is None:  # found once: every piece of a file is read the same way
+                column = column_for(table, reader.standard.reactions)
             if skip(number):
                 done += len(table)
                 continue
