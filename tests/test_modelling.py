@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tetramer.assays import Assay
+from tetramer.benchmark import trained
 from tetramer.datasets import splits
 from tetramer.datasets.labels import Labels
 from tetramer.datasets.placed import is_placed
@@ -373,6 +374,16 @@ def test_of_unfinished_work_members_of_other_settings_are_fitted_again(
     after = saved(train(assay(smiles, oxygen), other, tmp_path / "parts"), tmp_path / "a")
     assert set(fitted) == {"lightgbm"}
     assert after == saved(train(assay(smiles, oxygen), other, tmp_path / "fresh"), tmp_path / "b")
+
+
+def test_a_model_that_has_learned_nothing_is_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    result = train(assay(smiles, oxygen), options(split="random"), tmp_path / "parts")
+    assert trained.nothing_learned(result) == []
+    scores = result.scores["test"]
+    swapped = replace(result, scores={"test": scores | {"blend": scores["mean"], "mean": scores["blend"]}})
+    (told,) = trained.nothing_learned(swapped)
+    assert told.startswith("By rmse the model is no better than the mean of the training rows")
+    assert told in trained.sentences(swapped)
 
 
 @pytest.mark.parametrize("spoil", ["cut", "empty", "gone"])

@@ -107,6 +107,8 @@ def train(
         origin.matched(options.recipe, recipe.networks)
     keys = keys_of(assay, options)
     say(assay.why)
+    if form == "reaction":
+        say("The structures are reactions.")
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), progress)
     known = np.isfinite(assay.labels.values).any(axis=1) & reading.ok

@@ -11,7 +11,7 @@ from tetramer.benchmark.cells import UNDEFINED, Cell, Spread
 from tetramer.benchmark.report import Headline, Report, Table, TargetPlot, write_report
 from tetramer.checkpoint import check_place
 from tetramer.members import REGRESSION
-from tetramer.metrics import Score
+from tetramer.metrics import METRICS, Score
 from tetramer.modelling import Result
 from tetramer.scoring import Scores, listed
 
@@ -118,6 +118,15 @@ def unlike(result: Result) -> list[str]:
     if "rmse" in averaged(result):
         return ["The targets are different quantities: a mean over them is the error of none."]
     return [f"{' and '.join(ERRORS)} are not averaged, because the targets differ in unit or scale."]
+
+
+def nothing_learned(result: Result) -> list[str]:
+    """A sentence where the model is no better than the mean of the training rows, by the first metric."""
+    groups, metric = result.scores[best_part(result)], averaged(result)[0]
+    main, mean = groups[judges(groups)[0]][metric].value, groups["mean"][metric].value if "mean" in groups else None
+    if main is None or mean is None or (main > mean if METRICS[metric].higher else main < mean):
+        return []
+    return [f"By {metric} the model is no better than the mean of the training rows: do not use it as it is."]
 
 
 def tables(result: Result) -> list[Table]:
@@ -290,6 +299,7 @@ def sentences(result: Result) -> list[str]:
         what = "them" if len(targets) == 1 else "the labels"
         lines.append(f"The {result.model.card['level']:.0%} interval holds {cover:.1%} of {what}.")
     split = result.model.card["split"]
+    lines += nothing_learned(result)
     return [*lines, f"Split {split['name']}, SHA-256 {split['sha256']}"]
 
 
@@ -314,7 +324,7 @@ def write(result: Result, output: Path, report: Path, seconds: float, title: str
         tables=tables(result),
         targets=plots(result),
         headline=headline(result),
-        notes=result.notes,
+        notes=[*result.notes, *nothing_learned(result)],
         level=result.model.card["level"],
         part=caption(result, best_part(result)),
         structures=structures,
