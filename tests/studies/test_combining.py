@@ -160,7 +160,7 @@ def test_without_kept_vectors_the_table_is_drawn_and_the_maps_are_left_out(
 def test_every_row_of_the_study_has_a_method() -> None:
     assert all(is_recipe(name) or name in FREE for name in methods())
     assert {model.published for model in MODELS if model.published} <= set(RECIPES)
-    assert set(STUDIES) == {"combining-modalities", "molr", "smiles-transformer"}
+    assert set(STUDIES) == {"combining-modalities", "molr", "motif", "smiles-transformer"}
 
 
 def test_qm9_is_joined_and_in_electronvolts(data_dir: Path) -> None:
