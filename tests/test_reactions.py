@@ -64,6 +64,7 @@ def test_a_reaction_is_one_structure_in_the_order_of_its_parts() -> None:
     assert parts_of(told.smiles) == ["CBr.[OH-]", "[Na+]", "CO"]
     assert parts_of("N->[Pt]<-N") == ["N->[Pt]<-N"]
     assert one(" OC.CBr >> OCC ").smiles == "CBr.CO>>CCO"
+    assert one("CBr.OC>>OCC\tyield >95 %").smiles == "CBr.CO>>CCO"  # what stands behind is no part of it
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,9 @@ def parse_reaction(text: str, standard: Standard = DEFAULT) -> Reaction | Reject
 
 def parsed(text: str, standard: Standard) -> Reaction | Rejected:
     """`parse_reaction`, but RDKit may write to its log."""
-    body, *rest = BLANKS.sub(">", text).split(None, 1) or [""]
+    body, *rest = text.split(None, 1) or [""]
+    if len(ARROW.split(body)) < len(ROLES):  # white space before the second arrow belongs to the reaction
+        body, *rest = BLANKS.sub(">", text).split(None, 1) or [""]
     if len(body) > MOST * standard.max_chars:
         return Rejected(text, "TOO_LONG", f"{len(body)} characters; the limit is {MOST * standard.max_chars}")
     if not body.strip(">"):
