@@ -8,7 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from statistics import fmean, stdev
 from time import process_time
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from tetramer import pretraining
 from tetramer.benchmark import protocol
@@ -250,6 +250,26 @@ def made_with(told: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         ("Versions", "; ".join(sorted({json.dumps(row["versions"]) for row in told}))),
         ("Machines", "; ".join(sorted({row["machine"] for row in told}))),
     ]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The rows of one folder. models: method → what it is"""
+
+    STUDY: ClassVar[str]
+    PARTS: ClassVar[Sequence[str]]
+    told: Sequence[dict[str, Any]]
+    probed: Sequence[Standing]  # frozen vectors
+    models: Mapping[str, str]
+
+    @classmethod
+    def load(cls, output: Path, models: Mapping[str, str]) -> Self:
+        """UserError if there are no rows."""
+        rows = Rows(cls.STUDY, output)
+        found = cls(list(rows.told(cls.PARTS)), rows.standings(), models)
+        if not found.told and not found.probed:
+            raise none_there(output)
+        return found
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What came out of the study molr on one page: rankings, edit distances, frozen vectors, each beside what is free."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,9 @@ import numpy as np
 from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.comparison import SHORT, Section, of_data
 from tetramer.benchmark.report import Table, laid_out, page
-from tetramer.benchmark.standing import Standing
 from tetramer.benchmark.summary import aligned, standing_lines
 from tetramer.datasets.writing import write_whole
-from tetramer.studies.base import Measured, Rows, gaps, interval, made_with, measured, none_there
+from tetramer.studies.base import Finished, Measured, gaps, interval, made_with, measured
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
 TITLES = {
@@ -37,22 +36,10 @@ PRINTED: dict[str, dict[str, dict[str, float]]] = {
 COMPARED = ("molr", ("molr-motifs", "molr-every-atom", "molr-hinge"))  # on the seeds that both have
 
 
-@dataclass(frozen=True)
-class Story:
-    """The rows of one folder. models: method → what it is"""
+class Story(Finished):
+    """The rows of one folder."""
 
-    told: Sequence[dict[str, Any]]
-    probed: Sequence[Standing]  # frozen vectors
-    models: Mapping[str, str]
-
-    @classmethod
-    def load(cls, output: Path, models: Mapping[str, str]) -> "Story":
-        """UserError if there are no rows."""
-        rows = Rows("molr", output)
-        story = cls(list(rows.told([*TASKS])), rows.standings(), models)
-        if not story.told and not story.probed:
-            raise none_there(output)
-        return story
+    STUDY, PARTS = "molr", (*TASKS,)
 
     @property
     def names(self) -> list[str]:

@@ -1,7 +1,7 @@
 """What came out of the study motif on one page: collapse or not, isomers, spreads, frozen vectors, printed numbers."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,10 @@ from typing import Any
 from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.comparison import SHORT, Section, of_data
 from tetramer.benchmark.report import Table, laid_out, page
-from tetramer.benchmark.standing import Standing
 from tetramer.benchmark.summary import aligned, standing_lines
 from tetramer.datasets.writing import write_whole
 from tetramer.studies import motif_claims
-from tetramer.studies.base import Measured, Rows, frozen, gaps, interval, made_with, measured, none_there
+from tetramer.studies.base import Finished, Measured, frozen, gaps, interval, made_with, measured
 from tetramer.studies.motif_tasks import FREE_ROWS, TASKS
 
 TITLES = {"diagnosis": "Diagnosis", "spread": "Spread of a motif's vectors", "isomers": "Isomers of the same parts"}
@@ -44,22 +43,10 @@ DIFFERENCES = (  # task, number, heading
 BASE = "motif"
 
 
-@dataclass(frozen=True)
-class Story:
-    """The rows of one folder. models: method → what it is"""
+class Story(Finished):
+    """The rows of one folder."""
 
-    told: Sequence[dict[str, Any]]
-    probed: Sequence[Standing]  # frozen vectors
-    models: Mapping[str, str]
-
-    @classmethod
-    def load(cls, output: Path, models: Mapping[str, str]) -> "Story":
-        """UserError if there are no rows."""
-        rows = Rows("motif", output)
-        story = cls(list(rows.told([*TASKS])), rows.standings(), models)
-        if not story.told and not story.probed:
-            raise none_there(output)
-        return story
+    STUDY, PARTS = "motif", (*TASKS,)
 
     @property
     def methods(self) -> list[list[Cell]]:
