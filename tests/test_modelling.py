@@ -413,20 +413,44 @@ def test_pieces_exactly() -> None:
     assert [piece.fold for piece in pieces_of("graph", spec["graph"], 0, Options(), False)] == [None]
 
 
-def test_very_many_targets_are_left_to_networks() -> None:
-    one, few, many = (Problem(REGRESSION, tuple(f"t{k}" for k in range(count))) for count in (1, 24, 25))
-    auto, baseline = resolve("auto", {}), resolve("baseline", {})
-    for problem, labels in ((few, 100_000), (one, 1_000_000)):
-        assert set(chosen_members(auto, problem, labels)[0]) == set(auto.members)
-        assert set(chosen_members(baseline, problem, labels)[0]) == set(baseline.members)
-    for problem, labels, says in ((many, 500, "25 targets, 500 labels"), (few, 100_001, "24 targets, 100,001 labels")):
-        members, notes = chosen_members(auto, problem, labels)
-        assert set(members) == {"fingerprint", "graph"}
-        assert says in notes[0]
-        members, notes = chosen_members(baseline, problem, labels)
-        assert set(members) == {"lightgbm"}
-        assert "left out are random-forest, extra-trees, svm, gp" in notes[0]
-    assert chosen_members(resolve("graph", {}), many, 10**6) == (RECIPES["graph"].members, [])
+def test_a_panel_is_learned_by_members_of_all_targets_at_once() -> None:
+    few, auto, baseline = resolve("auto", {}), resolve("auto", {}, panel=True), resolve("baseline", {}, panel=True)
+    many = Problem(REGRESSION, tuple(f"t{k}" for k in range(20)))
+    assert "shared-forest" not in few.members
+    assert chosen_members(few, Problem(REGRESSION, ("y",)), 10**7) == (few.members, [])
+    assert list(chosen_members(auto, many, 500_000)[0]) == ["lightgbm", "fingerprint", "graph", "shared-forest"]
+    members, notes = chosen_members(baseline, many, 500_001)
+    assert list(members) == ["shared-forest"]
+    assert "20 targets, 500,001 labels: left out are lightgbm, random-forest, extra-trees, svm, gp" in notes[0]
+    assert resolve("graph", {}, panel=True) == resolve("graph", {})
+    # a setting of either kind of member may be asked for before the targets are known
+    told = {"shared-forest.trees": "7", "random-forest.trees": "8"}
+    assert resolve("auto", told, panel=True).members["shared-forest"]["config"]["trees"] == 7
+    assert resolve("auto", told).members["random-forest"]["config"]["trees"] == 8
+
+
+@pytest.mark.parametrize(
+    ("rows", "targets", "panel"), [(10**6, 1, False), (100, 8, False), (100, 9, True), (50_001, 2, True)]
+)
+def test_what_a_panel_is(rows: int, targets: int, panel: bool) -> None:
+    values = np.broadcast_to(np.nan, (rows, targets))
+    told = Labels(tuple(f"t{k}" for k in range(targets)), values, values, (None,) * targets)
+    assert told.panel is panel
+
+
+def test_training_on_a_panel(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    """Nine targets, of which the last is known for a tenth of the rows."""
+    values = np.tile(oxygen[:, None], 9) + np.arange(9.0)
+    values[np.arange(80) % 10 > 0, 8] = np.nan
+    labels = Labels(tuple(f"t{k}" for k in range(9)), values, np.zeros(values.shape, np.int8), (None,) * 9)
+    told = Assay(smiles, labels, np.ones(80), REGRESSION, "", ("",) * 9)
+    small = {"lightgbm.trees": "5", "shared-forest.trees": "30", "folds": "2"}
+    result = train(told, options("baseline", small), tmp_path)
+    assert list(result.model.groups) == ["lightgbm", "shared-forest"]
+    assert any("svm, gp, which learn every target by itself" in note for note in result.notes)
+    scores = result.scores["held-out"]
+    assert scores["shared-forest"]["r2"].each[8].rows == 8
+    assert scores["shared-forest"]["rmse"].each[0].value < 0.8 * scores["mean"]["rmse"].each[0].value
 
 
 def test_mean_answers_exactly(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:

@@ -31,13 +31,13 @@ from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import Fitted, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
-from tetramer.recipes import Recipe, groups, resolve
+from tetramer.recipes import BY_TARGET, Recipe, groups, resolve
 from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, origin_notes, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import Reader, Reading, store
 from tetramer.views.read import MODULES, joined
 
-MANY_TARGETS, MANY_LABELS = 24, 100_000  # above, members that are fitted target by target would take an hour and more
+MANY_LABELS = 500_000  # above, boosted trees of one target after the other would take an hour and more
 LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
 
 
@@ -98,7 +98,7 @@ def train(
     given: parts named by the user, instead of a rule of SPLITS.
     """
     form = form_of(assay.texts)
-    recipe = resolve(options.recipe, options.overrides, form)
+    recipe = resolve(options.recipe, options.overrides, form, assay.labels.panel)
     options = replace(options, standard=replace(options.standard, reactions=form == "reaction"))
     for spec in recipe.members.values():
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
@@ -265,18 +265,15 @@ def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> bool:
 
 
 def chosen_members(recipe: Recipe, problem: Problem, labels: int) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The recipe's members; with very many targets or labels, only those that learn all targets at once.
-
-    Where no member does so, the first one stands for all.
-    """
+    """The recipe's members, of a panel with very many labels without boosted trees, and what to say of them."""
     members, targets = recipe.members, len(problem.targets)
-    kept = {name: spec for name, spec in members.items() if spec["kind"] not in CLASSICAL}
-    kept = kept or dict([*members.items()][:1])
-    few = targets == 1 or (targets <= MANY_TARGETS and labels <= MANY_LABELS)
-    if few or len(kept) == len(members):
+    if not any(spec["kind"] == "forest" for spec in members.values()):
         return members, []
-    only = ", ".join(name for name in members if name not in kept)
-    return kept, [f"{targets} targets, {labels:,} labels: left out are {only}, which learn every target by itself."]
+    left = {name for name, spec in members.items() if spec["kind"] == "trees" and labels > MANY_LABELS}
+    without = ", ".join([*sorted(left), *BY_TARGET])
+    note = f"{targets} targets, {labels:,} labels: left out are {without}, which learn every target by itself; "
+    note += "shared-forest learns all of them at once."
+    return {name: spec for name, spec in members.items() if name not in left}, [note]
 
 
 def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, extensive: bool) -> list[Piece]:

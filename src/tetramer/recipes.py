@@ -32,6 +32,9 @@ KERNELS: dict[str, Spec] = {
     "svm": {"kind": "kernels", "config": {"machine": "svm", "cost": 5.0, "largest": 4000}},
     "gp": {"kind": "kernels", "config": {"machine": "gp", "largest": 4000}},
 }
+# Of a panel of many targets, one fit for all instead of those of BY_TARGET, which learn every target by itself.
+SHARED: dict[str, Spec] = {"shared-forest": {"kind": "forest", "config": {"trees": 240, "least": 5, "trend": True}}}
+BY_TARGET = ("random-forest", "extra-trees", *KERNELS)
 # chemprop's size: 300 wide, three steps of directed messages, a head of one hidden layer.
 GRAPH: Spec = {
     "kind": "neural",
@@ -194,15 +197,15 @@ PLACED: dict[str, dict[str, Spec]] = {"auto": {"conformer": for_blend(CONFORMER,
 that the other views do not."""
 
 
-def resolve(name: str, overrides: dict[str, str], form: Form = "plain") -> Recipe:
-    """The recipe `name` with `--set key=value` applied, for structures of this form.
+def resolve(name: str, overrides: dict[str, str], form: Form = "plain", panel: bool = False) -> Recipe:
+    """The recipe `name` with `--set key=value` applied, for structures of this form, and many targets (`panel`) or few.
 
     A key is a path into a member's config, `training.epochs`, or with the member first, `graph.training.epochs`; it
     is applied to every member that has such a setting. Raises UserError if none has, or if the value is of the wrong
     kind.
     """
     recipe = recipe_of(name)
-    members = deepcopy(recipe.members | (PLACED.get(name, {}) if form == "placed" else {}))
+    members = deepcopy(possible(recipe) | (PLACED.get(name, {}) if form == "placed" else {}))
     views = deepcopy(recipe.views)
     if "folds" in overrides:
         recipe = replace(recipe, folds=folds_of(overrides["folds"]))
@@ -210,9 +213,15 @@ def resolve(name: str, overrides: dict[str, str], form: Form = "plain") -> Recip
     if form == "reaction":
         for config in replace(recipe, members=members).networks.values():
             learn_reactions(config)
-    recipe = replace(recipe, members=members, views=views)
+    left = BY_TARGET if panel else SHARED
+    recipe = replace(recipe, members={key: spec for key, spec in members.items() if key not in left}, views=views)
     recipe.settings()
     return recipe
+
+
+def possible(recipe: Recipe) -> dict[str, Spec]:
+    """The recipe's members, and what stands for those that learn target by target where the targets are many."""
+    return recipe.members | (SHARED if any(name in BY_TARGET for name in recipe.members) else {})
 
 
 def learn_reactions(config: Spec) -> None:
@@ -285,7 +294,7 @@ def having(members: dict[str, Spec], key: str) -> tuple[Path, list[Spec]]:
 
 def takes(name: str, key: str) -> bool:
     """Whether `--set KEY=…` means something to the recipe `name`."""
-    return key == "folds" or key.startswith("views.") or bool(having(recipe_of(name).members, key)[1])
+    return key == "folds" or key.startswith("views.") or bool(having(possible(recipe_of(name)), key)[1])
 
 
 def folds_of(text: str) -> int:

@@ -17,7 +17,7 @@ from tetramer.members.plan import Plan
 from tetramer.metrics import METRICS, Score, evaluate_all
 from tetramer.recipes import Recipe
 
-CLASSICAL = ("trees", "kernels")
+CLASSICAL = ("trees", "forest", "kernels")
 Scores = dict[str, dict[str, Score]]  # group → metric → score
 
 

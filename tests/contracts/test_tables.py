@@ -27,6 +27,7 @@ from tetramer.views.base import take
 BRANCHES = {"fingerprint": {"widths": [16]}, "graph": {"width": 16}, "conformer": {"width": 8, "depth": 1}}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     **{mode: ("trees", {"mode": mode, "trees": 12}) for mode in MODES},
+    "shared-forest": ("forest", {"trees": 30, "least": 2}),
     **{machine: ("kernels", {"machine": machine}) for machine in MACHINES},
     "mlp": ("neural", {"encoder": "mlp", "encoder_config": {"widths": [24]}}),
     "mpnn": ("neural", {"encoder": "mpnn", "encoder_config": {"width": 24, "depth": 2, "readout": "mean"}}),

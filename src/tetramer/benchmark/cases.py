@@ -50,6 +50,11 @@ class Case:
         return form_of(self.assay.texts)
 
     @property
+    def panel(self) -> bool:
+        """Whether it has many targets."""
+        return self.assay.labels.panel
+
+    @property
     def standard(self) -> Standard:
         """How they are read."""
         return standard_for(self.assay.texts)

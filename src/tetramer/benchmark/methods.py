@@ -25,7 +25,7 @@ from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import fit_piece, load_piece, one_thread
 from tetramer.modelling import Options, extensive_targets, read_into, train, views_of
 from tetramer.molecules import Limits, Standard
-from tetramer.recipes import RECIPES, TREES, is_recipe, resolve, takes
+from tetramer.recipes import RECIPES, SHARED, TREES, is_recipe, resolve, takes
 from tetramer.training import Data
 from tetramer.views import Reader, Reading
 from tetramer.views.base import Settings
@@ -114,14 +114,13 @@ def read_once(given: Given, views: Sequence[str], settings: dict[str, Settings],
 
 
 def by_member(name: str) -> Method:
-    """One classical member of TREES, as anybody would run it: all rows, no folds, no trend taken off first."""
-    spec = TREES[name]
+    """One of MEMBERS, as anybody would run it: all rows, no folds, no trend taken off first."""
+    spec = (TREES | SHARED)[name]
     config = spec["config"] | {"trend": False}
-    about = {"lightgbm": "boosted trees", "random-forest": "random forest", "extra-trees": "extra trees"}[name]
     return Method(
         lambda given: _member(given, name, spec["kind"], config),
         {"member": name, "kind": spec["kind"], **config},
-        f"{about} on substructure counts and descriptors",
+        f"{MEMBERS[name]} on substructure counts and descriptors",
     )
 
 
@@ -141,14 +140,18 @@ def _member(given: Given, name: str, kind: str, config: dict[str, Any]) -> Told:
 
 
 def by_recipe(
-    name: str, overrides: dict[str, str] | None = None, start: Path | None = None, form: Form = "plain"
+    name: str,
+    overrides: dict[str, str] | None = None,
+    start: Path | None = None,
+    form: Form = "plain",
+    panel: bool = False,
 ) -> Method:
     """A recipe, as `tetramer train` fits it, with those of the overrides that it takes.
 
-    start: the folder whose weights its networks begin with   form: what the structures are
+    start: the folder whose weights its networks begin with   form: what the structures are   panel: many targets
     """
     told = {key: value for key, value in (overrides or {}).items() if takes(name, key)}
-    recipe = asdict(resolve(name, told, form))
+    recipe = asdict(resolve(name, told, form, panel))
     if not recipe["views"]:
         del recipe["views"]  # of the rows of recipes that are older than these settings
     config = {"recipe": recipe, "level": LEVEL, "blend": PRIOR}
@@ -160,7 +163,7 @@ def by_recipe(
 def _recipe(given: Given, name: str, overrides: dict[str, str], start: Path | None) -> Told:
     case, rows = given.case, given.split.test
     if not (given.folder / "features").exists():
-        recipe = resolve(name, overrides, case.form)
+        recipe = resolve(name, overrides, case.form, case.panel)
         read_once(given, views_of(recipe), recipe.settings(), case.standard)
         shutil.copytree(case.folder / "features", given.folder / "features")
     limits = Limits(given.workers)
@@ -197,13 +200,19 @@ def _chemprop(given: Given, program: str) -> Told:
     return Told(external.chemprop(program, given.case, given.split, given.seed, given.folder), len(given.fitted))
 
 
+MEMBERS = {
+    "lightgbm": "boosted trees",
+    "random-forest": "random forest",
+    "extra-trees": "extra trees",
+    "shared-forest": "one forest for all targets",
+}
 PEERS = {"chemprop": by_chemprop}  # method → what makes it of the path of its program
 PROBE = "probe:"  # followed by a model folder
 
 
 def names() -> list[str]:
     """All methods that can be named without a path."""
-    return [*plain.PLAIN, *TREES, *RECIPES, *PEERS]
+    return [*plain.PLAIN, *MEMBERS, *RECIPES, *PEERS]
 
 
 def method_of(
@@ -212,18 +221,19 @@ def method_of(
     overrides: dict[str, str] | None = None,
     starts: dict[str, str] | None = None,
     form: Form = "plain",
+    panel: bool = False,
 ) -> Method:
-    """The method `name` for structures of this form. UserError if there is none.
+    """The method `name` for structures of this form and few or many targets. UserError if there is none.
 
     programs: peer → path of its command line   starts: recipe → folder of weights that it begins with
     """
     if name in plain.PLAIN:
         return by_plain(name)
-    if name in TREES:
+    if name in MEMBERS:
         return by_member(name)
     if is_recipe(name):
         start = (starts or {}).get(name)
-        return by_recipe(name, overrides, None if start is None else Path(start), form)
+        return by_recipe(name, overrides, None if start is None else Path(start), form, panel)
     if name in PEERS:
         if name not in programs:
             raise UserError(f"{name} runs by its own command line: say where it is with --{name} PATH.")

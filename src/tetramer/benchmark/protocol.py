@@ -19,11 +19,11 @@ from typing import Any
 
 from tetramer.benchmark import external, plain, rules
 from tetramer.benchmark.cases import Case
-from tetramer.benchmark.methods import PROBE
+from tetramer.benchmark.methods import MEMBERS, PROBE
 from tetramer.benchmark.row import Row, Settings, as_job
 from tetramer.errors import UserError
 from tetramer.molecules.pool import environment
-from tetramer.recipes import TREES, is_recipe, resolve, takes
+from tetramer.recipes import is_recipe, resolve, takes
 
 FIT_ROWS = ("train", "train+valid")
 ROWS = "*/*-*-*/*.json"  # the rows in an output folder
@@ -67,7 +67,7 @@ class Protocol:
 
 def cheap(method: str) -> bool:
     """Whether many rows of a method are done by one process."""
-    return method in plain.PLAIN or method in TREES or method.startswith(PROBE)
+    return method in plain.PLAIN or method in MEMBERS or method.startswith(PROBE)
 
 
 def run(
@@ -110,7 +110,7 @@ def done(row: Row, case: Case, settings: Settings) -> bool:
     if not place.is_file():
         return False
     told = read(place)
-    wanted = {"data_sha256": case.sha256, "config_sha256": settings.method(row.method, case.form).sha256}
+    wanted = {"data_sha256": case.sha256, "config_sha256": settings.method(row.method, case.form, case.panel).sha256}
     other = [name.removesuffix("_sha256") for name, value in wanted.items() if told[name] != value]
     if other:
         what = {"data": "other data", "config": f"other settings of {row.method}"}[other[0]]

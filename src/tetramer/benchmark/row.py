@@ -61,9 +61,9 @@ class Settings:
         return case_of(data, Path(self.output) / "features", self.targets, self.smiles, self.split_column)
 
     @cache  # noqa: B019 (a model or a peer's version is looked up once; settings are few and live as long)
-    def method(self, name: str, form: Form = "plain") -> Method:
+    def method(self, name: str, form: Form = "plain", panel: bool = False) -> Method:
         """A method with these settings."""
-        return method_of(name, dict(self.programs), dict(self.overrides), dict(self.starts), form)
+        return method_of(name, dict(self.programs), dict(self.overrides), dict(self.starts), form, panel)
 
     def place(self, row: Row, case_name: str) -> Path:
         """Where the row is kept."""
@@ -73,7 +73,7 @@ class Settings:
     def workplace(self, row: Row, case: Case) -> Path:
         """Where the unfinished work of a row lies; blends of one split share it, and so fit what they share once."""
         place = self.place(row, case.name)
-        folds = self.method(row.method, case.form).folds
+        folds = self.method(row.method, case.form, case.panel).folds
         name = f"{folds}-folds" if folds else place.stem
         return Path(self.output) / "running" / "-".join((case.name, place.parent.name, name))
 
@@ -89,7 +89,7 @@ def plain_name(method: str) -> str:
 
 def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
     """The finished row. The method never sees a test label; a UserError of its becomes `refused`."""
-    split, method = rules.make(case, row.split, row.seed), settings.method(row.method, case.form)
+    split, method = rules.make(case, row.split, row.seed), settings.method(row.method, case.form, case.panel)
     place, folder = settings.place(row, case.name), settings.workplace(row, case)
     start, refused = monotonic(), None
     try:

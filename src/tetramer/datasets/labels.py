@@ -35,6 +35,7 @@ OPPOSITES = (
     ("low", "high"),
     ("-", "+"),
 )
+MANY_TARGETS, MANY_CELLS = 8, 100_000
 UNITS = {"pM": 12, "nM": 9, "uM": 6, "µM": 6, "μM": 6, "mM": 3, "M": 0}
 """Unit of concentration → minus the power of ten that it is of mol/L."""
 
@@ -60,6 +61,12 @@ class Labels:
         """(n, T) bool: measured."""
         known: np.ndarray = ~np.isnan(self.values)
         return known
+
+    @property
+    def panel(self) -> bool:
+        """Whether the targets are so many, or so long, that to fit all members to each would take hours."""
+        rows, targets = self.values.shape
+        return bool(targets > MANY_TARGETS or (targets > 1 and rows * targets > MANY_CELLS))
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from threadpoolctl import threadpool_limits
 
 from tetramer.checkpoint import config_hash, pack, read_folder, unpack, write_folder
 from tetramer.errors import DiskError, Stopped, UserError, pick
-from tetramer.members import MEMBERS, Kernels, Neural, Trees
+from tetramer.members import MEMBERS, Kernels, Neural, SharedForest, Trees
 from tetramer.members.base import REGRESSION, Problem, usable
+from tetramer.members.forest import ForestConfig
 from tetramer.members.kernels import KernelConfig
 from tetramer.members.neural import NeuralConfig
 from tetramer.members.neural import train as train_network
@@ -37,6 +38,7 @@ from tetramer.settings import configured
 from tetramer.training import Interrupt, Row
 from tetramer.views.base import Features
 
+Config = TreesConfig | ForestConfig | KernelConfig | NeuralConfig
 GRACE = 10.0  # seconds a worker gets to save before it is killed
 
 
@@ -44,7 +46,7 @@ GRACE = 10.0  # seconds a worker gets to save before it is killed
 class Fitted:
     """A member and, if it has one, the plain fit that it adds its answer to."""
 
-    member: Trees | Kernels | Neural
+    member: Trees | SharedForest | Kernels | Neural
     offset: Offset | None = None
 
     @property
@@ -79,10 +81,12 @@ class Fitted:
             raise UserError(f"A member of the model is not whole: {error}. Train again.") from error
 
 
-def config_of(kind: str, config: dict[str, Any], seed: int = 0) -> TreesConfig | KernelConfig | NeuralConfig:
+def config_of(kind: str, config: dict[str, Any], seed: int = 0) -> Config:
     """A recipe's settings as the member's config. UserError if one is not known or out of range."""
     if kind == "trees":
         return configured(TreesConfig, config)
+    if kind == "forest":
+        return configured(ForestConfig, config)
     if kind == "kernels":
         return configured(KernelConfig, config)
     return NeuralConfig.from_card(config | {"training": config["training"] | {"seed": seed}})
@@ -96,9 +100,11 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
     if kind:
         offset, rest = learned(kind, data, rows)
         data = replace(data, values=rest)
-    member: Trees | Kernels | Neural
+    member: Trees | SharedForest | Kernels | Neural
     if isinstance(config, TreesConfig):
         member = Trees.fit(config, plan.problem, data, rows, piece.seed)
+    elif isinstance(config, ForestConfig):
+        member = SharedForest.fit(config, plan.problem, data, rows, piece.seed)
     elif isinstance(config, KernelConfig):
         member = Kernels.fit(config, plan.problem, data, rows, piece.seed)
     else:
@@ -112,7 +118,7 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
     write_folder(folder / "pieces" / piece.name, card | {"key": key(piece)}, files)
 
 
-def reference_of(config: TreesConfig | KernelConfig | NeuralConfig, plan: Plan) -> str:
+def reference_of(config: Config, plan: Plan) -> str:
     """The fit that a member with this config learns the rest of (`offsets.learned`); "" for most."""
     wanted = config.reference if isinstance(config, NeuralConfig) else "auto"
     if plan.problem.extensive and wanted != "none":
@@ -151,7 +157,7 @@ def run(folder: Path, plan: Plan, workers: int, progress: Progress = lambda name
     for piece in plan.pieces:
         if piece not in missing:
             progress(piece.name, 1.0)
-    missing.sort(key=lambda piece: {"neural": 0, "trees": 1, "kernels": 2}[piece.kind])
+    missing.sort(key=lambda piece: {"neural": 0, "trees": 1, "forest": 1, "kernels": 2}[piece.kind])
     if workers < 2 or len(missing) < 2:
         for piece in missing:
             with one_thread():
