@@ -176,9 +176,9 @@ def test_pictures_are_well_formed_and_repeat() -> None:
 
     def drawn() -> list[str]:
         return [
-            plots.differences(["a", "$b^", "<c>"], gaps, ends, bounds, "rmse", higher)
+            plots.differences(["a", "$b^", "<c>"], gaps, ends, bounds, "rmse", verdicts)
             for bounds in ((0.01, 0.5), (0.0, 0.0))
-            for higher in (False, True)
+            for verdicts in (("better", "worse", ""), ("worse", "not settled", "better"))
         ] + [
             plots.critical_difference(["a", "b", "c"], [1.2, 1.9, 2.9], critical, [("a", "b")])
             for critical in (0.9, 9.0)
@@ -192,12 +192,9 @@ def test_pictures_are_well_formed_and_repeat() -> None:
     assert len(set(found)) == len(found)
 
 
-@pytest.mark.parametrize(("higher", "ends", "colour"), [
-    (False, (-0.3, -0.1), plots.BLUE), (True, (-0.3, -0.1), plots.RED),
-    (False, (0.1, 0.3), plots.RED), (True, (0.1, 0.3), plots.BLUE), (True, (-0.1, 0.3), None),
+@pytest.mark.parametrize(("verdict", "colour"), [
+    ("better", plots.BLUE), ("worse", plots.RED), ("not settled", None), ("practically the same", None),
 ])  # fmt: skip
-def test_the_colour_says_on_which_side_the_interval_lies(
-    higher: bool, ends: tuple[float, float], colour: str | None
-) -> None:
-    svg = plots.differences(["a"], [(sum(ends) / 2, sum(ends) / 2)], [ends], (0.01, 0.5), "rmse", higher)
+def test_the_colour_is_that_of_the_verdict(verdict: str, colour: str | None) -> None:
+    svg = plots.differences(["a"], [(0.2, 0.2)], [(0.1, 0.3)], (0.01, 0.5), "rmse", [verdict])
     assert [shade for shade in (plots.BLUE, plots.RED) if shade in svg] == ([colour] if colour else [])

@@ -23,6 +23,7 @@ from tetramer.benchmark.significance import (
     overlap,
     rank_methods,
     ratio,
+    settled,
 )
 from tetramer.errors import UserError
 from tetramer.metrics import METRICS
@@ -130,6 +131,14 @@ def test_what_cannot_be_compared_is_refused(left, right, words):
 )
 def test_verdicts(low, high, verdict):
     assert Difference((low + high) / 2, low, high, 2.0, 0.95, 0.01).verdict == verdict
+
+
+def test_a_verdict_of_several_needs_their_corrected_p():
+    assert [settled(verdict, 0.05) for verdict in ("better", "worse")] == ["better", "worse"]
+    assert [settled(verdict, p) for verdict in ("better", "worse") for p in (0.051, None)] == ["not settled"] * 4
+    assert [settled(verdict, 0.9) for verdict in ("practically the same", "reference")] == [
+        "practically the same", "reference",
+    ]  # fmt: skip
 
 
 def test_a_baseline_without_error_leaves_no_room():

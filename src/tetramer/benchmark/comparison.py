@@ -8,7 +8,7 @@ from tetramer.benchmark import plots
 from tetramer.benchmark.cells import Cell, Spread
 from tetramer.benchmark.efficiency import SHARES, Efficiency
 from tetramer.benchmark.report import Picture, Table, laid_out, page, uri
-from tetramer.benchmark.significance import MARGIN, Ranking, error_of
+from tetramer.benchmark.significance import ALPHA, MARGIN, Ranking, error_of
 from tetramer.benchmark.standing import VERDICTS, Line, Setting, Standing, spans
 from tetramer.benchmark.summary import Blend, Interval, Overall, Summary, chance, interval
 from tetramer.datasets.writing import write_whole
@@ -30,8 +30,8 @@ METHOD = (
     "A difference is a method minus {reference}, split by split, on splits that are the same by SHA-256. Its 95 % "
     "interval allows for the test parts having molecules in common (the corrected resampled t-test of Nadeau and "
     "Bengio). p allows for that and for the number of methods in its table (Holm).",
-    f"Verdicts follow the interval: practically the same, where all of it lies within {100 * MARGIN:g} % of the error "
-    "of {reference}; better or worse, where all of it is on one side of 0; else not settled.",
+    f"Verdicts: practically the same, where all of the interval lies within {100 * MARGIN:g} % of the error of "
+    f"{{reference}}; better or worse, where p is at most {100 * ALPHA:g} %; else not settled.",
 )
 RATIO = (
     "Ratio: error of a method / error of {reference}, geometric mean over the data sets, each of which counts once; "
@@ -246,11 +246,11 @@ def _differences(table: Standing) -> Picture:
         ends,
         (MARGIN * error, REACH * error),
         f"difference from {table.reference} in {table.metric}",
-        table.higher,
+        [pair.verdict for _, pair in pairs],
     )
     caption = (
-        f"A dot is a split, the diamond their mean, the bar its 95 % interval. Blue: all of it is better than "
-        f"{table.reference}; red: all of it is worse. Grey band: within {100 * MARGIN:g} % of its error. "
+        f"A dot is a split, the diamond their mean, the bar its 95 % interval. Blue: better than "
+        f"{table.reference}; red: worse. Grey band: within {100 * MARGIN:g} % of its error. "
         f"Beyond {100 * REACH:g} % of it, an arrow stands at the edge."
     )
     return Picture(f"Differences split by split, {table.data}", uri(drawn), caption)

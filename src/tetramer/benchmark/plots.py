@@ -136,11 +136,11 @@ def differences(
     ends: Sequence[tuple[float, float] | None],
     bounds: tuple[float, float],
     label: str,
-    higher: bool,
+    verdicts: Sequence[str],
 ) -> str:
     """Candidate minus reference, one row a method: a dot a split, the mean, and its interval where there is one.
 
-    Blue where the whole interval is on the better side of 0, red where it is on the worse. bounds: half width of the
+    Blue where the verdict is better, red where it is worse. bounds: half width of the
     band in which methods count as the same, and how far from 0 the picture reaches at most; a mean beyond it is an
     arrow at the edge with its number.
     """
@@ -151,10 +151,9 @@ def differences(
     least, most = _range(np.clip(seen, -reach, reach) if reach > 0 else seen)
     axes.axvspan(-same, same, color=LINE, alpha=0.6, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.9)
-    for row, (values, pair) in enumerate(zip(gaps, ends, strict=True)):
+    for row, (values, pair, verdict) in enumerate(zip(gaps, ends, verdicts, strict=True)):
         low, high = np.clip(pair, least, most) if pair else (0.0, 0.0)
-        better, worse = (low > 0, high < 0) if higher else (high < 0, low > 0)
-        colour = BLUE if better else RED if worse else SOFT
+        colour = {"better": BLUE, "worse": RED}.get(verdict, SOFT)
         places = row + np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [row]
         axes.scatter(values, places, s=11, color=colour, alpha=0.35, linewidths=0)
         if pair:

@@ -14,6 +14,7 @@ from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS, ranks
 
 Floats = NDArray[np.float64]
+ALPHA = 0.05
 MARGIN = 0.01  # of the baseline's error: nobody would choose a method for less
 
 
@@ -99,6 +100,14 @@ class Ratio(Difference):
     value: float
     p: float
     sets: Mapping[str, float]
+
+
+def settled(verdict: str, p: float | None) -> str:
+    """The verdict of one of several comparisons: better and worse need a p, corrected for their number, of 5 % or less.
+
+    An interval is of one comparison; of twenty equal methods one is "better" by its interval.
+    """
+    return verdict if verdict not in ("better", "worse") or (p is not None and p <= ALPHA) else "not settled"
 
 
 def compare(

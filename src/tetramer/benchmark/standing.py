@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tetramer.benchmark.significance import MARGIN, Difference, Row, compare, error_of, holm, paired
+from tetramer.benchmark.significance import MARGIN, Difference, Row, compare, error_of, holm, paired, settled
 from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS
 
@@ -264,10 +264,13 @@ def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Ov
 
 
 def _corrected(pairs: dict[str, Pair]) -> dict[str, Pair]:
-    """With Holm's p over the methods that have a p."""
+    """With Holm's p over the methods that have a p, and the verdicts that it leaves."""
     tested = {method: pair.p for method, pair in pairs.items() if pair.p is not None}
     corrected = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
-    return {method: replace(pair, holm=corrected.get(method)) for method, pair in pairs.items()}
+    return {
+        method: replace(pair, holm=corrected.get(method), verdict=settled(pair.verdict, corrected.get(method)))
+        for method, pair in pairs.items()
+    }
 
 
 def _line(method: str, splits: Splits, pair: Pair | None) -> Line:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tetramer.benchmark.cells import Cell, Spread, column
 from tetramer.benchmark.efficiency import Efficiency, efficiencies
-from tetramer.benchmark.significance import Ranking, Row, error_of, holm, paired, rank_methods, ratio
+from tetramer.benchmark.significance import Ranking, Row, error_of, holm, paired, rank_methods, ratio, settled
 from tetramer.benchmark.standing import (
     UNTESTED,
     VERDICTS,
@@ -188,7 +188,10 @@ def _overall(
     ]
     tested = {line.method: line.p for line in over if line.p is not None}
     corrected = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
-    over = [replace(line, holm=corrected.get(line.method)) for line in over]
+    over = [
+        replace(line, holm=corrected.get(line.method), verdict=settled(line.verdict, corrected.get(line.method)))
+        for line in over
+    ]
     over.sort(key=lambda line: (line.method not in place, math.inf if line.ratio is None else line.ratio, line.method))
     notes = [
         f"{line.method} lacks {', '.join(line.lacks)}; its ratio is over {line.sets} of {len(sets)} data sets."
