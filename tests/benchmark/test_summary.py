@@ -123,6 +123,19 @@ def test_p_is_corrected_for_the_methods_of_its_table() -> None:
     assert pairs[0].holm == pytest.approx(3 * (pairs[0].p or 0))
 
 
+def test_a_difference_that_one_of_many_shows_by_chance_is_not_settled() -> None:
+    base = [1.0, 1.1, 0.9, 1.2]
+    better = [value - gap for value, gap in zip(base, (0.1, 0.3, 0.25, 0.12), strict=True)]
+    rows = many("base", base) + many("ours", better)
+    alone = only(told(rows, 0.0)).lines[0].pair
+    others = [row for name in "abcd" for row in many(name, [1.01, 1.05, 0.95, 1.19])]
+    beside = only(told(rows + others, 0.0)).lines[0].pair
+    assert alone is not None and beside is not None  # noqa: PT018
+    assert (alone.low, alone.high) == (beside.low, beside.high)
+    assert alone.high is not None and alone.high < 0  # noqa: PT018
+    assert [pair.verdict for pair in (alone, beside)] == ["better", "not settled"]
+
+
 def test_undefined_and_refused_rows_are_counted_with_their_reason() -> None:
     reason = {"rmse": "no labelled rows"}
     rows = many("base", B) + many("ours", A)

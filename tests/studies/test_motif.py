@@ -196,7 +196,7 @@ def test_verdicts_by_hand() -> None:
         fresh = [0.9, 0.9, 0.91][: len(amides)]
         row = collapse(low | told("isomers", "amide", motif=amides, untrained=fresh), "motif")
         assert row is not None
-        assert row[-1] == says
+        assert row[-1] == f"{says}, by one seed"
     assert collapse(low, "motif") is None
     one, fresh_one = (Measured("", {"amide": {0: value}}, {"amide": ends}) for value, ends in
                       ((0.7, (0.6, 0.8)), (0.9, (0.85, 0.95))))  # fmt: skip

@@ -7,7 +7,8 @@ those unknown left out; a target with few labels so borrows what molecules are a
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -40,6 +41,17 @@ class ForestConfig:
     def __post_init__(self) -> None:
         if self.trees < 1 or self.least < 1:
             raise UserError(f"A shared forest needs trees ≥ 1 and least ≥ 1; got {self.trees} and {self.least}.")
+
+
+class Memory(NamedTuple):
+    """Of the training rows: weight k of each known label, k times label, their means, and where the rows lie."""
+
+    known: np.ndarray  # (n, T * K)
+    sums: np.ndarray  # (n, T * K)
+    mean: np.ndarray  # (T * K,)
+    counts: np.ndarray  # (B,) leaves of each tree
+    places: "csr_matrix"  # (n, L) 1 where a row lies in a leaf, of the leaves of all trees
+    share: np.ndarray  # (L,) 1 / B over the weight of a leaf's rows
 
 
 @dataclass
@@ -76,20 +88,26 @@ class SharedForest:
         """
         out = np.full((len(rows), len(self.problem.targets), self.problem.outputs), np.nan)
         good = np.flatnonzero(usable(features, self.views, rows))
-        y = columns(self.labels, self.problem)
-        known, y = np.isfinite(y) * self.weight[:, None], np.nan_to_num(y)
-        with np.errstate(invalid="ignore"):
-            mean = (known * y).sum(axis=0) / known.sum(axis=0)
-        counts = self.leaf.max(axis=0) + 1
-        places = one_hot(self.leaf, counts)
-        heavy = places.T @ self.weight * len(counts)  # B times the weight of each leaf
+        of = self.memory
         for start in range(0, len(good), CHUNK):
             part = good[start : start + CHUNK]
-            own = one_hot(leaves(self.booster, matrix(features, rows[part])), counts)
-            shares = own.multiply(1 / heavy).tocsr() @ places.T
-            told = (shares @ (known * y) + PRIOR * mean) / (shares @ known + PRIOR)
+            own = one_hot(leaves(self.booster, matrix(features, rows[part])), of.counts)
+            shares = own.multiply(of.share).tocsr() @ of.places.T
+            told = (shares @ of.sums + PRIOR * of.mean) / (shares @ of.known + PRIOR)
             out[part] = told.reshape(len(part), *out.shape[1:])
         return out
+
+    @cached_property
+    def memory(self) -> "Memory":
+        """What an answer is made of, in the form that makes it."""
+        y = columns(self.labels, self.problem)
+        known = np.isfinite(y) * self.weight[:, None]
+        sums = known * np.nan_to_num(y)
+        with np.errstate(invalid="ignore"):
+            mean = sums.sum(axis=0) / known.sum(axis=0)
+        counts = self.leaf.max(axis=0) + 1
+        places = one_hot(self.leaf, counts)
+        return Memory(known, sums, mean, counts, places, 1 / (len(counts) * (places.T @ self.weight)))
 
     def state(self) -> tuple[dict[str, Any], Files]:
         """The card, LightGBM's own text, and the training rows."""
@@ -107,6 +125,7 @@ class SharedForest:
         sizes = [int(size) for size in re.findall(r"\nnum_leaves=(\d+)", files["model.txt"].decode())]
         fits = leaf.dtype == np.int16 and leaf.ndim == 2 and leaf.shape[0] > 0 and leaf.min() >= 0
         fits = fits and (leaf.max(axis=0) + 1).tolist() == sizes and labels.shape == (len(leaf), len(problem.targets))
+        fits = fits and not np.isinf(labels).any()
         if not (fits and weight.shape == (len(leaf),) and (weight > 0).all()):
             raise UserError(UNFIT)
         return cls(configured(ForestConfig, card["config"]), problem, booster, leaf, labels, weight)

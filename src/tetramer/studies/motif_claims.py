@@ -34,12 +34,13 @@ def collapse(told: Told, name: str) -> list[Cell] | None:
     fell = gaps(found[name], found[FRESH], "residual")
     if not fell:
         return None
+    verdict = collapsed(fmean(fell) < 0, at_chance(asked[name]), lost(asked[name], asked[FRESH]))
     return [
         "more than a bag of atoms",
         name,
         f"residual {show(found[name].cell('residual'))} ({FRESH} {show(found[FRESH].cell('residual'))}), "
         f"amides {show(asked[name].cell('amide'))} ({FRESH} {show(fmean(asked[FRESH].values['amide'].values()))})",
-        collapsed(fmean(fell) < 0, at_chance(asked[name]), lost(asked[name], asked[FRESH])),
+        verdict if len(fell) > 1 else f"{verdict}, by one seed",
     ]
 
 
