@@ -223,6 +223,30 @@ def test_the_other_ways_in_know_reactions(reactions: list[tuple[str, str]], tabl
     assert case.reading.ok.all()
 
 
+def test_vectors_of_reactions_without_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reaction alone, a table of them, and one of molecules with some between, which cost their rows."""
+
+    def embedded(data: object) -> list[dict[str, str]]:
+        with pytest.raises(SystemExit) as end:
+            main(["embed", str(data), "--output", str(tmp_path / "out.csv"), "--workers", "0"])
+        assert not end.value.code
+        return list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+
+    def vector(row: dict[str, str]) -> list[float]:
+        return [float(row[f"e{k}"]) for k in range(2048)]
+
+    (alone,) = embedded("CBr.N>>CN")
+    assert "makes, breaks and keeps" in capsys.readouterr().err
+    table = tmp_path / "some.csv"
+    table.write_text("rxn\n[CH3:1][Br:2].[NH3:3]>>[CH3:1][NH2:3]\nCN>>CBr.N\nCN>>CN\n")
+    same, back, still = embedded(table)
+    assert vector(alone) == vector(same) != vector(back)
+    assert sum(map(bool, vector(still))) == 3  # two atoms and the bond between them, all kept
+    table.write_text("smiles\nCBr\nCBr.N>>CN\nCN\n")
+    assert [row["status"] for row in embedded(table)] == ["ok", "PARSE", "ok"]
+    assert "circular substructures" in capsys.readouterr().err
+
+
 def test_weights_of_reactions_are_taken_up(table: Path, tmp_path: Path) -> None:
     texts = [f"{text.partition('>')[0]}>>{text.rpartition('>')[2]}" for text in texts_for((), read_table(table))]
     quick = {"training.epochs": "1", "encoder.width": "16"}

@@ -132,14 +132,19 @@ def parts_of(smiles: str) -> list[str]:
 
 def are_reactions(texts: Sequence[str]) -> bool:
     """Whether nearly all texts that are not empty are reactions. UserError if many are and many are not."""
-    there = [text for text in texts if text.strip()]
-    found = sum(len(parts_of(text)) == len(ROLES) for text in there)
-    if (1 - NEARLY_ALL) * len(there) < found < NEARLY_ALL * len(there):
+    found, there = counted(texts)
+    if (1 - NEARLY_ALL) * there < found < NEARLY_ALL * there:
         raise UserError(
-            f"{found:,} of {len(there):,} structures are reactions, and the others are none. "
+            f"{found:,} of {there:,} structures are reactions, and the others are none. "
             "Give a table of reactions or one of molecules."
         )
-    return found >= NEARLY_ALL * len(there) > 0
+    return found >= NEARLY_ALL * there > 0
+
+
+def counted(texts: Sequence[str]) -> tuple[int, int]:
+    """How many texts are reactions, and how many are not empty."""
+    there = [text for text in texts if text.strip()]
+    return sum(len(parts_of(text)) == len(ROLES) for text in there), len(there)
 
 
 def fragments(parts: Sequence[str], rest: str) -> list[list[str]]:

@@ -77,7 +77,7 @@ def embed(
     """Turn molecules into vectors."""
     from tetramer.inference import embedding_columns, embedding_views, load_embedder
     from tetramer.members.work import one_thread
-    from tetramer.molecules import Limits
+    from tetramer.molecules import Limits, Standard
     from tetramer.views.read import Reader
 
     if model is not None and view is not None:
@@ -91,9 +91,15 @@ def embed(
         embed_motifs(loaded, data, output, smiles_column, on_error, workers, as_json)
         return
     views = embedding_views(loaded, view or "fingerprint")
-    if loaded is None:
-        say("No --model: the vectors are the fingerprint view (log counts of circular substructures).")
     standard, settings = (None, None) if loaded is None else (loaded.standard, loaded.settings)
+    if loaded is None:
+        standard = Standard(reactions=begins_with_reactions(data, smiles_column))
+        what = (
+            "the substructures that a reaction makes, breaks and keeps"
+            if standard.reactions
+            else "circular substructures"
+        )
+        say(f"No --model: the vectors are the fingerprint view (log counts of {what}).")
     with Reader(standard, Limits(workers), settings) as reader, one_thread():
         flat = Path(output).suffix.casefold() not in (".parquet", ".pq")
         run_rows(
@@ -101,6 +107,19 @@ def embed(
             views, lambda reading: embedding_columns(loaded, reading, flat),
             ["embed", flat, views, None if loaded is None else loaded.card["sha256"]],
         )  # fmt: skip
+
+
+def begins_with_reactions(data: str, column: str | None) -> bool:
+    """Whether most of the first rows of a file are reactions. What cannot be read twice is taken for molecules."""
+    from tetramer.datasets.placed import texts_for
+    from tetramer.datasets.tables import stream_table
+    from tetramer.molecules.reactions import counted
+
+    with one_smiles(data) as source:
+        if not Path(source).is_file():
+            return False
+        found, there = counted(texts_for((), next(iter(stream_table(source))), None if source != data else column))
+        return 2 * found > there
 
 
 def embed_motifs(
