@@ -168,6 +168,16 @@ def test_an_audit_of_reactions(tmp_path: Path) -> None:
         overlap(read_table(first), read_table(second), None, Looking(limits=HERE))
 
 
+def test_an_audit_of_a_table_that_mixes_them(tmp_path: Path) -> None:
+    """What most rows are not is what cannot be read; the audit of the rest goes on."""
+    path = tmp_path / "mixed.csv"
+    for rows, seen in ((["CCO", "CCN", "CC>>CCO", "CCC"], "molecule"), (["C>>CO", "CC>>CCO", "CCN"], "reaction")):
+        path.write_text("\n".join(["smiles", *rows]) + "\n")
+        told = audit(read_table(path), None, None, Looking(limits=HERE))
+        assert told.what == seen
+        assert [(one.code, one.count) for one in told.findings] == [("PARSE", 1)]
+
+
 def test_networks_of_graphs_take_the_form_for_reactions() -> None:
     recipe = resolve("graph+fingerprint", {}, "reaction").networks["fusion"]
     assert recipe["encoder_config"]["branches"]["graph"]["encoder"] == "reaction-mpnn"

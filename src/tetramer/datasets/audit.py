@@ -38,7 +38,7 @@ from tetramer.datasets.tables import Table, find_column
 from tetramer.errors import UserError
 from tetramer.molecules import Limits, Standard
 from tetramer.molecules.keys import keys
-from tetramer.molecules.reactions import are_reactions
+from tetramer.molecules.reactions import most_are_reactions
 from tetramer.views import Reader
 from tetramer.views.graph import GraphFeatures, atom_counts
 
@@ -76,7 +76,7 @@ class Structures:
     @property
     def what(self) -> str:
         """What a row is."""
-        return "reaction" if are_reactions(self.texts) else "molecule"
+        return "reaction" if most_are_reactions(self.texts) else "molecule"
 
 
 def audit(
@@ -122,7 +122,7 @@ def read_structures(texts: list[str], options: Options, views: list[str]) -> Str
     codes: list[str] = []
     reasons: list[str] = []
     counts: list[np.ndarray] = []
-    standard = replace(options.standard or Standard(), reactions=are_reactions(texts))
+    standard = replace(options.standard or Standard(), reactions=most_are_reactions(texts))
     with Reader(standard, options.limits) as reader:
         for reading in reader.stream(texts, views):
             smiles += [text if code == "ok" else "" for text, code in zip(reading.smiles, reading.codes, strict=True)]

@@ -141,6 +141,12 @@ def are_reactions(texts: Sequence[str]) -> bool:
     return found >= NEARLY_ALL * there > 0
 
 
+def most_are_reactions(texts: Sequence[str]) -> bool:
+    """Whether more than half of the texts that are not empty are reactions: for those to whom a bad row is its own."""
+    found, there = counted(texts)
+    return 2 * found > there
+
+
 def counted(texts: Sequence[str]) -> tuple[int, int]:
     """How many texts are reactions, and how many are not empty."""
     there = [text for text in texts if text.strip()]

@@ -113,13 +113,13 @@ def begins_with_reactions(data: str, column: str | None) -> bool:
     """Whether most of the first rows of a file are reactions. What cannot be read twice is taken for molecules."""
     from tetramer.datasets.placed import texts_for
     from tetramer.datasets.tables import stream_table
-    from tetramer.molecules.reactions import counted
+    from tetramer.molecules.reactions import most_are_reactions
 
     with one_smiles(data) as source:
         if not Path(source).is_file():
             return False
-        found, there = counted(texts_for((), next(iter(stream_table(source))), None if source != data else column))
-        return 2 * found > there
+        first = next(iter(stream_table(source)))
+        return most_are_reactions(texts_for((), first, None if source != data else column))
 
 
 def embed_motifs(
