@@ -257,7 +257,7 @@ def test_too_few_molecules_to_calibrate_are_told(smiles: list[str], oxygen: np.n
     result = train(assay(smiles, oxygen), options("graph", GRAPH), tmp_path / "a", say=said.append)
     assert result.model.intervals == [None]
     assert said[-1] == (
-        "8 molecules calibrate the intervals; at least 20 are needed, so there are none. The recipes auto and baseline "
+        "8 rows calibrate the intervals; at least 20 are needed, so there are none. The recipes auto and baseline "
         "calibrate on all training rows."
     )
     plan = train(assay(smiles, oxygen), options(), tmp_path / "b").plan
@@ -272,7 +272,7 @@ def test_too_few_molecules_to_calibrate_are_told(smiles: list[str], oxygen: np.n
     values = np.stack([np.where(np.arange(80) < 5, oxygen, np.nan), oxygen], axis=1)
     data = replace(plan.data, values=values, censor=np.zeros((80, 2), np.int8))
     assert interval_notes(replace(plan, problem=Problem(REGRESSION, ("y", "z")), data=data), 0.9) == [
-        "5 molecules calibrate the intervals of y; at least 20 are needed, so there are none."
+        "5 rows calibrate the intervals of y; at least 20 are needed, so there are none."
     ]
 
 

@@ -127,7 +127,10 @@ def train(
     plan = plan.beginning(origin)
     notes += origin_notes(options.recipe, recipe, plan)
     shared = splits.leak(split, reading.smiles, limits=options.limits) if len(split.test) else None
-    notes += [*(leak_notes(shared) if shared else []), *interval_notes(plan, options.level)]
+    notes += [
+        *(leak_notes(shared, form if form == "reaction" else "molecule") if shared else []),
+        *interval_notes(plan, options.level),
+    ]
     for note in notes:
         say(note)
     plan.place(parts, rows_key(plan, assay.texts, [reading.smiles, recipe.views]), say)

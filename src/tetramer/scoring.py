@@ -76,21 +76,21 @@ def as_card(scores: Scores, targets: Sequence[str]) -> dict[str, dict[str, Any]]
     return out
 
 
-def leak_notes(found: dict[str, int]) -> list[str]:
-    """The sentence for what `splits.leak` found, if any molecule is shared; shared scaffolds alone are no fault."""
+def leak_notes(found: dict[str, int], what: str = "molecule") -> list[str]:
+    """The sentence for what `splits.leak` found, if a `what` is shared; shared scaffolds alone are no fault."""
     tests, shared, frames = found["test"], found["molecules"], found["scaffolds"]
     if not shared:
         return []
     if shared == tests:
         return [
-            f"All {tests:,} test molecules also stand in the training or validation part: the test numbers say nothing "
-            "about new molecules. Is it the right test file, or the right column?"
+            f"All {tests:,} test {what}s also stand in the training or validation part: the test numbers say nothing "
+            f"about new {what}s. Is it the right test file, or the right column?"
         ]
     text = (
-        f"{shared:,} of {tests:,} test molecules also stand{'s' * (shared == 1)} in the training or validation part "
+        f"{shared:,} of {tests:,} test {what}s also stand{'s' * (shared == 1)} in the training or validation part "
         f"({frames:,} share{'s' * (frames == 1)} a scaffold)."
     )
-    return [text + " The test numbers say little about new molecules." * (2 * shared >= tests)]
+    return [text + f" The test numbers say little about new {what}s." * (2 * shared >= tests)]
 
 
 def origin_notes(name: str, recipe: Recipe, plan: Plan) -> list[str]:
@@ -106,7 +106,7 @@ def origin_notes(name: str, recipe: Recipe, plan: Plan) -> list[str]:
         ]
     told = plan.origin.matched(name, {piece.group: piece.config for piece in plan.pieces if piece.origin})
     if plan.origin.kind != "encoder":
-        told.append(f"{plan.origin.name} has learned labels: numbers on molecules that it knew flatter this model.")
+        told.append(f"{plan.origin.name} has learned labels: numbers on what it knew flatter this model.")
     return told
 
 
@@ -135,7 +135,7 @@ def _too_few(targets: Sequence[str], counts: np.ndarray, ends: tuple[int, int], 
     which = f" of {listed([name for _, name in few])}" if len(targets) > 1 else ""
     fewest, most = min(few)[0], max(few)[0]
     number = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    verb = "molecule calibrates" if most == 1 else "molecules calibrate"
+    verb = "row calibrates" if most == 1 else "rows calibrate"
     return [f"{number} {verb} the intervals{which}; {at} {ends[1]} are needed, so {outcome}."]
 
 

@@ -46,7 +46,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class TargetPlot:
-    """One target: truth and answers of n molecules, in order. Rows without truth are left out.
+    """One target: truth and answers of n molecules or reactions, in order. Rows without truth are left out.
 
     regression: `truth`, `prediction`, `low`, `high` are (n,) in `unit`; an interval may be infinite;
         NaN says that there is none.
@@ -64,6 +64,7 @@ class TargetPlot:
     classes: Sequence[str] = ("0", "1")
     smiles: Sequence[str] = ()
     labels: Sequence[str] = ()  # what the molecules are called; without, their SMILES or their number
+    what: str = "molecule"  # what a row is
 
     def known(self) -> "TargetPlot":
         """The same without the rows that have no truth or no answer, and without intervals where one is missing."""
@@ -155,7 +156,7 @@ def laid_out(table: Table, right: Sequence[str] = ()) -> dict[str, object]:
 def _section(target: TargetPlot, report: Report) -> dict[str, object]:
     known = _named(target, report.structures).known()
     pictures, note = (
-        PICTURES[target.task](known, report.level) if len(known.truth) else ([], "No molecule has a label here.")
+        PICTURES[target.task](known, report.level) if len(known.truth) else ([], f"No {target.what} has a label here.")
     )
     worst = [_mistake(known, row) for row in np.argsort(-_error(known), kind="stable")[:WORST]]
     return {"target": target, "count": len(known.truth), "pictures": pictures, "note": note, "worst": worst}
@@ -164,13 +165,13 @@ def _section(target: TargetPlot, report: Report) -> dict[str, object]:
 def _named(target: TargetPlot, structures: bool) -> TargetPlot:
     """With a name for every molecule: the one given, else its SMILES, else its place."""
     smiles = target.smiles if structures else ()
-    numbers = [f"molecule {place:,}" for place in range(1, len(target.truth) + 1)]
+    numbers = [f"{target.what} {place:,}" for place in range(1, len(target.truth) + 1)]
     return replace(target, smiles=smiles, labels=target.labels or smiles or numbers)
 
 
 def _regression(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     count = len(target.truth)
-    caption = f"{count:,} molecules. On the line, prediction and measurement agree."
+    caption = f"{count:,} {target.what}s. On the line, prediction and measurement agree."
     pair = (target.truth, target.prediction, target.low, target.high)
     if target.low is None or target.high is None:
         return [Picture("Predicted and measured", uri(plots.parity(*pair, target.unit)), caption)], ""
@@ -192,11 +193,11 @@ def _regression(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
 
 def _binary(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     positive, count = int(target.truth.sum()), len(target.truth)
-    caption = f"{count:,} molecules, {positive:,} of them {target.classes[1]}. The diagonal is guessing."
+    caption = f"{count:,} {target.what}s, {positive:,} of them {target.classes[1]}. The diagonal is guessing."
     steady = _calibration(target.truth, target.prediction, "positives")
     if positive in (0, count):
         only = target.classes[int(positive > 0)]
-        return [steady], f"There is no ROC curve: all {count:,} molecules are {only}."
+        return [steady], f"There is no ROC curve: all {count:,} {target.what}s are {only}."
     return [Picture("ROC curve", uri(plots.roc(target.truth, target.prediction)), caption), steady], ""
 
 
@@ -204,7 +205,7 @@ def _multiclass(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     chosen = target.prediction.argmax(axis=1)
     truth = target.truth.astype(np.int64)
     right = int((chosen == truth).sum())
-    caption = f"{len(truth):,} molecules, {right:,} on the diagonal. The colour is the share of a row."
+    caption = f"{len(truth):,} {target.what}s, {right:,} on the diagonal. The colour is the share of a row."
     matrix = Picture("Confusion matrix", uri(plots.confusion(truth, chosen, target.classes)), caption)
     correct = (chosen == truth).astype(np.float64)
     return [matrix, _calibration(correct, target.prediction.max(axis=1), "right answers")], ""
@@ -212,7 +213,7 @@ def _multiclass(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
 
 def _calibration(truth: Floats, probability: Floats, share_of: str) -> Picture:
     caption = (
-        "Each point is a group of molecules; bars are 95 % intervals. On the diagonal, a predicted"
+        "Each point is a group of rows; bars are 95 % intervals. On the diagonal, a predicted"
         " probability means what it says. Below: how often each probability was predicted."
     )
     return Picture("Calibration", uri(plots.reliability(truth, probability, share_of)), caption)

@@ -230,6 +230,7 @@ def plots(result: Result) -> list[TargetPlot]:
                 high=high,
                 classes=model.problem.classes[target] if model.problem.classes else ("0", "1"),
                 smiles=smiles,
+                what="reaction" if model.standard.reactions else "molecule",
             )
         )
     return out
