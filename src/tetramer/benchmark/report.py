@@ -20,6 +20,7 @@ from tetramer.molecules.draw import draw
 
 Floats = NDArray[np.float64]
 
+DRAWN = {"molecule": (260, 180), "reaction": (560, 190)}  # pixels
 WORST = 12  # molecules drawn per target
 MOST = 24  # targets with pictures; a panel of 617 assays would make a page that nobody can open
 
@@ -231,7 +232,7 @@ def _error(target: TargetPlot) -> Floats:
 
 def _mistake(target: TargetPlot, row: int) -> Mistake:
     label, smiles = target.labels[row], target.smiles[row] if target.smiles else ""
-    drawing = draw(smiles) if smiles else None
+    drawing = draw(smiles, *DRAWN[target.what]) if smiles else None
     return Mistake(label, label == smiles, drawing and uri(drawing), ANSWERS[target.task](target, row))
 
 
