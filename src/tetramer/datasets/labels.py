@@ -35,7 +35,7 @@ OPPOSITES = (
     ("low", "high"),
     ("-", "+"),
 )
-MANY_TARGETS, MANY_CELLS = 8, 100_000
+MANY_TARGETS, MANY_CELLS = 50, 30_000
 UNITS = {"pM": 12, "nM": 9, "uM": 6, "µM": 6, "μM": 6, "mM": 3, "M": 0}
 """Unit of concentration → minus the power of ten that it is of mol/L."""
 
