@@ -70,6 +70,16 @@ def test_a_target_with_few_labels_learns_from_the_others(features: dict[str, Any
     assert gaps[1] > gaps[0] + 0.2
 
 
+def test_rows_without_weight_are_as_if_they_were_not_there(features: dict[str, Any]) -> None:
+    values = np.random.default_rng(1).normal(size=(80, 2))
+    weight, told = (ROWS < 60).astype(float), problem(2, REGRESSION)
+    member = SharedForest.fit(ForestConfig(5), told, data(features, values, weight), ROWS, 0)
+    fewer = SharedForest.fit(ForestConfig(5), told, data(features, values), ROWS[:60], 0)
+    again = SharedForest.from_state(*member.state(), told)
+    answers = [one.predict(features, ROWS).tobytes() for one in (member, fewer, again)]
+    assert answers[0] == answers[1] == answers[2]
+
+
 def test_the_seed_and_nothing_else_decides(features: dict[str, Any]) -> None:
     values = np.random.default_rng(1).normal(size=(80, 4))
 

@@ -73,8 +73,9 @@ class SharedForest:
 
     @classmethod
     def fit(cls, config: ForestConfig, problem: Problem, data: Data, rows: np.ndarray, seed: int) -> Self:
-        """Grow the trees on `rows`. A censored label counts as its bound."""
+        """Grow the trees on those of `rows` that have a weight. A censored label counts as its bound."""
         assert data.weight is not None
+        rows = rows[data.weight[rows] > 0]
         x, weight = matrix(data.features, rows), data.weight[rows]
         labels = resolved(data, rows, None).astype(np.float32)
         booster = grown(config, x, standardised(columns(labels, problem), weight), weight, seed)
