@@ -156,3 +156,36 @@ def test_weights_that_are_none(weight: np.ndarray) -> None:
 def test_without_weights_every_row_counts_once() -> None:
     told = assay_of(TEXTS, labels(Table(pa.table({"y": [str(v) for v in VALUES]}), "y"), ["y"]), None)
     assert told.weight.tolist() == [1.0] * 30
+
+
+def test_a_logarithm_is_a_regression(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", smiles=TEXTS * 2, y=[1, 10, 100, 1000] * 15)
+    for how in ({"to_pic50": "nM"}, {"log10": True}):
+        assert read_files(Files(path, ["y"], **how))[0].task == "regression"  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="--log10 makes numbers, and --task binary learns classes"):
+        read_files(Files(path, ["y"], log10=True, task="binary"))
+
+
+def test_a_wrong_label_of_a_further_file_is_named_with_its_file(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.csv", smiles=TEXTS, y=[1 + value for value in VALUES])
+    test = write(tmp_path / "te.csv", smiles=["C", "CC"], y=[1, 0])
+    with pytest.raises(UserError, match=r"^te.csv: .*\(row 2: 0\)"):
+        read_files(Files(train, ["y"], test=test, log10=True))
+
+
+def test_what_is_odd_about_a_file_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", smiles=TEXTS, y=VALUES, note=["µ"] * 30)
+    path.write_bytes(path.read_text().encode("latin-1"))
+    (note,) = read_files(Files(path, ["y"]))[0].notes
+    assert "read as Windows-1252" in note
+
+
+def test_missing_numbers_of_a_split_column_are_in_no_part(tmp_path: Path) -> None:
+    site = np.where(np.arange(30) % 2, np.nan, np.arange(30) // 10)
+    pq.write_table(pa.table({"smiles": TEXTS, "y": VALUES, "site": site}), tmp_path / "a.parquet")
+    keys = read_files(Files(tmp_path / "a.parquet", ["y"], split="site", rule="group"))[0].keys
+    assert keys is not None
+    assert (keys[1], keys[2]) == (None, "0")
+    pq.write_table(pa.table({"smiles": TEXTS, "y": VALUES, "site": [[1]] * 30}), tmp_path / "b.parquet")
+    with pytest.raises(UserError, match="a split looks at texts, numbers or dates"):
+        read_files(Files(tmp_path / "b.parquet", ["y"], split="site", rule="group"))

@@ -325,3 +325,19 @@ def test_a_disk_that_fills_while_a_shard_is_written(
     assert target.read_text() == "before"
     assert sorted(path.suffix for path in (tmp_path / "out.csv.parts").iterdir()) == ["", ".arrow", ".arrow"]
     assert sum(interrupted(job(source, target, rows=8), reader, 99)) == 8
+
+
+def test_a_column_that_csv_cannot_hold_is_told_before_the_work(reader: Reader, tmp_path: Path) -> None:
+    for name, cells in (("a list", [[1], [2]]), ("bytes", [b"\xff", b"\xfe"])):
+        pq.write_table(pa.table({"smiles": ["CCO", "CC"], name: cells}), tmp_path / "a.parquet")
+        with pytest.raises(UserError, match=f"cannot hold the column '{name}'"):
+            apply(job(tmp_path / "a.parquet", tmp_path / "out.csv"), reader, lambda done: pytest.fail("work was done"))
+        apply(job(tmp_path / "a.parquet", tmp_path / "out.parquet"), reader)
+        assert table(tmp_path / "out.parquet")[name].to_pylist() == cells
+
+
+def test_an_odd_encoding_is_told_once(reader: Reader, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("smiles,note\nCCO,µ\nCC,b\nCCC,µ\n".encode("latin-1"))
+    told: list[str] = []
+    apply(job(tmp_path / "a.csv", tmp_path / "out.csv", rows=1), reader, say=told.append)
+    assert [("Windows-1252" in note) for note in told] == [True]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tetramer.datasets import labels as reading_labels
 from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
@@ -28,6 +29,7 @@ class Assay:
     why: str  # the sentence that says why it is this task
     units: tuple[str, ...] = ()
     keys: Sequence[object] | None = None  # (n) the column that a rule of `splits.COLUMNS` looks at
+    notes: tuple[str, ...] = ()  # what to say of the files
 
 
 def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, task: str = "auto") -> Assay:
@@ -86,24 +88,31 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
         raise UserError("--split-column and --validation or --test exclude each other: name the parts in one way.")
     check_rule(files)
     named = [(files.data, "train"), (files.validation, "valid"), (files.test, "test")]
+    task = task_of(files)
     tables = [(read_table(path), part) for path, part in named if path is not None]
     texts = [text for table, _ in tables for text in texts_for(files.views, table, files.smiles)]
     labels = read_labels([table for table, _ in tables], files)
     weight = None
     if files.weight:
         weight = np.concatenate([reading_labels.weights(table, files.weight) for table, _ in tables])
-    units = ("",) * len(labels.names)
-    if files.log10:
-        labels, units = reading_labels.log10(labels), ("log10",) * len(labels.names)
-    if files.to_pic50:
-        labels, units = reading_labels.to_pic50(labels, files.to_pic50), ("pIC50",) * len(labels.names)
-    assay = replace(assay_of(texts, labels, weight, files.task), units=units)
-    if files.task == "auto" and len(labels.names) > 1:
+    unit = "log10" if files.log10 else "pIC50" if files.to_pic50 else ""
+    labels, units = transformed(labels, files), (unit,) * len(labels.names)
+    notes = tuple(dict.fromkeys(note for table, _ in tables for note in table.notes))
+    assay = replace(assay_of(texts, labels, weight, task), units=units, notes=notes)
+    if task == "auto" and len(labels.names) > 1:
         verb = "are" if len(labels.names) > 2 else "is"
         assay = replace(assay, why=f"{assay.why} So {verb} {listed(list(map(repr, labels.names[1:])))}.")
     if files.split and files.rule in COLUMNS:
         return replace(assay, keys=texts_of(tables[0][0], files.split)), None
     return assay, named_split(tables, files)
+
+
+def task_of(files: Files) -> str:
+    """The task that is asked for; a logarithm is a number, so its target is a regression."""
+    option = "--log10" if files.log10 else "--to-pic50" if files.to_pic50 else ""
+    if option and files.task not in ("auto", REGRESSION):
+        raise UserError(f"{option} makes numbers, and --task {files.task} learns classes: leave one of them out.")
+    return REGRESSION if option else files.task
 
 
 def check_rule(files: Files) -> None:
@@ -125,15 +134,26 @@ def check_rule(files: Files) -> None:
 def read_labels(tables: Sequence[Table], files: Files) -> Labels:
     """The labels of all tables, read as one column each, so that a class has the same number everywhere."""
     targets = targets_of(tables[0], files)
-    for table in tables:
-        reading_labels.labels(table, targets)  # a wrong cell is named with its own file and row
     if len(tables) == 1:
         return reading_labels.labels(tables[0], targets)
+    for table in tables:  # a wrong cell is named with its own file and row
+        told = reading_labels.labels(table, targets)
+        try:
+            transformed(told, files)
+        except UserError as error:
+            raise UserError(f"{table.name}: {error}") from error
     columns = {}
     for name in targets:
         parts = [table.data[find_column(table, name)].cast(pa.string()) for table in tables]
         columns[find_column(tables[0], name)] = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
     return reading_labels.labels(Table(pa.table(columns), tables[0].name), list(columns))
+
+
+def transformed(labels: Labels, files: Files) -> Labels:
+    """The labels as they are learned."""
+    if files.log10:
+        return reading_labels.log10(labels)
+    return reading_labels.to_pic50(labels, files.to_pic50) if files.to_pic50 else labels
 
 
 def targets_of(table: Table, files: Files) -> list[str]:
@@ -159,5 +179,12 @@ def named_split(tables: Sequence[tuple[Table, str]], files: Files) -> Split | No
 
 
 def texts_of(table: Table, name: str) -> list[str | None]:
-    """The cells of a column as texts."""
-    return list(table.data[find_column(table, name)].cast(pa.string()).to_pylist())
+    """The cells of a column as texts; None where there is nothing, or a number that is none."""
+    column = table.data[find_column(table, name)]
+    if pa.types.is_nested(column.type):
+        raise UserError(
+            f"Column {name!r} of {table.name} holds {column.type}; a split looks at texts, numbers or dates."
+        )
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return list(column.cast(pa.string()).to_pylist())

@@ -106,7 +106,8 @@ def train(
     if origin is not None:
         origin.matched(options.recipe, recipe.networks)
     keys = keys_of(assay, options)
-    say(assay.why)
+    for note in (*assay.notes, assay.why):
+        say(note)
     if form == "reaction":
         say("The structures are reactions.")
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
@@ -236,10 +237,13 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     classes = tuple(tuple(texts or ()) for texts in assay.labels.classes) if assay.task != REGRESSION else ()
     problem = Problem(assay.task, assay.labels.names, classes, extensive)
     fold = np.full(len(values), -1)
-    folds = min(recipe.folds, len(rows))
+    molecules = [reading.smiles[row] for row in rows]
+    repeats = len(set(molecules)) < len(molecules)  # rows of one molecule share a fold, or the fold would know them
+    folds = min(recipe.folds, len(set(molecules)))
     fold[rows] = 0
     if folds:
-        for number, part in enumerate(splits.kfold(len(rows), folds, options.seed)):
+        groups = molecules if repeats else None
+        for number, part in enumerate(splits.kfold(len(rows), folds, options.seed, groups)):
             fold[rows[part.test]] = number
     calibrates = np.zeros(len(values), bool)
     calibrates[valid if not folds else []] = True

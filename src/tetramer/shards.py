@@ -19,7 +19,7 @@ from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
 from tetramer.datasets.placed import column_for, texts_for
 from tetramer.datasets.tables import Table, stream_table
-from tetramer.datasets.writing import LOCK, TableWriter, apart, disk_errors, spared, unfinished
+from tetramer.datasets.writing import LOCK, TableWriter, apart, check_columns, disk_errors, spared, unfinished
 from tetramer.errors import UserError
 from tetramer.views import Reader, Reading
 from tetramer.views.read import CHUNK
@@ -65,11 +65,19 @@ class Counts:
     by_status: dict[str, int]
 
 
-def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda done: None) -> Counts:
-    """Write input columns and the job's columns for every row, in order. Raises UserError under on_error="fail"."""
+def apply(
+    job: Job,
+    reader: Reader,
+    progress: Callable[[int], None] = lambda done: None,
+    say: Callable[[str], None] = lambda note: None,
+) -> Counts:
+    """Write input columns and the job's columns for every row, in order. Raises UserError under on_error="fail".
+
+    `say` is told what there is to know of the input, such as an encoding that is not UTF-8.
+    """
     if str(job.output) == "-":
         with job.writer() as writer:
-            return join((piece.table for piece in pieces(job, reader, progress)), job, writer)
+            return join((piece.table for piece in pieces(job, reader, progress, say)), job, writer)
     job.writer().discard()  # a name that cannot be written is told before the work
     parts, source = Path(f"{job.output}.parts"), input_hash(job.source)
     key = config_hash([job.key, source, Path(job.source).suffixes, job.smiles, job.rows, __version__])[:24]
@@ -81,7 +89,7 @@ def apply(job: Job, reader: Reader, progress: Callable[[int], None] = lambda don
         with disk_errors(parts, 0):
             ours = set() if source is None else set(parts.glob(f"*-{key}.arrow"))
             stale = [path for path in parts.iterdir() if path.name != LOCK and path not in ours]
-            told = pieces(job, reader, progress, lambda number: parts / name(number, key) in ours)
+            told = pieces(job, reader, progress, say, lambda number: parts / name(number, key) in ours)
             for first in told:
                 while stale:  # of another input, model or setting, or cut short; a mistake is told before they go
                     stale.pop().unlink()
@@ -118,6 +126,7 @@ def pieces(
     job: Job,
     reader: Reader,
     progress: Callable[[int], None],
+    say: Callable[[str], None],
     skip: Callable[[int], bool] = lambda number: False,
 ) -> Iterator[Piece]:
     """Every row of every shard that is not skipped; one pool of workers reads through all of them.
@@ -126,11 +135,18 @@ def pieces(
     """
     waiting: deque[tuple[int, Table]] = deque()
     done = 0
+    noted = set[str]()
 
     def texts() -> Iterator[str]:
         nonlocal done
         column = job.smiles
         for number, table in enumerate(stream_table(job.source, rows=job.rows)):
+            if number == 0:
+                check_columns(table.data.schema, job.output)
+            for note in table.notes:
+                if note not in noted:
+                    noted.add(note)
+                    say(note)
             if column is None:  # found once: every piece of a file is read the same way
                 column = column_for(table, reader.standard.reactions)
             if skip(number):

@@ -277,3 +277,32 @@ def test_predictions_and_leaks_are_named() -> None:
     ]
     assert "'IC50' tells 'active': ROC-AUC 1.000" in found[2].sentence
     assert found[1].values == {"correlation": pytest.approx(1), "rows": 500.0}
+
+
+def test_numbers_lost_among_texts_are_told() -> None:
+    cells = [*map(str, range(50)), *["n.d."] * 100]
+    rest = read_column(table(y=cells), "y")
+    assert find_targets(table(y=cells), []) == []
+    assert [(one.code, one.count) for one in check_formats([rest], "alarm", 0)] == [("LABEL_TYPE", 100)]
+    names = read_column(table(y=[*map(str, range(4)), *[f"name {k}" for k in range(146)]]), "y")
+    assert check_formats([names], "alarm", 0) == []
+
+
+def test_classes_that_are_none_are_told() -> None:
+    cells = ["Active", "active", "n.d.", "-", "inactive"] * 12
+    found = check_cells(read_column(table(y=cells), "y"), 0)
+    assert [(one.code, one.count) for one in found] == [("CLASS_CASE", 2), ("CLASS_UNMEASURED", 2)]
+    assert check_cells(read_column(table(y=["nt", "NT"] * 12), "y"), 0)[0].code == "CLASS_CASE"
+    assert check_cells(read_column(table(y=["low", "high"] * 12), "y"), 0) == []
+
+
+def test_only_numbers_in_a_row_are_those_of_a_repeated_name() -> None:
+    assert check_copies([], ["logD7", "logD7.4", "x"]) == []
+    assert [one.count for one in check_copies([], ["x", "x.1", "x.2", "y.1"])] == [2]
+
+
+def test_names_of_records_are_no_targets() -> None:
+    ids = [f"{k * 7 % 100}" for k in range(60)]
+    smi = Table(pa.table({"smiles": ["CCO"] * 60, "name": ids}), "made.smi", structure="smiles")
+    assert find_targets(smi, ["smiles"]) == []
+    assert find_targets(Table(smi.data, "made.csv"), ["smiles"]) == ["name"]

@@ -244,3 +244,14 @@ def test_a_ragged_row_is_numbered_in_the_file_and_not_in_its_block(tmp_path, mon
     path.write_text("a,b\n" + "1,2\n" * 50 + "1,2,3\n")
     with pytest.raises(UserError, match="Data row 51 "):
         read_table(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_empty_lines_above_the_header_are_no_rows(read, end: str) -> None:
+    table = read(end.join(["", "", "smiles,y", "CCO,1", "", "CC,2", ""]))
+    assert table.data.to_pydict() == {"smiles": ["CCO", "CC"], "y": ["1", "2"]}
+
+
+def test_what_to_do_about_a_short_row(read) -> None:
+    with pytest.raises(UserError, match="Every row needs a value or an empty cell"):
+        read("smiles,y\nCCO,1\nCC\n")

@@ -654,3 +654,15 @@ def test_leaks_of_many_molecules_are_counted_by_workers(smiles: list[str], monke
     assert leak(split, texts, limits=Limits(1)) == expected
     monkeypatch.setattr("tetramer.datasets.splits.MANY", 10)
     assert leak(split, texts, limits=Limits(1)) == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_grouped_keeps_isomers_together(seed):
+    texts = ["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", *(f"{'C' * k}O" for k in range(1, 30))]
+    split = make("grouped", texts, seed)
+    assert any({0, 1} <= set(part) for part in parts(split))
+
+
+def test_refused_rows_are_no_shared_molecule():
+    split = splits.Split(np.array([0, 1]), np.array([], int), np.array([2, 3]), "")
+    assert leak(split, ["CC", "", "", "CCO"])["molecules"] == 0

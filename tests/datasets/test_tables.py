@@ -339,3 +339,17 @@ def test_millions_of_rows_take_no_more_memory_than_the_first(tmp_path, name):
     assert rows == 4_000_000
     assert late - early < 60  # MB
     assert tables.ROWS == 65_536
+
+
+@pytest.mark.parametrize("content", ["CCO\nCCN\nc1ccccc1O\nCC=O\n", "CC(=O)O,aspirin\nCCN,b\nc1ccccc1O,c\nCC=O,d\n"])
+def test_a_molecule_that_stands_for_a_header_is_told(tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match="looks like data: add a line of column names"):
+        structures(read_table(path))
+
+
+def test_categories_are_texts(tmp_path):
+    column = pa.array(["CCO", "CC", "CCO"]).dictionary_encode()
+    pq.write_table(pa.table({"smiles": column}), tmp_path / "a.parquet")
+    assert structures(read_table(tmp_path / "a.parquet")) == ["CCO", "CC", "CCO"]

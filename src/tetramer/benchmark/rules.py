@@ -59,15 +59,18 @@ def seeds_of(rule: str, repeats: int) -> range:
 
 def make(case: Case, rule: str, seed: int) -> Split:
     """One split of the labelled rows; the same everywhere and always."""
-    smiles, known, keys = case.reading.smiles, case.known, case.assay.keys
-    first = case.assay.labels.values[:, 0]
+    smiles, known = case.reading.smiles, case.known
+    first = list(case.assay.labels.values[:, 0])
     if rule.startswith(f"{DEM}-"):
         share = float(rule.removeprefix(f"{DEM}-"))
         kind = "random" if case.assay.task == "regression" else "stratified"
-        return splits.make(kind, smiles, seed, (share, 0.0, 1 - share), known, list(first))
-    if rule in splits.COLUMNS and keys is None and rule != "stratified":
+        return splits.make(kind, smiles, seed, (share, 0.0, 1 - share), known, first)
+    column = case.assay.keys if rule in splits.COLUMNS else None
+    if rule == "stratified" and column is None:
+        column = first
+    if rule in splits.COLUMNS and column is None:
         raise UserError(f"--splits {rule} needs a column of {splits.COLUMNS[rule]}: add --split-column.")
-    return splits.make(rule, smiles, seed, valid_labels=known, keys=list(first) if keys is None else keys)
+    return splits.make(rule, smiles, seed, valid_labels=known, keys=column)
 
 
 def note(case: Case, rule: str, repeats: int, path: Path) -> None:

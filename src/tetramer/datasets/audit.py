@@ -313,7 +313,8 @@ def check_style(column: Column, read: Structures) -> list[Finding]:
 
     Of several classes the most frequent one is told from the rest.
     """
-    rows = np.flatnonzero(column.known & (column.censor == 0) & read.ok)
+    written = np.array([text.isascii() and "\n" not in text for text in read.texts], bool)  # no mol blocks
+    rows = np.flatnonzero(column.known & (column.censor == 0) & read.ok & written)
     values = column.values[rows]
     classes = column.kind != "regression"
     if classes and len(values):

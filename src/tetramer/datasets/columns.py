@@ -1,6 +1,7 @@
 """Columns as an audit sees them: every cell is read, what cannot be is counted, and columns are held side by side."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -29,6 +30,22 @@ IDENTIFIER = r"(^|\b)(id|cid|index|idx|num|no|nr|row|number)$"
 DESCRIPTOR = (  # what programs compute of a structure, by the usual names
     r"^(number of|num) |\b(molecular weight|mol ?wt|mw|donors?|acceptors?|hb[ad]|rotatable|t?psa|surface area|rings?"
     r"|minimum degree|(heavy )?atom count|chiral cent(er|re)s?( count)?|[acsx]log ?p|molar refractivity|fsp3|qed)\b"
+)
+MEASURED = 0.05  # share of numbers among texts from which a column may be one of measurements
+UNMEASURED = (
+    "-",
+    "--",
+    "–",
+    "?",
+    ".",
+    "nd",
+    "n.d.",
+    "nt",
+    "n.t.",
+    "not tested",
+    "not determined",
+    "not measured",
+    "tbd",
 )
 SAMPLE = 1_000  # labels from which the number of decimals is taken
 
@@ -130,11 +147,13 @@ def rounding(values: np.ndarray) -> float:
 def find_targets(table: Table, structure: Sequence[str]) -> list[str]:
     """Columns that may be targets: numbers or few classes.
 
-    Not the structures, identifiers (all different whole numbers in order, or named so), parts of a split, columns
-    whose name speaks of predictions or of a usual descriptor, what stands beside predictions in a file of ours, and
-    columns that hold more text than numbers.
+    Not the structures, identifiers (all different whole numbers in order, or named so, or the names of the records of
+    SMI and SDF), parts of a split, columns whose name speaks of predictions or of a usual descriptor, what stands
+    beside predictions in a file of ours, and columns that hold more text than numbers.
     """
     ours = _beside_predictions(table.columns)
+    if table.structure is not None or table.blocks is not None:
+        ours += ["name", "title"]
     return [name for name in table.columns if name not in (*structure, *ours) and _may_be_target(table, name)]
 
 
@@ -196,6 +215,7 @@ def check_cells(column: Column, start: int) -> list[Finding]:
         code = "ONE_CLASS" if column.classes or different[0] in (0.0, 1.0) else "CONSTANT"
         sentence = f"All {len(known):,} labels of {column.name!r} are {column.shown(different[0])}; nothing is learned."
         return [*found, Finding(code, ALARM, column.name, len(known), (), sentence)]
+    found += check_classes(column)
     few = different[counts < FEW]
     if column.kind != "regression" and len(few):
         rows = np.flatnonzero(np.isin(column.values, few))
@@ -211,9 +231,35 @@ def check_cells(column: Column, start: int) -> list[Finding]:
     return [*found, *_extremes(column, start)]
 
 
+def check_classes(column: Column) -> list[Finding]:
+    """Classes that differ in capital letters only, and texts that most likely say that nothing was measured."""
+    classes, found = column.classes or (), []
+    counts = Counter(text.strip().casefold() for text in classes)
+    alike = [text for text in classes if counts[text.strip().casefold()] > 1]
+    if alike:
+        sentence = f"{column.name!r} has classes that differ in capital letters only: {', '.join(map(repr, alike))}."
+        advice = " Write them in one way, or they are learned as different classes."
+        found.append(Finding("CLASS_CASE", WARNING, column.name, len(alike), (), sentence + advice))
+    gaps = [text for text in classes if text.strip().casefold() in UNMEASURED]
+    if gaps and len(gaps) < len(classes):
+        listed = ", ".join(map(repr, gaps))
+        sentence = f"{column.name!r} has classes that may mean that nothing was measured: {listed}."
+        advice = " Empty these cells if so, or they are learned as a class."
+        found.append(Finding("CLASS_UNMEASURED", WARNING, column.name, len(gaps), (), sentence + advice))
+    return found
+
+
 def check_formats(columns: Sequence[Column], severity: str, start: int) -> list[Finding]:
     """Columns that would be numbers, were they written as numbers; without that they are no targets."""
-    return [replace(_wrong(one, "LABEL_FORMAT", start), severity=severity) for one in columns if _unreadable(one)]
+    found = [replace(_wrong(one, "LABEL_FORMAT", start), severity=severity) for one in columns if _unreadable(one)]
+    return found + [_wrong(one, "LABEL_TYPE", start) for one in columns if _half_measured(one)]
+
+
+def _half_measured(column: Column) -> bool:
+    """Whether a column has more text than numbers, but enough numbers to be one of measurements."""
+    numbers, texts = int(column.known.sum()), len(column.wrong.get("LABEL_TYPE", ()))
+    named = hinted(column.name) or re.search(IDENTIFIER, _words(column.name)) is not None
+    return not named and not column.classes and texts > numbers >= max(FEW, MEASURED * (numbers + texts))
 
 
 def _unreadable(column: Column) -> bool:
@@ -249,7 +295,7 @@ def check_copies(columns: Sequence[Column], names: Sequence[str]) -> list[Findin
 
     names: all columns of the table; a reader makes `x.1` of a second `x`.
     """
-    renamed = [name for name in names if re.search(r"\.\d+$", name) and name.rpartition(".")[0] in names]
+    renamed = [name for name in names if _is_repeat(name, names)]
     found = []
     if renamed:
         sentence = f"The header repeats names: {', '.join(map(repr, renamed[:10]))} had the name without its number."
@@ -274,6 +320,14 @@ def check_copies(columns: Sequence[Column], names: Sequence[str]) -> list[Findin
             sentence = f"{one!r} is nearly {other!r}, or a multiple of it: correlation {related[first, second]:.5f}."
             found.append(Finding("NEAR_COPY", WARNING, one, int(common[first, second]), (), sentence, numbers))
     return found
+
+
+def _is_repeat(name: str, names: Sequence[str]) -> bool:
+    """Whether a name is one that a reader makes of a repeated one, all with smaller numbers being there too."""
+    stem, _, number = name.rpartition(".")
+    if not re.fullmatch(r"[1-9]\d{0,3}", number) or stem not in names:
+        return False
+    return all(f"{stem}.{smaller}" in names for smaller in range(1, int(number)))
 
 
 def correlations(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

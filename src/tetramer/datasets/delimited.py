@@ -144,13 +144,13 @@ def _own(block: bytes) -> pa.Buffer:
 
 def _blocks(stream: TextStream, delimiter: str) -> Iterator[bytes]:
     """The stream in pieces that end with a row. UserError for a row of more than LONGEST bytes."""
-    held = b""
+    held, blank = b"", b"\r\n"  # empty lines above the header are no rows
     while piece := stream.read(BLOCK):
-        held += piece
+        held = (held + piece).lstrip(blank)
         cut = _rows_end(held, delimiter)
         if cut and held[:cut].strip():
             yield held[:cut]
-            held = held[cut:]
+            held, blank = held[cut:], b""
         elif len(held) > LONGEST and held.strip():
             raise UserError(_broken(label(stream.path), "straddling"))
     if held.strip():
@@ -177,6 +177,8 @@ def _ragged(name: str, row: arrow_csv.InvalidRow, delimiter: str, above: int) ->
     shown = row.text if len(row.text) <= 80 else row.text[:80] + "…"
     where = f"Data row {row.number - 1 + above}" if row.number is not None else "A row"  # Arrow counts the header
     advice = f"A value that contains a {SEPARATORS[delimiter]} must stand in quotation marks"
+    if row.actual_columns < row.expected_columns:
+        advice = f"Every row needs a value or an empty cell for each column, a {SEPARATORS[delimiter]} between them"
     if row.text.count('"') % 2:
         advice = "A quotation mark in it is never closed"
     return (
@@ -229,7 +231,7 @@ def _cells(values: pa.Array, raw: bool) -> pa.Array:
     if is_text(values.type):
         text = pc.fill_null(values.cast(pa.string()), "")
         return text if raw else guard(text)
-    if pa.types.is_nested(values.type):
+    if textless(values.type):
         raise UserError(f"CSV cannot hold a column of {values.type}; write Parquet.")
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
@@ -239,6 +241,12 @@ def _cells(values: pa.Array, raw: bool) -> pa.Array:
 def is_text(kind: pa.DataType) -> bool:
     """Whether an Arrow type is one of the three that hold text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def textless(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type have no text; lists of a fixed size become columns (`widen`)."""
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return bool(binary or (pa.types.is_nested(kind) and not pa.types.is_fixed_size_list(kind)))
 
 
 def widen(data: pa.Table) -> pa.Table:

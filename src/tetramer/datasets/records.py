@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, count, islice
 
 import pyarrow as pa
 
@@ -109,9 +109,10 @@ def property_names(texts: Iterable[str]) -> list[str]:
 def read_sdf(texts: Iterable[str], properties: list[str]) -> Iterator[pa.RecordBatch]:
     """Columns BLOCKS, `name` (the title line), then `properties`, null where a record has none.
 
-    If a property is itself called `name`, the title line is called `title`.
+    If a property is itself called `name`, the title line is called `title`, `title.1`, …
     """
-    title = "title" if "name" in properties else "name"
+    free = chain(["name", "title"], (f"title.{number}" for number in count(1)))
+    title = next(name for name in free if name not in properties)
     rows = map(parse_record, texts)
     while True:
         some = list(islice(rows, CHUNK))

@@ -206,10 +206,15 @@ def grouped(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, ke
     """Our own split: no molecule and no ring scaffold on two sides, each acyclic molecule a group of its own.
 
     Groups go by `hashed_order`, so the parts do not depend on the order of the rows. keys (n) as in `own_groups`;
-    without them the canonical SMILES, which tells tautomers and stereoisomers apart.
+    without them the first block of the InChIKey, or the canonical SMILES of what has none.
     """
-    names = [str((smiles if keys is None else keys)[row]) for row in rows.tolist()]
-    ids = own_groups(names, scaffolds([smiles[row] for row in rows.tolist()], False))
+    texts = [smiles[row] for row in rows.tolist()]
+    if keys is None:
+        found = naming.keys(texts, "skeleton", None if len(texts) > MANY else Limits(0))
+        names = [key or text for key, text in zip(found, texts, strict=True)]
+    else:
+        names = [str(keys[row]) for row in rows.tolist()]
+    ids = own_groups(names, scaffolds(texts, False))
     return _whole(ids.tolist(), names, rows, (seed, sizes, "grouped"))
 
 
@@ -350,7 +355,7 @@ def make(
         if name != "none" and size > 0 and not len(getattr(split, part)):
             raise UserError(
                 f"The split {name!r} leaves the {part} part empty: {len(rows)} usable rows are too few, or fall into "
-                "too few groups. Use 'random', or give a split column."
+                f"too few groups. {'Add rows' if name == 'random' else 'Use random'}, or give a split column."
             )
     return split
 
@@ -367,7 +372,7 @@ def leak(
     others, tests = [*split.train.tolist(), *split.valid.tolist()], split.test.tolist()
     texts = [smiles[row] for row in (*others, *tests)]
     frames = naming.keys(texts, "scaffold", limits if len(texts) > MANY else Limits(0))
-    seen, known = set(texts[: len(others)]), set(frames[: len(others)]) - {""}
+    seen, known = set(texts[: len(others)]) - {""}, set(frames[: len(others)]) - {""}
     found = {
         "test": len(tests),
         "molecules": sum(text in seen for text in texts[len(others) :]),

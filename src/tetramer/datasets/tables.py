@@ -131,12 +131,18 @@ def sniff(stream: TextStream) -> str:
 def _parquet(path: str | Path) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
-            yield pa.RecordBatch.from_pylist([], file.schema_arrow)
-            yield from file.iter_batches(batch_size=ROWS)
+            yield _decoded(pa.RecordBatch.from_pylist([], file.schema_arrow))
+            yield from map(_decoded, file.iter_batches(batch_size=ROWS))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{label(path)} cannot be read as Parquet: {str(error).splitlines()[0].rstrip('.')}."
         ) from error
+
+
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The values themselves in place of categories, which are a way of storing them."""
+    columns = [col.dictionary_decode() if pa.types.is_dictionary(col.type) else col for col in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def _cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[tuple[int, pa.Table]]:
@@ -222,11 +228,21 @@ def smiles_column(table: Table, name: str | None = None) -> str:
     ):
         found = [there for there in table.columns if fits(there)]
         if len(found) == 1:
+            _refuse_row_as_header(table, found[0])
             return find_column(table, found[0])
         if found:
             listed = ", ".join(repr(there) for there in found)
             raise UserError(f"Several columns of {table.name} may hold the structures: {listed}. Name one.")
     raise UserError(f"No column of {table.name} looks like SMILES; name the column. {_listing(table.columns)}")
+
+
+def _refuse_row_as_header(table: Table, name: str) -> None:
+    """UserError if a column is named by a structure like those below: the first row was taken for the header."""
+    if re.match(SMILES_TEXT, name.strip()):
+        shown = [*table.header][:5] or table.columns[:5]
+        raise UserError(
+            f"{table.name} begins with {shown!r}, which looks like data: add a line of column names before it."
+        )
 
 
 def names_smiles(name: str) -> bool:

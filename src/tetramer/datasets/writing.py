@@ -20,7 +20,7 @@ from typing import BinaryIO, ClassVar, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tetramer.datasets.delimited import csv_header, to_csv, widen
+from tetramer.datasets.delimited import csv_header, textless, to_csv, widen
 from tetramer.datasets.opening import STDIN
 from tetramer.errors import DiskError, UserError
 
@@ -262,6 +262,18 @@ def _kind(path: str | Path, kinds: dict[str, str]) -> str:
     if last not in kinds or (packed and kinds[last] == "parquet"):
         raise UserError(f"{Path(path).name!r} cannot be written: end its name in .csv, .csv.gz, .tsv or .parquet.")
     return kinds[last]
+
+
+def check_columns(schema: pa.Schema, path: str | Path) -> None:
+    """UserError where the file at `path` would be CSV or TSV and a column is of a type that has no text."""
+    if Path(path).suffix.casefold() in (".parquet", ".pq", ".sdf"):
+        return
+    for field in schema:
+        if textless(field.type):
+            raise UserError(
+                f"{path} cannot hold the column {field.name!r}, which holds {field.type}: write Parquet, or leave the "
+                "column out of the input."
+            )
 
 
 def spared(names: list[str], ours: Collection[str]) -> list[str]:

@@ -180,7 +180,7 @@ def run_rows(
         told = config_hash([key, asdict(reader.standard), list(views)])
         job = shards.Job(source, output, views, columns, told, None if source != data else smiles, on_error)
         try:
-            counts = shards.apply(job, reader, bar.rows)
+            counts = shards.apply(job, reader, bar.rows, say)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
             return

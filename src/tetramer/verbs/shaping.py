@@ -35,7 +35,7 @@ def conformers(
         named = None if source != data else smiles_column
         job = geometries.job(source, output, settings, standard, named, on_error)
         with Reader(standard, Limits(workers), {"conformer": settings}) as reader:
-            counts = shards.apply(job, reader, bar.rows)
+            counts = shards.apply(job, reader, bar.rows, say)
     outcome(counts, output, as_json, "a geometry")
 
 
@@ -64,7 +64,7 @@ def motifs(
         job = decomposition.job(source, output, standard, None if source != data else smiles_column, on_error)
         with Reader(standard, Limits(workers)) as reader:
             try:
-                counts = shards.apply(job, reader, bar.rows)
+                counts = shards.apply(job, reader, bar.rows, say)
             except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
                 return
