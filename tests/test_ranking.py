@@ -1,6 +1,7 @@
 """Ranking of products: the vectors are the objective's, the order is that of all distances, rows stay rows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from rdkit import Chem
 
 from tetramer.cli import main
 from tetramer.errors import UserError
-from tetramer.molecules import Limits
+from tetramer.molecules import Limits, Standard
 from tetramer.molecules.reactions import PRODUCT, REACTANT
 from tetramer.pretraining import Options, pretrain
-from tetramer.ranking import Ranker, hits, load_ranker, rank, table
+from tetramer.ranking import Ranker, answers, hits, load_ranker, nearest, rank, table
 from tetramer.views import read
 from tetramer.views.graph import GraphFeatures
 
@@ -110,8 +111,37 @@ def test_choices_of_each_row(ranker: Ranker) -> None:
     order, _, _ = rank(ranker, ASKED[:2], ESTERS, among, limits=HERE)
     assert [sorted(chosen.tolist()) for chosen in order.candidate] == [[1, 2], [0, 1, 5]]
     assert order.candidate[1][0] == 1
-    assert hits(order, among, ["7", 1]) == {"questions": 1, "right": 1}
-    assert hits(order, among, [None, 0]) == {"questions": 1, "right": 0}
+
+
+def test_right_choices_are_counted(ranker: Ranker) -> None:
+    """By the number of the column, with gaps, whole numbers as floats, and equal choices."""
+    offered = [ESTERS[1], ESTERS[0], ESTERS[3], "O=C(C)OC"]
+    among = [np.array([0, 1]), np.array([2, 1, 3])]
+    order, _, read_as = rank(ranker, [ASKED[0], ASKED[0]], offered, among, limits=HERE)
+    assert [len(chosen) for chosen in order.candidate] == [2, 2]  # the last is the second, written otherwise
+    right = answers(["2.0", 9], [[0, 2], [1, 5, 9]], "answer")
+    assert right == [1, 2]
+    assert hits(order, among, right, read_as) == {"questions": 2, "right": 2}
+    assert hits(order, among, answers([None, ""], [[0], [0]], "answer"), read_as) == {"questions": 0, "right": 0}
+    with pytest.raises(UserError, match=r"Column 'answer' holds 'B' in row 1; give the number of a choice: 0, 2"):
+        answers(["B"], [[0, 2]], "answer")
+
+
+def test_reactants_are_no_salts(ranker: Ranker) -> None:
+    plain, _, _ = rank(ranker, ASKED[:2], ESTERS, limits=HERE)
+    kept, read_as, _ = rank(replace(ranker, standard=Standard(salts="largest")), ASKED[:2], ESTERS, limits=HERE)
+    assert all("." in text for text in read_as.smiles)
+    assert [chosen.tolist() for chosen in kept.candidate] == [chosen.tolist() for chosen in plain.candidate]
+
+
+def test_the_nearest_by_hand() -> None:
+    left, right = torch.tensor([[0.0], [10.0]]), torch.tensor([[1.0], [-1.0], [9.0], [1.0]])
+    told = [place.tolist() for place, _ in nearest(left, right, 2)]
+    assert told == [[0, 1], [2, 0]]
+    assert [place.tolist() for place, _ in nearest(left, right[:0], 2)] == [[], []]
+    far = torch.full((1, 4), 500.0) + torch.tensor([[0.0, 0.01, 0.02, 0.03]])
+    ((_, apart),) = nearest(far, far + torch.tensor([[0.05, 0.0, 0.0, 0.0]]), 1)
+    assert apart == pytest.approx([0.05], rel=1e-2)  # fp32 squares of such vectors know distances to 0.35
 
 
 def run(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

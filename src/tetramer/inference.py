@@ -38,6 +38,13 @@ class Answer:
     high: np.ndarray | None = None  # (n, T)
 
 
+def mean(told: list[np.ndarray]) -> np.ndarray:
+    """The mean of the fits that answer, each (n, T, K); NaN where none does."""
+    there = np.isfinite(told)
+    total, count = np.where(there, told, 0.0).sum(axis=0), there.sum(axis=0)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
 @dataclass(frozen=True)
 class Model:
     """A trained model: members, the weights of their blend, and what calibrates the intervals."""
@@ -87,8 +94,7 @@ class Model:
 
     def told(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """What every group says of the molecules `rows` (n,): (G, n, T, K)."""
-        answers = [np.mean([one.predict(features, rows) for one in group], axis=0) for group in self.groups.values()]
-        return np.stack(answers)
+        return np.stack([mean([one.predict(features, rows) for one in group]) for group in self.groups.values()])
 
     def predict(self, features: dict[str, Features], rows: np.ndarray, level: float = LEVEL) -> Answer:
         """The blend's answer for the molecules `rows` (n,), with intervals at `level` for a regression."""

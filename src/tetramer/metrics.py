@@ -44,10 +44,9 @@ def mae(truth: np.ndarray, answer: np.ndarray) -> float:
 def r2(truth: np.ndarray, answer: np.ndarray) -> float:
     """1 − Σ(truth − answer)² / Σ(truth − mean truth)²: 1 is perfect, 0 the mean, no lower bound. Not symmetric."""
     _need(truth, 2)
-    spread = np.sum((truth - truth.mean()) ** 2)
-    if spread == 0:
+    if (truth == truth[0]).all():
         raise Undefined("all labels are equal")
-    return float(1 - np.sum((truth - answer) ** 2) / spread)
+    return float(1 - np.sum((truth - answer) ** 2) / np.sum((truth - truth.mean()) ** 2))
 
 
 def _need(truth: np.ndarray, least: int) -> None:

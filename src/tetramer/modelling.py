@@ -222,11 +222,17 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     if options.fit_rows == "train+valid":
         rows, valid = np.sort(np.concatenate([rows, valid])), np.zeros(0, np.int64)
     rows, valid = rows[assay.weight[rows] > 0], valid[assay.weight[valid] > 0]  # weight 0: as if it were not there
+    if recipe.folds and len(valid):
+        notes.append(
+            f"{len(valid)} validation rows are not used: a blend chooses its weights and calibrates by folds of the "
+            "training rows. --fit-rows train+valid learns from them too."
+        )
+    same = repeats(assay, reading, rows)
     if recipe.folds == 0 and not len(valid):
         order = epoch_order(options.seed, 4, len(rows))
-        cut = max(LEAST // 4, len(rows) // 10)
-        rows, valid = np.sort(rows[order[cut:]]), np.sort(rows[order[:cut]])
-        notes.append(f"{cut} training rows are kept aside to stop the training and to calibrate.")
+        aside = kept_aside(order, same, max(LEAST // 4, len(rows) // 10))
+        rows, valid = rows[~aside], rows[aside]
+        notes.append(f"{len(valid)} training rows are kept aside to stop the training and to calibrate.")
     if len(rows) < LEAST // 2:
         raise UserError(f"The training part has {len(rows)} rows; at least {LEAST // 2} are needed.")
     empty = ~np.isfinite(values[rows]).any(axis=0)
@@ -237,13 +243,10 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     classes = tuple(tuple(texts or ()) for texts in assay.labels.classes) if assay.task != REGRESSION else ()
     problem = Problem(assay.task, assay.labels.names, classes, extensive)
     fold = np.full(len(values), -1)
-    molecules = [reading.smiles[row] for row in rows]
-    repeats = len(set(molecules)) < len(molecules)  # rows of one molecule share a fold, or the fold would know them
-    folds = min(recipe.folds, len(set(molecules)))
+    folds = min(recipe.folds, len(rows) if same is None else int(same.max()) + 1)
     fold[rows] = 0
     if folds:
-        groups = molecules if repeats else None
-        for number, part in enumerate(splits.kfold(len(rows), folds, options.seed, groups)):
+        for number, part in enumerate(splits.kfold(len(rows), folds, options.seed, same)):
             fold[rows[part.test]] = number
     calibrates = np.zeros(len(values), bool)
     calibrates[valid if not folds else []] = True
@@ -252,8 +255,33 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     if extensive:
         notes.append(extensive_note(members))
     pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, options, extensive)]
-    data = Data(reading.features, values, assay.labels.censor, assay.weight)
+    data = Data(reading.features, values, assay.labels.censor, assay.weight / assay.weight[rows].mean())
     return Plan(problem, tuple(pieces), data, fold, calibrates), notes
+
+
+def repeats(assay: Assay, reading: Reading, rows: np.ndarray) -> np.ndarray | None:
+    """(n,) the same number for `rows` of the same molecule or, where they are given, geometry.
+
+    They go together, or what was fitted would be judged by what it knows. None where no two are the same, or all are.
+    """
+    texts = assay.texts if form_of(assay.texts) == "placed" else reading.smiles
+    number = np.unique([texts[row] for row in rows.tolist()], return_inverse=True)[1]
+    return number if 0 < number.max(initial=0) < len(rows) - 1 else None
+
+
+def kept_aside(order: np.ndarray, same: np.ndarray | None, count: int) -> np.ndarray:
+    """(n,) bool: the first `count` rows of `order` (n,), or the first groups of `same` that have so many rows."""
+    aside = np.zeros(len(order), bool)
+    if same is None:
+        aside[order[:count]] = True
+        return aside
+    groups = same[order]
+    _, first = np.unique(groups, return_index=True)
+    for group in groups[np.sort(first)]:
+        if aside.sum() >= count:
+            break
+        aside |= same == group
+    return aside if not aside.all() else np.isin(np.arange(len(order)), order[:count])
 
 
 def extensive_note(members: dict[str, dict[str, Any]]) -> str:

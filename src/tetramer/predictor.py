@@ -12,7 +12,7 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 
 from tetramer.assays import assay_of
-from tetramer.datasets.labels import Labels, infer_task, labels
+from tetramer.datasets.labels import Labels, labels
 from tetramer.datasets.tables import Table
 from tetramer.errors import Stopped, UserError
 from tetramer.inference import LEVEL, Answer, Model, embedding_views, load_embedder, probabilities, vectors
@@ -31,8 +31,11 @@ def texts_of(smiles: Column) -> list[str]:
         return [smiles]
     if hasattr(smiles, "to_list"):
         smiles = smiles.to_list()
+    cells = np.asarray(smiles, dtype=object)
+    if cells.ndim > 1 and cells.size > len(cells):
+        raise UserError(f"The SMILES are a table of {cells.size // len(cells)} columns; give the one that holds them.")
     out = []
-    for place, text in enumerate(np.asarray(smiles, dtype=object).reshape(-1).tolist()):
+    for place, text in enumerate(cells.reshape(-1).tolist()):
         if is_missing(text):
             text = ""
         if not isinstance(text, str):
@@ -212,13 +215,11 @@ class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
 
     def _task(self, y: Column, rows: int) -> str:
         told = labels_of(y, rows)
-        kind = infer_task(told).kind
-        if kind != REGRESSION:
-            return kind
-        most = max(len(np.unique(told.values[known, t])) for t, known in enumerate(told.known.T))
+        different = [len(np.unique(told.values[known, t])) for t, known in enumerate(told.known.T)]
+        most = max((count for count, texts in zip(different, told.classes, strict=True) if texts is None), default=0)
         if most > 20:
             raise UserError(f"The labels hold {most} different numbers, which is a regression. Use Regressor.")
-        return "binary" if most == 2 else "multiclass"
+        return "binary" if max(different) == 2 else "multiclass"
 
     def _take(self, model: Model, scores: dict[str, Any], given: Given = None) -> Self:
         if given is not None:  # the card keeps them: a text says not whether it was a number, or true or false
@@ -243,8 +244,13 @@ class Classifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
         columns = []
         for chance, names in zip(chances, named, strict=True):
             known = np.isfinite(chance).all(axis=1)
-            best = names[np.nan_to_num(chance).argmax(axis=1)]
-            columns.append(best if known.all() else np.where(known, best.astype(object), None))
+            best: np.ndarray = names[np.nan_to_num(chance).argmax(axis=1)]
+            if not known.all():
+                best = best.astype(object)
+                best[~known] = None
+            columns.append(best)
+        if len({column.dtype.kind for column in columns}) > 1:  # numbers beside texts stay numbers
+            columns = [column.astype(object) for column in columns]
         return np.asarray(columns[0] if len(columns) == 1 else np.stack(columns, axis=1))
 
 

@@ -3,8 +3,9 @@
 reactants, candidates ──Reader──▶ graphs ──Ranker──▶ a vector for each set of molecules ──distances──▶ order
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,23 +110,40 @@ def rank(
     """
     if top < 1:
         raise UserError(f"--top {top} keeps no candidate. Choose 1 or more.")
-    with Reader(ranker.standard, limits) as reader:
+    with Reader(replace(ranker.standard, salts="keep"), limits) as reader:  # what a row holds are molecules, no salts
         asked, offered = (
             reader.read(list(texts), ("graph",), partial(show, progress, name, max(1, len(texts))))
             for name, texts in (("reactants", reactants), ("candidates", candidates))
         )
     left, right = ranker.each(asked, REACTANT), ranker.each(offered, PRODUCT)
-    first = {text: row for row, text in reversed([*enumerate(offered.smiles)])}
-    once = offered.ok & (np.array([first[text] for text in offered.smiles], np.int64) == np.arange(len(offered)))
-    order = Order([], [])
-    for row, good in enumerate(asked.ok.tolist()):
-        chosen = np.arange(len(offered)) if among is None else among[row]
-        chosen = chosen[once[chosen] if among is None else offered.ok[chosen]] if good else chosen[:0]
-        apart = distances(left[row : row + 1], right[chosen])[0]
-        best = apart.argsort(stable=True)[:top].numpy()
-        order.candidate.append(chosen[best])
-        order.distance.append(apart.numpy()[best])
+    order = Order([np.zeros(0, np.int64)] * len(asked), [np.zeros(0)] * len(asked))
+    rows = np.flatnonzero(asked.ok)
+    turns = np.array_split(rows, max(1, -(-len(rows) // TURN))) if among is None else rows[:, None]
+    everyone = different(offered, np.arange(len(offered)))
+    for turn in turns:
+        pool = everyone if among is None else different(offered, among[int(turn[0])])
+        near = nearest(left[turn], right[pool], top)
+        for row, (place, apart) in zip(turn.tolist(), near, strict=True):
+            order.candidate[row], order.distance[row] = pool[place], apart
+        progress("distances", (int(turn[-1]) + 1) / len(asked) if len(turn) else 1.0)
     return order, asked, offered
+
+
+def different(candidates: Reading, chosen: np.ndarray) -> np.ndarray:
+    """Those of the candidates `chosen` (n,) that can be read, of equal ones the first."""
+    readable = chosen[candidates.ok[chosen]]
+    first = {candidates.smiles[row]: row for row in reversed(readable.tolist())}
+    return np.array([row for row in readable.tolist() if first[candidates.smiles[row]] == row], np.int64)
+
+
+def nearest(left: torch.Tensor, right: torch.Tensor, top: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of each of (n, P), the `top` nearest of (m, P), of equally near ones the first, and how far away they are."""
+    apart = distances(left.double(), right.double())
+    limit = apart.topk(min(top, len(right)), largest=False).values.amax(1) if len(right) else apart.sum(1)
+    for row, most in zip(apart, limit, strict=True):
+        near = (row <= most).nonzero()[:, 0]
+        best = near[row[near].argsort(stable=True)[:top]]
+        yield best.numpy(), row[best].numpy()
 
 
 def show(progress: Progress, name: str, rows: int, done: int) -> None:
@@ -167,12 +185,29 @@ def summary(reactants: Reading, candidates: Reading) -> dict[str, Any]:
     }
 
 
-def hits(order: Order, among: Sequence[np.ndarray], answers: Sequence[object]) -> dict[str, Any]:
-    """How often the right choice comes first; answers: (n) its place among the choices of each row, from 0."""
-    right = [int(str(answer)) if str(answer).isdigit() else -1 for answer in answers]
-    asked = [row for row, place in enumerate(right) if 0 <= place < len(among[row])]
-    first = sum(len(order.candidate[row]) > 0 and order.candidate[row][0] == among[row][right[row]] for row in asked)
-    return {"questions": len(asked), "right": int(first)}
+def answers(given: Sequence[object], numbers: Sequence[Sequence[int]], name: str) -> list[int | None]:
+    """The place of the right one among the choices of each row; None where no answer is given.
+
+    given: cells of a column `name`   numbers: of each row, the numbers of its choices. UserError for a cell that is
+    none of them.
+    """
+    found: list[int | None] = []
+    for row, (cell, known) in enumerate(zip(given, numbers, strict=True), 1):
+        missing = cell is None or (isinstance(cell, float) and math.isnan(cell))
+        text = "" if missing else str(cell).strip().removesuffix(".0")
+        if text and (not text.isdigit() or int(text) not in known):
+            listed = ", ".join(map(str, known))
+            raise UserError(f"Column {name!r} holds {cell!r} in row {row}; give the number of a choice: {listed}.")
+        found.append(list(known).index(int(text)) if text else None)
+    return found
+
+
+def hits(order: Order, among: Sequence[np.ndarray], right: Sequence[int | None], candidates: Reading) -> dict[str, Any]:
+    """How often the right choice, or one that is equal to it, comes first; right: its place in `among`, of each row."""
+    asked = [(row, among[row][place]) for row, place in enumerate(right) if place is not None]
+    first = [(order.candidate[row][0], answer) for row, answer in asked if len(order.candidate[row])]
+    right_ones = sum(candidates.smiles[best] == candidates.smiles[answer] for best, answer in first)
+    return {"questions": len(asked), "right": right_ones}
 
 
 def sentences(told: dict[str, Any]) -> list[str]:

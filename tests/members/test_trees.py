@@ -119,3 +119,43 @@ def test_a_file_for_other_columns_is_refused(features: dict[str, Any]) -> None:
     for text in (b"", b"\xff", b"tree\n", b"garbage"):
         with pytest.raises(UserError, match="not a LightGBM model"):
             booster_from(text, "model-0.txt")
+
+
+@pytest.mark.parametrize("mode", ["forest", "extra"])
+def test_trees_without_a_split_count_as_their_rows(features: dict[str, Any], mode: str) -> None:
+    """With few rows that differ, bags often lack them; such a tree answered 0, far from all labels."""
+    values = np.full(80, 300.0)
+    values[-1] = 310.0
+    member = Trees.fit(TreesConfig(mode, 60), Problem(REGRESSION, ("y",)), data(features, values), np.arange(80), 0)
+    told = member.predict(features, np.arange(80))[:, 0, 0]
+    assert member.shifts[0][0] > 3
+    assert told.min() > 299.5
+    assert told.mean() == pytest.approx(values.mean(), abs=0.5)
+    again = Trees.from_state(*member.state(), member.problem)
+    assert again.predict(features, np.arange(80)).tobytes() == member.predict(features, np.arange(80)).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["boosted", "forest", "extra"])
+def test_a_class_that_no_training_row_has_gets_nothing(features: dict[str, Any], mode: str) -> None:
+    values = (np.arange(80) % 2).astype(float)
+    values[70:] = 2.0
+    problem = Problem(MULTICLASS, ("y",), (("a", "b", "c"),))
+    told = Trees.fit(TreesConfig(mode, 40), problem, data(features, values), np.arange(70), 0).predict(
+        features, np.arange(80)
+    )[:, 0]
+    assert told[:, 2].max() < 1e-3
+    assert told.sum(axis=1) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("mode", ["boosted", "forest", "extra"])
+@pytest.mark.parametrize("task", [REGRESSION, BINARY, MULTICLASS])
+def test_where_all_trees_split_the_answer_is_lightgbms(features: dict[str, Any], mode: str, task: str) -> None:
+    values = np.arange(80) % {REGRESSION: 40, BINARY: 2, MULTICLASS: 3}[task]
+    classes = {REGRESSION: (), BINARY: (("0", "1"),), MULTICLASS: (("0", "1", "2"),)}[task]
+    problem = Problem(task, ("y",), classes)
+    member = Trees.fit(TreesConfig(mode, 12), problem, data(features, values.astype(float)), np.arange(80), 0)
+    (booster,) = member.boosters
+    assert booster is not None
+    assert member.shifts == [[0.0] * problem.outputs]
+    wanted = booster.predict(matrix(features, np.arange(80))).reshape(80, -1)
+    assert member.predict(features, np.arange(80))[:, 0] == pytest.approx(wanted, rel=1e-12)

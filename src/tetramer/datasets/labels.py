@@ -174,13 +174,17 @@ def _refuse(table: Table, name: str, bad: np.ndarray, cells: pa.Array, what: str
 def infer_task(labels: Labels) -> Task:
     """Two different values → binary; text, or few whole numbers that recur → multiclass; otherwise regression.
 
-    "Few that recur": 3 to 10 different whole numbers, each seen 10 times on average. A column with bounds is always
-    regression. Targets of different kinds are a UserError: one model learns one kind.
+    Two numbers that are not whole are classes only if both recur. "Few that recur": 3 to 10 different whole numbers,
+    each seen 10 times on average. A column with bounds is always regression. Targets of different kinds are a
+    UserError: one model learns one kind.
     """
     tasks = [_infer(labels, column) for column in range(len(labels.names))]
     if len({task.kind for task in tasks}) > 1:
         listed = " ".join(task.why for task in tasks)
-        raise UserError(f"The targets are of different kinds. {listed} Train each kind apart, with its own --target.")
+        raise UserError(
+            f"The targets are of different kinds. {listed} Train each kind apart, with its own --target, or name one "
+            "kind for all with --task."
+        )
     return tasks[0]
 
 
@@ -191,13 +195,13 @@ def _infer(labels: Labels, column: int) -> Task:
     values, counts = np.unique(labels.values[known, column], return_counts=True)
     if labels.censor[:, column].any():
         return Task("regression", f"{name!r} holds bounds (> or <), so it is regression.")
-    if len(values) == 2:
+    whole = bool((values == np.round(values)).all())
+    if len(values) == 2 and (classes or whole or counts.min() > 1):
         texts = [classes[int(value)] if classes else f"{value:g}" for value in values]
         shown = [f"{text} ({some(int(count), 'row')})" for text, count in zip(texts, counts, strict=True)]
         return Task("binary", f"{name!r} holds two different values, {shown[0]} and {shown[1]}, so it is binary.")
     if classes is not None:
         return Task("multiclass", f"{name!r} holds {len(values)} different texts, so it is multiclass.")
-    whole = bool((values == np.round(values)).all())
     if whole and 2 < len(values) <= FEW and known.sum() >= FEW * len(values):
         return Task("multiclass", f"{name!r} holds {len(values)} whole numbers that recur, so it is multiclass.")
     return Task("regression", f"{name!r} holds {len(values):,} different numbers, so it is regression.")

@@ -44,11 +44,12 @@ def side(table: Table, place: int, name: str | None = None) -> list[str]:
     return structures(table, name) if name is not None or not found else texts(table, found[0])
 
 
-def choices(table: Table) -> list[list[str]]:
-    """The cells of columns choice_0, choice_1 … of every row, without empty ones; [] for a table without them."""
+def choices(table: Table) -> list[dict[int, str]]:
+    """Number → cell of columns choice_0, choice_1 … of every row, without empty ones; [] for a table without them."""
     names = sorted((name for name in table.columns if CHOICE.fullmatch(name)), key=lambda name: int(name[7:]))
+    numbers = [int(name[7:]) for name in names]
     rows = zip(*(texts(table, name) for name in names), strict=True)
-    return [[cell for cell in row if cell] for row in rows]
+    return [{number: cell for number, cell in zip(numbers, row, strict=True) if cell} for row in rows]
 
 
 def texts(table: Table, name: str) -> list[str]:

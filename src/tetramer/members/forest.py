@@ -144,9 +144,11 @@ def standardised(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(n, C) columns of zero mean and unit variance; 0 where a label is unknown or all are one."""
     known = np.isfinite(y)
     share = known * weight[:, None] / np.maximum((known * weight[:, None]).sum(axis=0), 1e-300)
-    rest = np.where(known, y - (share * np.nan_to_num(y)).sum(axis=0), 0.0)
+    mean = (share * np.nan_to_num(y)).sum(axis=0)
+    rest = np.where(known, y - mean, 0.0)
     deviation = np.sqrt((share * rest**2).sum(axis=0))
-    return np.asarray(np.divide(rest, deviation, out=np.zeros_like(rest), where=deviation > 1e-6))
+    varies = deviation > 1e-6 * np.abs(mean)  # labels are float32
+    return np.asarray(np.divide(rest, deviation, out=np.zeros_like(rest), where=varies & (deviation > 0)))
 
 
 def grown(config: ForestConfig, x: np.ndarray, y: np.ndarray, weight: np.ndarray, seed: int) -> "lightgbm.Booster":

@@ -127,8 +127,8 @@ def offset_from(data: bytes, targets: int) -> Offset:
     arrays = unpack(data, FILE)
     finite(arrays, FILE)
     shapes = {name: array.shape for name, array in arrays.items()}
-    if shapes == {"weights": (ELEMENTS, targets)}:
-        return Composition(arrays["weights"])
+    if shapes == {"weights": (ELEMENTS, targets), "elements": (ELEMENTS,)}:
+        return Composition(arrays["weights"], arrays["elements"].astype(bool))
     if "bonds" in arrays or "kinds" in arrays:
         return reference_from(arrays, targets)
     wide = (targets, len(NAMES))

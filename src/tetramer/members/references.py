@@ -31,21 +31,26 @@ class Composition:
     """Least squares of an extensive target on atom counts: the part that needs no learning."""
 
     weights: np.ndarray  # (119, T) units of the target per atom
+    elements: np.ndarray  # (119,) whether a training molecule has the element; of others nothing is known
     views: tuple[str, ...] = ()  # any view counts atoms
 
     @classmethod
     def fit(cls, data: Data, rows: np.ndarray) -> Self:
         """On the labels of `rows` (n,); NaN where unknown."""
         assert data.values is not None
-        return cls(element_reference(data.values[rows], atom_counts(data.features, rows)))
+        counts = atom_counts(data.features, rows)
+        return cls(element_reference(data.values[rows], counts), np.asarray(counts.any(axis=0)))
 
     def __call__(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
-        """(n,) → (n, T)."""
-        return np.asarray(atom_counts(features, rows) @ self.weights)
+        """(n,) → (n, T); NaN for an element that no training molecule has."""
+        counts = atom_counts(features, rows)
+        out = np.asarray(counts @ self.weights)
+        out[(counts[:, ~self.elements] > 0).any(axis=1)] = np.nan
+        return out
 
     def file(self) -> bytes:
         """What `offset_from` reads."""
-        return pack({"weights": self.weights})
+        return pack({"weights": self.weights, "elements": self.elements})
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ MODES: dict[str, dict[str, Any]] = {
     "forest": BAGGED | {"bagging_fraction": 0.632, "feature_fraction_bynode": 0.2},
     "extra": BAGGED | {"bagging_fraction": 0.9, "feature_fraction_bynode": 0.4, "extra_trees": True},
 }
+PART = 4_096  # rows that are made into numbers at once
 LOSSES = {REGRESSION: "regression", BINARY: "binary", MULTICLASS: "multiclass"}
 
 
@@ -65,19 +66,26 @@ def matrix(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
     """(n, 2048 + D) float32: fingerprint counts, then descriptors with NaN where one is undefined."""
     columns = features["fingerprint"]
     assert isinstance(columns, fingerprint.FingerprintFeatures)
-    batch = fingerprint.collate(columns, rows)
-    return np.concatenate([batch.counts, batch.descriptors], axis=1)
+    out = np.empty((len(rows), fingerprint.BITS + len(descriptors.NAMES)), np.float32)
+    for start in range(0, len(rows), PART):
+        batch = fingerprint.collate(columns, rows[start : start + PART])
+        out[start : start + PART] = np.concatenate([batch.counts, batch.descriptors], axis=1)
+    return out
 
 
 @dataclass
 class Trees:
-    """One booster a target, or a constant where the training rows show a single value."""
+    """One booster a target, or a constant where the training rows show a single value.
+
+    LightGBM's forests count a tree without a split as 0, not as what its rows have on average, which is added here.
+    """
 
     KIND = "trees"
     config: TreesConfig
     problem: Problem
     boosters: list["lightgbm.Booster | None"] = field(default_factory=list)
     constants: list[list[float]] = field(default_factory=list)  # (T, K): answered where there is no booster
+    shifts: list[list[float]] = field(default_factory=list)  # (T, K): what is added to a forest's scores
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -108,6 +116,7 @@ class Trees:
             known = np.isfinite(values[:, target])
             y, weight = values[known, target], data.weight[rows][known]
             self.constants.append(constant(y, weight, self.problem, target))
+            self.shifts.append([0.0] * self.problem.outputs)
             if len(np.unique(y)) < 2:
                 self.boosters.append(None)
                 continue
@@ -116,8 +125,14 @@ class Trees:
                 settings["num_class"] = len(self.problem.classes[target])
             if len(y) < 100:  # the defaults ask for more rows in a leaf than a small assay can give
                 settings |= {"min_data_in_leaf": 2, "min_data_in_bin": 1}
-            columns = lightgbm.Dataset(x[known], y, weight=weight, params=settings, free_raw_data=True)
-            self.boosters.append(lightgbm.train(settings, columns, num_boost_round=self.config.trees))
+            seen = x if known.all() else x[known]
+            columns = lightgbm.Dataset(seen, y, weight=weight, params=settings, free_raw_data=True)
+            booster = lightgbm.train(settings, columns, num_boost_round=self.config.trees)
+            self.boosters.append(booster)
+            if self.config.mode != "boosted":
+                classes = booster.num_model_per_iteration()
+                start = linked(np.array(self.constants[target][:classes]), self.problem.task)
+                self.shifts[target][:classes] = (start * unsplit(booster, classes)).tolist()
 
     def answer(self, x: np.ndarray) -> np.ndarray:
         """(n, F) → (n, T, K)."""
@@ -126,8 +141,10 @@ class Trees:
             if booster is None or not len(x):
                 out[:, target] = self.constants[target]
                 continue
-            told = np.asarray(booster.predict(x, num_threads=1)).reshape(len(x), -1)
-            out[:, target, : told.shape[1]] = told
+            raw = np.asarray(booster.predict(x, raw_score=True, num_threads=1)).reshape(len(x), -1)
+            if self.config.mode != "boosted":
+                raw /= booster.current_iteration()
+            out[:, target, : raw.shape[1]] = answered(raw + self.shifts[target][: raw.shape[1]], self.problem.task)
         return out
 
     def predict(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
@@ -139,7 +156,7 @@ class Trees:
 
     def state(self) -> tuple[dict[str, Any], Files]:
         """The card, and LightGBM's own text for every booster."""
-        card = {"config": asdict(self.config), "constants": self.constants}
+        card = {"config": asdict(self.config), "constants": self.constants, "shifts": self.shifts}
         texts = {f"model-{t}.txt": b for t, b in enumerate(self.boosters) if b is not None}
         return card, {name: booster.model_to_string().encode() for name, booster in texts.items()}
 
@@ -150,9 +167,38 @@ class Trees:
         for target in range(len(card["constants"])):
             text = files.get(f"model-{target}.txt")
             boosters.append(None if text is None else booster_from(text, f"model-{target}.txt"))
-        if len(boosters) != len(problem.targets) or any(len(row) != problem.outputs for row in card["constants"]):
+        numbers = card["constants"], card["shifts"]
+        if any(np.shape(rows) != (len(problem.targets), problem.outputs) for rows in numbers):
             raise UserError("The trees do not fit the targets of the card. Train again.")
-        return cls(configured(TreesConfig, card["config"]), problem, boosters, card["constants"])
+        return cls(configured(TreesConfig, card["config"]), problem, boosters, *numbers)
+
+
+def linked(shares: np.ndarray, task: str) -> np.ndarray:
+    """(K,) means or class shares → the scores that LightGBM begins with."""
+    if task == REGRESSION:
+        return shares
+    shares = np.maximum(shares, 1e-15)  # LightGBM's bound; of one class: log-odds
+    return np.asarray(np.log(shares) - (0 if task == MULTICLASS else np.log(np.maximum(1 - shares, 1e-15))))
+
+
+def answered(raw: np.ndarray, task: str) -> np.ndarray:
+    """(n, K) scores → values or probabilities."""
+    if task == REGRESSION:
+        return raw
+    if task == MULTICLASS:
+        odds = np.exp(raw - raw.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+    return np.asarray(1 / (1 + np.exp(-raw)))
+
+
+def unsplit(booster: "lightgbm.Booster", outputs: int) -> np.ndarray:
+    """(K,) share of a forest's trees that have no split and count as 0; of the first tree LightGBM keeps the constant.
+
+    Trees come in rounds of one a class.
+    """
+    sizes = [int(size) for size in re.findall(r"\nnum_leaves=(\d+)", booster.model_to_string())]
+    rounds = np.array(sizes).reshape(-1, outputs)
+    return np.asarray((rounds[1:] == 1).sum(axis=0) / len(rounds))
 
 
 def booster_from(text: bytes, name: str) -> "lightgbm.Booster":

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -53,6 +53,7 @@ class Supervised(Objective):
     std: Tensor  # (T,)
     reference: Tensor  # (119, T) what an atom of each element adds
     class_weight: Tensor  # (T, K), K = 2 if binary; 0 for a class beyond the last one of its target
+    labelled: Tensor  # (T,) bool, whether a training row has a label
 
     def __init__(self, encoder: Encoder, config: SupervisedConfig) -> None:
         super().__init__()
@@ -63,15 +64,17 @@ class Supervised(Objective):
         self.register_buffer("std", torch.ones(targets, dtype=torch.float64))
         self.register_buffer("reference", torch.zeros(ELEMENTS, targets, dtype=torch.float64))
         self.register_buffer("class_weight", torch.ones(targets, kinds))
+        self.register_buffer("labelled", torch.ones(targets, dtype=torch.bool))
 
     def fit_statistics(self, values: np.ndarray, censor: np.ndarray, weight: np.ndarray, elements: np.ndarray) -> None:
         """Set the buffers from training rows.
 
         values: (n, T)   censor: (n, T)   weight: (n,)   elements: (n, 119) counts, hydrogens included
 
-        A bound ("> 5") takes part with its value. A target without a label gets mean 0 and deviation 1.
+        A bound ("> 5") takes part with its value. A target without a label gets mean 0 and deviation 1, and no answer.
         """
         config = self.config
+        self.labelled.copy_(torch.from_numpy(np.isfinite(values).any(0)))
         if config.task == "regression":
             if config.extensive:
                 reference = element_reference(values, elements)
@@ -96,14 +99,18 @@ class Supervised(Objective):
         return answer.masked_fill(self.class_weight == 0, -1e4) if self.config.task == "multiclass" else answer
 
     def predict(self, views: Mapping[str, Batch]) -> Tensor:
-        """(B, T, K): a value in the data set's units, K = 1; the probability of class 1, K = 1; or of every class."""
+        """(B, T, K): a value in the data set's units, K = 1; the probability of class 1, K = 1; or of every class.
+
+        NaN for a target of which no training row has a label.
+        """
         z = self(views)
         if self.config.task == "binary":
-            return cast(Tensor, z.sigmoid())
-        if self.config.task == "multiclass":
-            return cast(Tensor, z.softmax(-1))
-        answer: Tensor = z[..., 0] * self.std + self.offset(views)
-        return answer[..., None]
+            answer: Tensor = z.sigmoid()
+        elif self.config.task == "multiclass":
+            answer = z.softmax(-1)
+        else:
+            answer = (z[..., 0] * self.std + self.offset(views))[..., None]
+        return answer.masked_fill(~self.labelled[:, None], torch.nan)
 
     def offset(self, views: Mapping[str, Batch]) -> Tensor:
         """What the answer is where z = 0: the mean, (T,), plus the sum over elements, (B, T), if extensive."""

@@ -35,7 +35,7 @@ def rank_products(
 
     ranker, asked, offered = ranking.load_ranker(model), read_table(reactants), read_table(candidates)
     left, own = side(asked, 0, reactant_column), choices(offered) if product_column is None else []
-    among = None
+    among, correct = None, None
     if own:
         if len(own) != len(left):
             raise UserError(
@@ -44,13 +44,15 @@ def rank_products(
             )
         ends = np.cumsum([0, *map(len, own)])
         among = [np.arange(first, last) for first, last in pairwise(ends.tolist())]
-    right = [text for row in own for text in row] if own else side(offered, 1, product_column)
+        if "answer" in asked.columns:
+            correct = ranking.answers(asked.data["answer"].to_pylist(), [list(row) for row in own], "answer")
+    right = [text for row in own for text in row.values()] if own else side(offered, 1, product_column)
     with Bar() as bar:
         order, read, made = ranking.rank(ranker, left, right, among, top, Limits(workers), bar.show)
     write_table(ranking.table(order, read, made, left), output)
     told = ranking.summary(read, made)
-    if among is not None and "answer" in asked.columns:
-        told |= ranking.hits(order, among, asked.data["answer"].to_pylist())
+    if among is not None and correct is not None:
+        told |= ranking.hits(order, among, correct, made)
     for line in ranking.sentences(told):
         say(line)
     if as_json and output != "-":
