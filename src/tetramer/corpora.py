@@ -128,7 +128,7 @@ class ReactionData(MoleculeData):
     cut: np.ndarray  # (n + 1,)
     molecule: np.ndarray  # (E,) row of `features`
     role: np.ndarray  # (E,) REACTANT or PRODUCT
-    survives: np.ndarray  # (A,) of every atom of every entry: whether a product has it
+    survives: np.ndarray  # (A,) int8 of every atom of every entry: 1 a product has it, 0 none has, -1 nobody knows
     survival_starts: np.ndarray  # (E + 1,)
 
     def sample(

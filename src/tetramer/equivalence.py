@@ -124,10 +124,12 @@ def effective_rank(vectors: np.ndarray) -> float:
 
 def among_isomers(told: Sums, formula: np.ndarray) -> float | None:
     """Mean reciprocal rank, ties in the middle, over molecules that share their formula; None without any."""
+    from scipy.spatial.distance import cdist  # slow to import
+
     found = []
     for kind in np.flatnonzero(np.bincount(formula) > 1).tolist():
         rows = np.flatnonzero(formula == kind)
-        apart = np.linalg.norm(told.whole[rows][:, None] - told.motifs[rows][None, :], axis=2)
+        apart = cdist(told.whole[rows], told.motifs[rows])
         own = apart.diagonal()[:, None]
         level = np.isclose(apart, own, rtol=1e-9, atol=1e-9)
         found.append(1 / (1 + ((apart < own) & ~level).sum(1) + (level.sum(1) - 1) / 2))

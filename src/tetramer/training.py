@@ -138,7 +138,7 @@ class Data:
         assert self.censor is not None
         assert self.weight is not None
         targets = Targets(
-            torch.from_numpy(self.values[rows]).float(),
+            torch.from_numpy(self.values[rows]).double(),
             torch.from_numpy(self.censor[rows]),
             torch.from_numpy(self.weight[rows]).float(),
         )

@@ -78,7 +78,8 @@ def examined(objective: Any, untrained: Any, data: Data, rows: np.ndarray) -> di
         return {}
     untrained.eval()
     three = {"trained": objective.encoder, "untrained": untrained.encoder, "bag of atoms": BagOfAtoms()}
-    return {name: diagnose(one, data, rows) for name, one in three.items()}
+    once = rows[np.sort(np.unique(data.number[rows], return_index=True)[1])]  # a copy of a molecule is no isomer
+    return {name: diagnose(one, data, once) for name, one in three.items()}
 
 
 def sentences(card: Card) -> list[str]:

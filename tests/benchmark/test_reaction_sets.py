@@ -166,7 +166,7 @@ def of_survivors(told: Sides, task: Task) -> Scores:
     oxygen = np.array([atom.GetSymbol() == "O" for atoms in symbols for atom in atoms])
     size = np.diff(told.map_starts)
     rows, role = np.repeat(told.row, size), np.repeat(told.role, size)
-    alive = told.surviving() & (role == REACTANT)
+    alive = (told.surviving() != 0) & (role == REACTANT)
     numbers = np.stack([np.bincount(rows[kept], minlength=len(told)) for kept in (alive, alive & oxygen)], axis=1)
     every = tallies(task.smiles).elements
     heavy = every.sum(axis=1) - every[:, [1]].toarray().ravel()

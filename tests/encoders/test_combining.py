@@ -11,13 +11,14 @@ from rdkit.Chem import rdDistGeom
 from torch import Tensor, nn
 
 from tetramer.encoders.combining import CombiningEGNN, CombiningMPNN, node_features
+from tetramer.errors import UserError
 from tetramer.layers import to_tensors
 from tetramer.layers.mlp import mlp
 from tetramer.layers.tensors import to_dense
-from tetramer.molecules import Molecule, parse
-from tetramer.views import graph
+from tetramer.molecules import Limits, Molecule, parse
+from tetramer.views import Reader, conformer, graph
 from tetramer.views.base import Batch
-from tetramer.views.conformer import ConformerBatch
+from tetramer.views.conformer import ConformerBatch, ConformerSettings
 
 TEXTS = ["CC(=O)N", "O", "C#N", "c1ccoc1", "FC"]
 
@@ -127,3 +128,25 @@ def test_means_cannot_count() -> None:
     views: dict[str, Batch] = batches(["C1CCCCC1", "C1CCCCCCC1"])
     six, eight = encoder({"graph": views["graph"]}).molecule
     torch.testing.assert_close(six, eight)
+
+
+def test_one_atom_is_no_batch_of_its_own() -> None:
+    """Methane among the training rows: a batch of one atom has no variance, so it takes what the others have left."""
+    torch.manual_seed(0)
+    encoder: nn.Module = CombiningMPNN(CombiningMPNN.Config(width=8, depth=1))
+    molecules = [parse("CCO"), parse("C")]
+    with torch.no_grad():
+        encoder({"graph": to_tensors(graph.collate(graph.featurize(molecules), np.array([0])))})
+        told = encoder({"graph": to_tensors(graph.collate(graph.featurize(molecules), np.array([1])))}).molecule
+    assert told.isfinite().all()
+
+
+def test_several_conformers_are_an_error() -> None:
+    with Reader(limits=Limits(0), settings={"conformer": ConformerSettings(2)}) as reader:
+        made: Any = reader.read(["CCO"], ["graph", "conformer"]).features
+    views = {
+        "graph": to_tensors(graph.collate(made["graph"], np.array([0]))),
+        "conformer": to_tensors(conformer.collate(made["conformer"], np.array([0]))),
+    }
+    with pytest.raises(UserError, match="this network of a published study takes one"):
+        CombiningEGNN(CombiningEGNN.Config(width=8, depth=1))(views)

@@ -221,3 +221,19 @@ def test_nothing_fits_and_what_would_is_told() -> None:
     assert held.matched("x", {"a": {"encoder": "lstm", "encoder_config": SIZES["lstm"]}}) == [
         "The network a begins with 5 arrays of lstm from there."
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [
+        ("mpnn", {"aggregation": "mean"}),
+        ("painn", {"cutoff": 4.0}),
+        ("schnet", {"cutoff": 4.0}),
+        ("egnn", {"cutoff": 4.0}),
+        ("mlp", {"binary": True}),
+    ],
+)
+def test_weights_that_mean_something_else_do_not_fit(kind: str, other: dict[str, Any]) -> None:
+    held = origin(source(kind))
+    assert held.fitting(kind, settings_of(kind))
+    assert not held.fitting(kind, settings_of(kind) | other)

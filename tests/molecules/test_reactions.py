@@ -198,7 +198,7 @@ def test_many_reactions_as_columns() -> None:
     assert told.molecule.tolist() == [0, 1, 2, 3, 4, 0, 1, 4, 5, 6, 7]
     assert told.map_starts.tolist() == np.cumsum([0, 4, 2, 1, 1, 5, 4, 2, 5, 2, 1, 1]).tolist()
     assert told.maps[:8].tolist() == [1, 2, 3, 9, *told.maps[4:6].tolist(), 7, 8]
-    assert told.surviving().tolist() == [True] * 3 + [False] + [True] * 2 + [False] * 2 + [True] * 20
+    assert told.surviving().tolist() == [1] * 3 + [0] + [1] * 2 + [0] * 2 + [1] * 5 + [-1] * 15
     assert (REACTANT, REAGENT, PRODUCT) == (0, 1, 2)
 
 

@@ -131,8 +131,20 @@ def test_vectors_do_not_look_at_atom_maps(data: ReactionData) -> None:
     blind = {name: value for name, value in sample.groups.items() if name != "survives"}
     for one, other in zip(told, objective(sample.views, blind), strict=True):
         assert torch.equal(one, other)
-    turned = sample._replace(groups=sample.groups | {"survives": ~sample.groups["survives"]})
+    turned = sample._replace(groups=sample.groups | {"survives": 1 - sample.groups["survives"]})
     assert objective.loss(turned, RNG).value != objective.loss(sample, RNG).value  # but the loss does
+
+
+def test_nothing_is_taught_of_atoms_without_maps(data: ReactionData) -> None:
+    objective, sample = made(), data.sample(ROWS, ("graph",))
+    assert sample.groups is not None
+    own = data.sample(ROWS[:1], ("graph",))
+    reactant = sample.groups["reaction"].index_select(0, torch.as_tensor(sample.views["graph"].owner)) == 0  # type: ignore[attr-defined]
+    blind = torch.where(reactant, sample.groups["survives"], torch.tensor(-1, dtype=torch.int8))
+    told = objective.loss(sample._replace(groups=sample.groups | {"survives": blind}), RNG).parts["survival"]
+    assert told == pytest.approx(float(objective.loss(own, RNG).parts["survival"]), rel=1e-5)
+    nothing = sample._replace(groups=sample.groups | {"survives": torch.full_like(blind, -1)})
+    assert objective.loss(nothing, RNG).parts["survival"] == 0
 
 
 def test_a_reaction_alone_is_the_one_in_a_batch(data: ReactionData) -> None:

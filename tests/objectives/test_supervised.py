@@ -260,7 +260,7 @@ def test_unlabelled_rows_and_row_order_do_not_matter(order: list[int], extra: in
 def test_parameters_and_buffers_have_the_agreed_names() -> None:
     model = Supervised(Given(3), SupervisedConfig())
     assert {name.split(".")[0] for name, _ in model.named_parameters()} == {"head"}
-    assert {name for name, _ in model.named_buffers()} == {"mean", "std", "reference", "class_weight"}
+    assert {name for name, _ in model.named_buffers()} == {"mean", "std", "reference", "class_weight", "labelled"}
     assert model.views == ("fingerprint",)
 
 

@@ -49,10 +49,21 @@ def bond_features(bonds: Tensor, dtype: torch.dtype) -> Tensor:
     return one_hot(bonds[:, 0].clamp(max=EDGE), EDGE + 1)[:, :EDGE].to(dtype)
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm that takes the running statistics for a batch of one row, which has none of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, D) → (N, D)"""
+        if self.training and len(x) == 1:
+            running = self.running_mean, self.running_var
+            return nn.functional.batch_norm(x, *running, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
 def normed(inputs: int, width: int) -> nn.Sequential:
     """Two linear layers, each with batch norm and ReLU. (…, inputs) → (…, width)"""
-    first = (nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
-    return nn.Sequential(*first, nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU())
+    first = (nn.Linear(inputs, width), BatchNorm(width), nn.ReLU())
+    return nn.Sequential(*first, nn.Linear(width, width), BatchNorm(width), nn.ReLU())
 
 
 class CombiningMPNN(Encoder):
@@ -119,6 +130,11 @@ class CombiningEGNN(Encoder):
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         graph, cloud = cast(GraphBatch, views["graph"]), cast(ConformerBatch, views["conformer"])
         owner, molecule = cast(Tensor, cloud.owner), cast(Tensor, cloud.molecule)
+        if torch.bincount(molecule).gt(1).any():
+            raise UserError(
+                "A molecule has several conformers, and this network of a published study takes one: leave out "
+                "views.conformer.count, or choose --recipe conformer."
+            )
         dtype, size = self.input.weight.dtype, len(molecule)
         node, mask = to_dense(self.atoms(graph, cloud, dtype), owner, size)  # (G, n, 11), (G, n)
         x, _ = to_dense(cast(Tensor, cloud.positions).to(dtype), owner, size)  # (G, n, 3)

@@ -65,6 +65,7 @@ class EGNN(Encoder):
 
     Config = EGNNConfig
     views = ("conformer",)
+    unshaped = ("radial", "cutoff")
 
     def __init__(self, config: EGNNConfig) -> None:
         super().__init__()

@@ -44,6 +44,7 @@ class MLP(Encoder):
 
     Config = MLPConfig
     views = ("fingerprint",)
+    unshaped = ("binary",)
     quantiles: Tensor  # (Q, D) of each descriptor over the training rows
 
     def __init__(self, config: MLPConfig) -> None:

@@ -57,6 +57,7 @@ class MPNN(Encoder):
 
     Config = MPNNConfig
     views = ("graph",)
+    unshaped = ("aggregation",)
     vocabulary: Tensor  # (256,) int64 element class of each atomic number
 
     def __init__(self, config: MPNNConfig) -> None:

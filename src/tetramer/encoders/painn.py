@@ -59,6 +59,7 @@ class PaiNN(Encoder):
 
     Config = PaiNNConfig
     views = ("conformer",)
+    unshaped = ("cutoff",)
 
     def __init__(self, config: PaiNNConfig) -> None:
         super().__init__()

@@ -55,6 +55,7 @@ class SchNet(Encoder):
 
     Config = SchNetConfig
     views = ("conformer",)
+    unshaped = ("cutoff",)
 
     def __init__(self, config: SchNetConfig) -> None:
         super().__init__()

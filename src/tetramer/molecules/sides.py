@@ -19,6 +19,7 @@ from tetramer.molecules.reactions import PRODUCT, REACTANT, REAGENT, Reaction, p
 from tetramer.molecules.worker import BETWEEN, serve
 
 CHUNK = 64  # reactions in one request
+UNTOLD = -1  # of an atom: no map says whether it stays
 ENTRIES = ("row", "role", "molecule", "size")
 
 
@@ -47,13 +48,14 @@ class Sides:
         return np.array([code == "ok" for code in self.codes], dtype=bool)
 
     def surviving(self) -> np.ndarray:
-        """(A,) bool: atoms that stand in a product of their reaction, by the maps; all, in a reaction without any."""
+        """(A,) int8, 1 for atoms that stand in a product of their reaction, by the maps; UNTOLD where it has none."""
         size = np.diff(self.map_starts)
         rows, role = np.repeat(self.row, size), np.repeat(self.role, size)
         name = rows * (self.maps.max(initial=0) + 1) + self.maps
         there = (role == PRODUCT) & (self.maps > 0)
         told = np.isin(np.arange(len(self)), rows[there])  # (n,) whether a product has maps
-        return np.asarray(np.isin(name, name[there]) | ~told[rows] | (role == PRODUCT))
+        stays = np.isin(name, name[there]) | (role == PRODUCT)
+        return np.where(told[rows], stays, UNTOLD).astype(np.int8)
 
 
 def job(texts: list[str], options: dict[str, Any], tick: Callable[[int], None]) -> bytes:

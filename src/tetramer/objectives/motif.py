@@ -123,8 +123,8 @@ class MotifHead(nn.Module):
         apart = cast(Tensor, encoder({"graph": cut_up(graph, unit, self.config.context)}).tokens)[: len(owner)]
         with torch.autocast(atoms.device.type, enabled=False):
             atoms, apart = atoms.to(self.sharpness.dtype), apart.to(self.sharpness.dtype)
-            whole = sum_by_owner(self.project(atoms), owner, graph.size)
-            sums = sum_by_owner(self.project(apart), owner, graph.size)
+            whole = self.project(sum_by_owner(atoms, owner, graph.size))  # linear: of the sum is cheaper than of atoms
+            sums = self.project(sum_by_owner(apart, owner, graph.size))
             if self.config.correction:
                 first, second = cast(Tensor, motifs.cuts)
                 kinds = one_hot(bond_types(graph, first, second), BOND["type"]).to(apart.dtype)
@@ -212,7 +212,10 @@ def bond_types(graph: GraphBatch, first: Tensor, second: Tensor) -> Tensor:
 
 
 def spread(h: Tensor) -> Tensor:
-    """VICReg's guard of vectors (B, D): a column varies by 1 at least, and no two vary together."""
+    """A guard of vectors (B, D) like VICReg's: a column varies by 1 at least, and no two vary together.
+
+    Of the covariances stands the mean square, 1/D of the term of arXiv:2105.04906.
+    """
     centred = h - h.mean(0)
     covariance = centred.T @ centred / max(1, len(h) - 1)
     apart = covariance.diagonal()

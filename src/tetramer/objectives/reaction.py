@@ -72,7 +72,7 @@ class ReactionEquivalence(Objective):
 
     Equal products are no negatives of each other. `groups` of a sample: reaction (M,), role (M,) and product (C,)
     tell of each of the M molecules its reaction and role, of each reaction a number of its products; survives (N,)
-    bool of each atom.
+    of each atom: 1 it stays, 0 it leaves, -1 no map tells, and nothing is learned of it.
     """
 
     Config = ReactionConfig
@@ -104,11 +104,12 @@ class ReactionEquivalence(Objective):
         reaction, role = (groups[name].index_select(0, owner) for name in ("reaction", "role"))
         with torch.autocast(h.device.type, enabled=False):
             h = h.to(self.sharpness.dtype)
-            z, left, right = self.project(h), role == REACTANT, role == PRODUCT
+            left, right = role == REACTANT, role == PRODUCT
             stays = self.stay(h[left], reaction[left], reactions(groups))
-            weighted = z[left] * stays.sigmoid()[:, None] if self.config.survival else z[left]
+            weighted = h[left] * stays.sigmoid()[:, None] if self.config.survival else h[left]
             reactants = sum_by_owner(weighted, reaction[left], reactions(groups))
-            return Sides(reactants, sum_by_owner(z[right], reaction[right], len(groups["product"])), stays, left)
+            products = sum_by_owner(h[right], reaction[right], len(groups["product"]))
+            return Sides(self.project(reactants), self.project(products), stays, left)  # linear: sums first are cheaper
 
     def stay(self, h: Tensor, reaction: Tensor, size: int) -> Tensor:
         """Logits that atoms of reactants are found in a product, each in sight of all: (n, D), (n,) → (n,)"""
@@ -144,8 +145,10 @@ class ReactionEquivalence(Objective):
             value, found = contrast(self.scores(told.reactants, told.products), same)
         parts = {"accuracy": found.float().mean()}
         if self.config.survival:
-            known = groups["survives"][told.which].to(told.stays.dtype)
-            parts["survival"] = binary_cross_entropy_with_logits(told.stays, known)
+            stays = groups["survives"][told.which]
+            known = stays >= 0
+            cost = binary_cross_entropy_with_logits(told.stays, stays.to(told.stays.dtype), reduction="none")
+            parts["survival"] = torch.where(known, cost, 0.0).sum() / known.sum().clamp(min=1)
             value = value + self.config.survival * parts["survival"]
         return value, parts
 
