@@ -19,6 +19,7 @@ import pytest
 from tetramer import checkpoint
 from tetramer.checkpoint import (
     FORMAT,
+    MIGRATIONS,
     check_place,
     config_hash,
     digest,
@@ -66,7 +67,7 @@ def test_round_trip_exactly(folder: Path) -> None:
     assert files == FILES
     assert {name: card[name] for name in CARD} == CARD
     assert card["files"]["blend.safetensors"] == digest(FILES["blend.safetensors"])
-    assert card["format"] == FORMAT == 1
+    assert card["format"] == FORMAT == 2
     arrays = unpack(files["members/a.0/model.safetensors"], "x")
     assert arrays["w"].dtype == np.float32
     assert arrays["w"].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
@@ -229,7 +230,7 @@ def test_the_folder_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
         ('{"format": "1", "files": {}}', "not a card"),
         ('{"format": 1, "files": []}', "not a card"),
         ('{"format": 1, "files": {}}', "altered"),
-        ('{"format": 2, "files": {}}', "has format 2; this version reads up to 1. Upgrade"),
+        ('{"format": 3, "files": {}}', "has format 3; this version reads up to 2. Upgrade"),
         ('{"format": 0, "files": {}}', "has format 0"),
         ("", "not readable as JSON"),
         ("{", "not readable as JSON"),
@@ -488,3 +489,9 @@ def test_names_like_ours_beside_the_model_are_left_alone(tmp_path: Path) -> None
     write_folder(tmp_path / "model", CARD, FILES)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".model.new-ideas", "model", "old"]
     assert (tmp_path / ".model.new-ideas" / "notes.txt").read_text() == "mine"
+
+
+def test_a_model_of_the_first_format_is_told_to_be_old() -> None:
+    with pytest.raises(UserError, match="written by an older version"):
+        MIGRATIONS[0]({"kind": "model"})
+    assert MIGRATIONS[0]({"kind": "encoder"}) == {"kind": "encoder"}  # nothing of it changed

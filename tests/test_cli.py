@@ -18,6 +18,7 @@ import pytest
 
 from tetramer import cli
 from tetramer.checkpoint import read_folder, unpack
+from tetramer.datasets.partitions import load_split
 from tetramer.datasets.tables import read_table
 from tetramer.datasets.writing import locked
 from tetramer.errors import DiskError, Stopped, UserError
@@ -86,9 +87,41 @@ def test_train_writes_a_model_and_a_report_and_tells(table: Path, tmp_path: Path
     card, _ = read_folder(tmp_path / "m")
     assert card["overrides"] == {"folds": "2", "trees": "5", "machine": "gp"}
     assert card["targets"] == ["pIC50"]
+    assert card["columns"] == ["smiles"]
+    assert card["data"]["sha256"][:12] in told.err
+    split = load_split(tmp_path / "m" / "split.json", 80)
+    assert split.sha256 == card["split"]["sha256"]
+    tested = read_table(tmp_path / "m" / "test.csv").data.to_pylist()
+    given = read_table(table).data.to_pylist()
+    assert [int(row["row"]) - 1 for row in tested] == split.test.tolist()
+    assert [row["pIC50"] for row in tested] == [f"{float(given[at]['pIC50']):g}" for at in split.test.tolist()]
+    assert run("predict", tmp_path / "m", table, "-o", tmp_path / "p.csv").code == 0
+    again = read_table(tmp_path / "p.csv").data["pIC50_pred"].to_pylist()
+    answers = [float(again[at]) for at in split.test.tolist()]
+    assert [float(row["pIC50_pred"]) for row in tested] == pytest.approx(answers, abs=1e-9)
+    (tmp_path / "p.csv").unlink()
     first = read_folder(tmp_path / "m")[1]
     assert run(*words).code == 0  # a model may be replaced
     assert read_folder(tmp_path / "m")[1] == first
+
+
+def test_a_model_reads_the_column_that_it_learned_from(smiles: list[str], tmp_path: Path, run: Any) -> None:
+    rows = [f"CCO,{text},{10.0 ** (k % 5)},{'miss' if k % 2 else 'hit'}" for k, text in enumerate(smiles)]
+    (tmp_path / "a.csv").write_text("\n".join(["smiles,salt free,nM,seen", *rows]) + "\n")
+    words = ["train", tmp_path / "a.csv", "--smiles-column", "salt free", "-o", tmp_path / "m", *TINY]
+    told = run(*words, "--target", "nM", "--to-pic50", "nM")
+    assert "'nM' becomes pIC50 from 5.0 to 9.0, median 7.0." in told.err
+    assert "nM_pred is a pIC50, and so are the ends of its interval." in told.err
+    told = run("predict", tmp_path / "m", tmp_path / "a.csv", "-o", tmp_path / "p.csv")
+    assert "nM_pred is a pIC50" in told.err
+    assert len(set(read_table(tmp_path / "p.csv").data["nM_pred"].to_pylist())) > 10
+    told = run("predict", tmp_path / "m", tmp_path / "a.csv", "-o", tmp_path / "q.csv", "--smiles-column", "smiles")
+    assert len(set(read_table(tmp_path / "q.csv").data["nM_pred"].to_pylist())) == 1
+    told = run(*words, "--target", "nM", "--to-pic50", "M")
+    assert "is the unit right?" in told.err
+    told = run(*words, "--target", "seen")
+    assert "seen_pred is the probability of 'miss'." in told.err
+    assert "seen_pred is the probability of 'miss'." in run("predict", tmp_path / "m", "CCO").err
 
 
 def columns_of(told: str, caption: str) -> list[list[str]]:
@@ -481,7 +514,7 @@ def test_standard_input_and_output(model: Path, run: Any, monkeypatch: pytest.Mo
         (["{model}", "{table}", "-o", "out.xlsx"], "end its name in .csv"),
         (["{model}", "{table}", "-o", "{data}"], "end its name in"),
         (["{model}", "{table}", "-o", "{table}"], "is the input"),
-        (["{model}", "{bad}", "--on-error", "fail"], "1 of 2 structures were refused (row 2: PARSE"),
+        (["{model}", "{bad}", "--on-error", "fail"], "A structure was refused (row 2: PARSE"),
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
 )

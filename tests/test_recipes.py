@@ -1,18 +1,19 @@
 """Recipes are plain data; every setting a person can name is known, typed and checked before any work."""
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from operator import getitem
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from tetramer.errors import UserError
+from tetramer.members import MEMBERS
 from tetramer.members.base import Problem
 from tetramer.members.neural import NeuralConfig, build
 from tetramer.members.work import config_of
-from tetramer.recipes import RECIPES, is_recipe, paths, resolve
+from tetramer.recipes import CLASSICAL, NETWORKS, RECIPES, is_recipe, paths, resolve
 from tetramer.settings import configured, number
 from tetramer.views.conformer import ConformerSettings
 
@@ -108,7 +109,7 @@ def test_wrong_settings_are_told(key: str, text: str, says: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "text"),
-    [("trees", "0"), ("trees", "few"), ("mode", "deep"), ("cost", "-1"), ("machine", "tree"), ("largest", "2")],
+    [("trees", "0"), ("mode", "deep"), ("cost", "-1"), ("machine", "tree"), ("largest", "2")],
 )
 def test_wrong_settings_of_classical_members_are_told(key: str, text: str) -> None:
     specs = resolve("baseline", {key: text}).members.values()
@@ -221,3 +222,18 @@ def test_wrong_joins_are_told(name: str, key: str, text: str, says: str) -> None
     with pytest.raises(UserError) as error:
         resolve(name, {key: text} if key else {})
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MEMBERS if kind not in NETWORKS])
+def test_settings_of_classical_members_are_those_of_their_configs(kind: str) -> None:
+    config: Any = next(one.type for one in fields(MEMBERS[kind]) if one.name == "config")  # type: ignore[arg-type]
+    hints = get_type_hints(config)
+    assert {one.name: hints[one.name] for one in fields(config)} == CLASSICAL[kind]
+
+
+def test_a_setting_that_a_recipe_does_not_name_is_one() -> None:
+    members = resolve("auto", {"lightgbm.trend": "true", "trees": "20"}).members
+    assert members["lightgbm"]["config"] == {"mode": "boosted", "trees": 20, "trend": True}
+    assert members["extra-trees"]["config"]["trees"] == 20
+    with pytest.raises(UserError, match=r"lightgbm\.trees is 'x'; it must be a whole number"):
+        resolve("auto", {"lightgbm.trees": "x"})

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tetramer.datasets import labels as reading_labels
 from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
-from tetramer.datasets.placed import texts_for
+from tetramer.datasets.placed import column_notes, structure_columns, texts_for
 from tetramer.datasets.splits import COLUMNS, Split, from_column
 from tetramer.datasets.tables import Table, find_column, read_table
 from tetramer.errors import UserError
@@ -30,6 +30,7 @@ class Assay:
     units: tuple[str, ...] = ()
     keys: Sequence[object] | None = None  # (n) the column that a rule of `splits.COLUMNS` looks at
     notes: tuple[str, ...] = ()  # what to say of the files
+    columns: tuple[str, ...] = ()  # of the structures, where they stand in columns
 
 
 def assay_of(texts: Sequence[str], labels: Labels, weight: np.ndarray | None, task: str = "auto") -> Assay:
@@ -97,8 +98,16 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
         weight = np.concatenate([reading_labels.weights(table, files.weight) for table, _ in tables])
     unit = "log10" if files.log10 else "pIC50" if files.to_pic50 else ""
     labels, units = transformed(labels, files), (unit,) * len(labels.names)
-    notes = tuple(dict.fromkeys(note for table, _ in tables for note in table.notes))
-    assay = replace(assay_of(texts, labels, weight, task), units=units, notes=notes)
+    columns = structure_columns(tables[0][0], files.smiles)
+    notes = [note for table, _ in tables for note in table.notes]
+    if files.smiles is None and len(columns) == 1:
+        notes += column_notes(tables[0][0], columns[0])
+    if unit == "pIC50":
+        notes += reading_labels.pic50_notes(labels)
+    assay = assay_of(texts, labels, weight, task)
+    if task != files.task:
+        assay = replace(assay, why="A logarithm is learned, so it is regression.")
+    assay = replace(assay, units=units, notes=tuple(dict.fromkeys(notes)), columns=columns)
     if task == "auto" and len(labels.names) > 1:
         verb = "are" if len(labels.names) > 2 else "is"
         assay = replace(assay, why=f"{assay.why} So {verb} {listed(list(map(repr, labels.names[1:])))}.")

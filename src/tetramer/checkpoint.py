@@ -27,11 +27,26 @@ from tetramer.errors import UserError
 Card = dict[str, Any]
 Files = dict[str, bytes]
 
+
+def without_shifts(card: Card) -> Card:
+    """From 1 to 2: forests keep what trees without a split add, networks which targets they had labels of."""
+    if card.get("kind") == "model":
+        raise UserError("This model was written by an older version, which kept less of it. Train again.")
+    return card
+
+
 # One function per change of format; card["format"] says how many have been applied.
-MIGRATIONS: list[Callable[[Card], Card]] = []
+MIGRATIONS: list[Callable[[Card], Card]] = [without_shifts]
 FORMAT = 1 + len(MIGRATIONS)
 CARD = "card.json"
-BESIDE = {"report.html", ".DS_Store", "Thumbs.db", "desktop.ini"}  # ours, or a file manager's, in no card
+BESIDE = {
+    "report.html",
+    "split.json",
+    "test.csv",
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+}  # ours, or a file manager's, in no card
 LARGEST_FILE = 4 << 30
 LARGEST_CARD = 64 << 20
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a file's name: neither "..", nor a drive, nor a blank

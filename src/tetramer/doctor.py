@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import torch
 
+from tetramer.errors import UserError
 from tetramer.modelling import versions
 from tetramer.molecules import Limits, parse
 from tetramer.views import read
@@ -31,8 +32,16 @@ def examine() -> dict[str, Any]:
         "matrix products": f"fp32 {fp32:.0f}, bf16 {bf16:.0f} GFLOP/s on one thread",
         "bf16": "pays: --set training.precision=bf16" if bf16 > 1.5 * fp32 else "does not pay on this processor",
         "SMILES per second": f"{rate(lambda: parse(SAMPLE)):.0f} parsed on one core",
-        "worker processes": "work" if read([SAMPLE], ["graph"], limits=Limits(1)).codes == ["ok"] else "do not start",
+        "worker processes": workers(),
     }
+
+
+def workers() -> str:
+    """Whether molecules can be read in processes of their own."""
+    try:
+        return "work" if read([SAMPLE], ["graph"], limits=Limits(1)).codes == ["ok"] else "give no answer"
+    except UserError as error:
+        return f"do not start: {error}"
 
 
 def matmul(dtype: torch.dtype) -> float:

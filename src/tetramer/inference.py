@@ -4,6 +4,7 @@ text ──Reader──▶ Reading (features, one code a row) ──members─�
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -230,15 +231,21 @@ def interval_from(arrays: dict[str, np.ndarray], target: int) -> Intervals | Non
 def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> dict[str, pa.Array]:
     """Output columns for every row of a reading, in order; cells of refused rows are null.
 
-    Regression: T_pred, T_lo, T_hi. Binary: T_pred, the probability of the larger label. Multi-class: T_pred, the
+    Regression: T_pred, T_lo, T_hi. Binary: T_pred, the probability of the second class. Multi-class: T_pred, the
     likeliest class, and T_prob_CLASS. Then status and reason.
     """
     answer = model.predict(reading.features, np.arange(len(reading)), level)
+    told = np.isfinite(answer.values).any(axis=(1, 2))
+    return answer_columns(model.problem, answer) | status_columns(reading, told, model.placed)
+
+
+def answer_columns(problem: Problem, answer: Answer) -> dict[str, pa.Array]:
+    """The columns of `prediction_columns` but for status and reason."""
     columns: dict[str, pa.Array] = {}
-    for target, name in enumerate(model.problem.targets):
+    for target, name in enumerate(problem.targets):
         values = answer.values[:, target]  # (n, K)
-        if model.problem.task == MULTICLASS:
-            classes = model.problem.classes[target]
+        if problem.task == MULTICLASS:
+            classes = problem.classes[target]
             known = np.isfinite(values).all(axis=1)
             best = np.where(known, np.nan_to_num(values[:, : len(classes)]).argmax(axis=1), 0)
             told = [classes[k] if ok else None for k, ok in zip(best, known, strict=True)]
@@ -251,7 +258,17 @@ def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> 
                 numbers(answer.low[:, target]),
                 numbers(answer.high[:, target]),
             )
-    return columns | status_columns(reading, np.isfinite(answer.values).any(axis=(1, 2)), model.placed)
+    return columns
+
+
+def meanings(problem: Problem, units: Sequence[str]) -> list[str]:
+    """What T_pred is, where the name of the column does not tell: the class of a probability, a logarithm."""
+    if problem.task == BINARY:
+        pairs = zip(problem.targets, problem.classes, strict=True)
+        return [f"{name}_pred is the probability of {classes[1]!r}." for name, classes in pairs if classes[1] != "1"]
+    named = [(name, unit) for name, unit in zip(problem.targets, units, strict=False) if unit in ("log10", "pIC50")]
+    what = {"log10": "the decimal logarithm of what was measured", "pIC50": "a pIC50"}
+    return [f"{name}_pred is {what[unit]}, and so are the ends of its interval." for name, unit in named]
 
 
 def numbers(values: np.ndarray) -> pa.Array:

@@ -18,10 +18,11 @@ from tetramer.assays import Assay
 from tetramer.checkpoint import config_hash
 from tetramer.datasets import splits, writing
 from tetramer.datasets.labels import LEAST
+from tetramer.datasets.partitions import kept_aside, repeats
 from tetramer.datasets.placed import form_of
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError, pick
-from tetramer.inference import LEVEL, Answer, Model
+from tetramer.inference import LEVEL, Answer, Model, meanings
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.base import atom_counts, to_read
 from tetramer.members.blend import combine, fit_weights, spread
@@ -108,8 +109,7 @@ def train(
     keys = keys_of(assay, options)
     for note in (*assay.notes, assay.why):
         say(note)
-    if form == "reaction":
-        say("The structures are reactions.")
+    say("The structures are reactions.") if form == "reaction" else None
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), progress)
     known = np.isfinite(assay.labels.values).any(axis=1) & reading.ok
@@ -126,7 +126,7 @@ def train(
     split = only(split, known)
     plan, notes = make_plan(assay, options, recipe, reading, split)
     plan = plan.beginning(origin)
-    notes += origin_notes(options.recipe, recipe, plan)
+    notes += [*meanings(plan.problem, assay.units), *origin_notes(options.recipe, recipe, plan)]
     shared = splits.leak(split, reading.smiles, limits=options.limits) if len(split.test) else None
     notes += [
         *(leak_notes(shared, form if form == "reaction" else "molecule") if shared else []),
@@ -227,7 +227,7 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
             f"{len(valid)} validation rows are not used: a blend chooses its weights and calibrates by folds of the "
             "training rows. --fit-rows train+valid learns from them too."
         )
-    same = repeats(assay, reading, rows)
+    same = repeats(assay.texts if form_of(assay.texts) == "placed" else reading.smiles, rows)
     if recipe.folds == 0 and not len(valid):
         order = epoch_order(options.seed, 4, len(rows))
         aside = kept_aside(order, same, max(LEAST // 4, len(rows) // 10))
@@ -257,31 +257,6 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, options, extensive)]
     data = Data(reading.features, values, assay.labels.censor, assay.weight / assay.weight[rows].mean())
     return Plan(problem, tuple(pieces), data, fold, calibrates), notes
-
-
-def repeats(assay: Assay, reading: Reading, rows: np.ndarray) -> np.ndarray | None:
-    """(n,) the same number for `rows` of the same molecule or, where they are given, geometry.
-
-    They go together, or what was fitted would be judged by what it knows. None where no two are the same, or all are.
-    """
-    texts = assay.texts if form_of(assay.texts) == "placed" else reading.smiles
-    number = np.unique([texts[row] for row in rows.tolist()], return_inverse=True)[1]
-    return number if 0 < number.max(initial=0) < len(rows) - 1 else None
-
-
-def kept_aside(order: np.ndarray, same: np.ndarray | None, count: int) -> np.ndarray:
-    """(n,) bool: the first `count` rows of `order` (n,), or the first groups of `same` that have so many rows."""
-    aside = np.zeros(len(order), bool)
-    if same is None:
-        aside[order[:count]] = True
-        return aside
-    groups = same[order]
-    _, first = np.unique(groups, return_index=True)
-    for group in groups[np.sort(first)]:
-        if aside.sum() >= count:
-            break
-        aside |= same == group
-    return aside if not aside.all() else np.isin(np.arange(len(order)), order[:count])
 
 
 def extensive_note(members: dict[str, dict[str, Any]]) -> str:
@@ -398,6 +373,8 @@ def make_card(
         "why": assay.why,
         "targets": list(assay.labels.names),
         "units": list(assay.units),
+        "columns": list(assay.columns),
+        "data": {"sha256": config_hash([assay.texts, np.nan_to_num(assay.labels.values, nan=1e300).tolist()])},
         "recipe": options.recipe,
         "overrides": options.overrides,
         "members_config": recipe.members,

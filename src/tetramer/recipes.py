@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
 from operator import getitem
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from tetramer.datasets.placed import Form
 from tetramer.encoders import BRANCHES, ENCODERS, branch_of
@@ -21,6 +21,12 @@ from tetramer.views.read import settings_of
 
 Spec = dict[str, Any]
 Path = tuple[str, ...]  # the names that lead to a setting
+CLASSICAL: dict[str, dict[str, Hint]] = {
+    "trees": {"mode": str, "trees": int, "trend": bool},
+    "forest": {"trees": int, "least": int, "trend": bool},
+    "kernels": {"machine": str, "cost": float, "largest": int},
+}
+"""Settings of the members that are no networks, which stand below this module, by kind."""
 NETWORKS = ("neural", "pretraining")  # kinds of members that have an encoder and are trained; the latter has no head
 
 TREES: dict[str, Spec] = {
@@ -308,10 +314,7 @@ def folds_of(text: str) -> int:
 def paths(spec: Spec) -> dict[Path, tuple[Path, Hint]]:
     """Every setting of a member: its path in a key → its place in the config, and the annotation it has there."""
     if spec["kind"] not in NETWORKS:
-        from tetramer.members import MEMBERS  # members are built upon recipes
-
-        kind: Any = next(one.type for one in fields(cast(Any, MEMBERS[spec["kind"]])) if one.name == "config")
-        return {(one.name,): ((one.name,), get_type_hints(kind)[one.name]) for one in fields(kind)}
+        return {(name,): ((name,), hint) for name, hint in CLASSICAL[spec["kind"]].items()}
     plain = ("encoder", "trend", "reference") if spec["kind"] == "neural" else ()
     told: dict[Path, tuple[Path, Hint]] = {(name,): ((name,), None) for name in plain}
     for view in spec["config"]["encoder_config"].get("branches", {}):

@@ -17,14 +17,16 @@ import pyarrow.compute as pc
 
 from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
-from tetramer.datasets.placed import column_for, texts_for
+from tetramer.datasets.placed import column_for, column_notes, texts_for
 from tetramer.datasets.tables import Table, stream_table
 from tetramer.datasets.writing import LOCK, TableWriter, apart, check_columns, disk_errors, spared, unfinished
 from tetramer.errors import UserError
+from tetramer.molecules.conformers import MAKER
 from tetramer.views import Reader, Reading
 from tetramer.views.read import CHUNK
 
 ROWS = 65_536  # of a shard
+MADE_BY = (__version__, MAKER)  # shards of others are made anew
 ON_ERROR = ("keep", "skip", "fail")
 
 Columns = Callable[[Reading], dict[str, pa.Array]]
@@ -42,6 +44,7 @@ class Job:
     smiles: str | None = None
     on_error: str = "keep"
     rows: int = ROWS
+    known: Sequence[str] = ()  # the column of structures that a model was made with, taken if `smiles` names none
 
     def __post_init__(self) -> None:
         if self.on_error not in ON_ERROR:
@@ -80,7 +83,7 @@ def apply(
             return join((piece.table for piece in pieces(job, reader, progress, say)), job, writer)
     job.writer().discard()  # a name that cannot be written is told before the work
     parts, source = Path(f"{job.output}.parts"), input_hash(job.source)
-    key = config_hash([job.key, source, Path(job.source).suffixes, job.smiles, job.rows, __version__])[:24]
+    key = config_hash([job.key, source, Path(job.source).suffixes, job.smiles, job.rows, *MADE_BY])[:24]
 
     def useful(error: UserError) -> bool:  # worth a folder that stays; one shard is soon made again
         return isinstance(error, Refused) and len(list(parts.glob("*.arrow"))) > 1
@@ -149,6 +152,10 @@ def pieces(
                     say(note)
             if column is None:  # found once: every piece of a file is read the same way
                 column = column_for(table, reader.standard.reactions)
+                if len(job.known) == 1 and column is not None and job.known[0] in table.columns:
+                    (column,) = job.known
+                for note in column_notes(table, column) if number == 0 else ():
+                    say(note)
             if skip(number):
                 done += len(table)
                 continue
@@ -214,6 +221,8 @@ def join(tables: Iterator[pa.Table], job: Job, writer: TableWriter) -> Counts:
         if not first_bad and table.num_rows and not pc.all(good).as_py():
             place = pc.index(good, False).as_py()
             first_bad = f"row {rows + place + 1}: {table['status'][place]}, {table['reason'][place]}"
+        if first_bad and job.on_error == "fail" and str(job.output) == "-":
+            raise Refused(f"A structure was refused ({first_bad}). Use --on-error keep to write such rows too.")
         rows += table.num_rows
         writer.append(table.filter(good) if job.on_error == "skip" else table)
     if first_bad and job.on_error == "fail":

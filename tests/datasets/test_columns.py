@@ -6,11 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tetramer.datasets.cell_checks import check_cells, check_formats
 from tetramer.datasets.columns import (
     Column,
-    check_cells,
     check_copies,
-    check_formats,
     check_leaks,
     correlations,
     find_targets,

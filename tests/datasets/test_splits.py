@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tetramer.datasets import clusters, splits
+from tetramer.datasets.partitions import kept_aside, repeats
 from tetramer.datasets.sources import load
 from tetramer.datasets.splits import (
     COLUMNS,
@@ -666,3 +667,15 @@ def test_grouped_keeps_isomers_together(seed):
 def test_refused_rows_are_no_shared_molecule():
     split = splits.Split(np.array([0, 1]), np.array([], int), np.array([2, 3]), "")
     assert leak(split, ["CC", "", "", "CCO"])["molecules"] == 0
+
+
+def test_rows_of_one_name_are_kept_aside_together():
+    assert repeats(["a", "b", "c", "a"], np.arange(3)) is None
+    assert repeats(["a", "a", "a"], np.arange(3)) is None
+    same = repeats(["a", "b", "a", "c", "d", "c", "c", "c"], np.arange(8))
+    assert same.tolist() == [0, 1, 0, 2, 3, 2, 2, 2]
+    order = np.array([0, 3, 4, 1, 2, 5, 6, 7])
+    assert np.flatnonzero(kept_aside(order, None, 2)).tolist() == [0, 3]
+    assert np.flatnonzero(kept_aside(order, same, 2)).tolist() == [0, 2]  # the two of a
+    assert np.flatnonzero(kept_aside(order, same, 3)).tolist() == [0, 2, 4]  # the four of c are too many
+    assert np.flatnonzero(kept_aside(order, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2)).tolist() == [0, 3]

@@ -143,7 +143,7 @@ def test_one_atom_is_no_batch_of_its_own() -> None:
 
 def test_several_conformers_are_an_error() -> None:
     with Reader(limits=Limits(0), settings={"conformer": ConformerSettings(2)}) as reader:
-        made: Any = reader.read(["CCO"], ["graph", "conformer"]).features
+        made: Any = reader.read(["CCCCCCO"], ["graph", "conformer"]).features
     views = {
         "graph": to_tensors(graph.collate(made["graph"], np.array([0]))),
         "conformer": to_tensors(conformer.collate(made["conformer"], np.array([0]))),

@@ -66,6 +66,7 @@ class TargetPlot:
     smiles: Sequence[str] = ()
     labels: Sequence[str] = ()  # what the molecules are called; without, their SMILES or their number
     what: str = "molecule"  # what a row is
+    fresh: bool = True  # whether nothing had seen these rows, intervals neither
 
     def known(self) -> "TargetPlot":
         """The same without the rows that have no truth or no answer, and without intervals where one is missing."""
@@ -177,10 +178,11 @@ def _regression(target: TargetPlot, level: float) -> tuple[list[Picture], str]:
     if target.low is None or target.high is None:
         return [Picture("Predicted and measured", uri(plots.parity(*pair, target.unit)), caption)], ""
     outside = int(((target.truth < target.low) | (target.truth > target.high)).sum())
-    caption += (
-        f" Bars are {_percent(level)} intervals; red where the measurement lies outside, {outside:,} of {count:,}"
-        f" ({_percent(outside / count)}; {_percent(1 - level)} expected)."
-    )
+    caption += f" Bars are {_percent(level)} intervals, red where the measurement lies outside"
+    if target.fresh:
+        caption += f", {outside:,} of {count:,} ({_percent(outside / count)}; {_percent(1 - level)} expected)."
+    else:
+        caption += "; these rows calibrated them, so it does not test them."
     pictures = [Picture("Predicted and measured", uri(plots.parity(*pair, target.unit)), caption)]
     if np.isfinite(target.high - target.low).any():
         spread = plots.width_error(target.truth, target.prediction, target.low, target.high, target.unit)

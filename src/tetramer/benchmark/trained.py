@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tetramer.benchmark.cells import UNDEFINED, Cell, Spread
 from tetramer.benchmark.report import Headline, Report, Table, TargetPlot, write_report
 from tetramer.checkpoint import check_place
+from tetramer.datasets.partitions import save
+from tetramer.datasets.writing import write_table
+from tetramer.inference import answer_columns
 from tetramer.members import REGRESSION
 from tetramer.metrics import METRICS, Score
 from tetramer.modelling import Result
@@ -197,6 +201,7 @@ def facts(result: Result, seconds: float) -> list[tuple[str, Any]]:
         ("Recipe", card["recipe"] + "".join(f", {key}={value}" for key, value in card["overrides"].items())),
         ("Split", f"{card['split']['name']}: {' / '.join(map(str, card['split']['sizes']))} train / valid / test"),
         ("Split SHA-256", card["split"]["sha256"]),
+        ("Data SHA-256", card["data"]["sha256"]),
         ("Fitted on", f"{fitted['count']} rows ({fitted['part']})"),
         ("Seed", card["seed"]),
         ("Seconds", round(seconds, 1)),
@@ -231,6 +236,7 @@ def plots(result: Result) -> list[TargetPlot]:
                 classes=model.problem.classes[target] if model.problem.classes else ("0", "1"),
                 smiles=smiles,
                 what="reaction" if model.standard.reactions else "molecule",
+                fresh=part == "test",
             )
         )
     return out
@@ -299,9 +305,9 @@ def sentences(result: Result) -> list[str]:
     if result.model.problem.task == REGRESSION and (cover := coverage(result)) is not None:
         what = "them" if len(targets) == 1 else "the labels"
         lines.append(f"The {result.model.card['level']:.0%} interval holds {cover:.1%} of {what}.")
-    split = result.model.card["split"]
+    split, data = result.model.card["split"], result.model.card["data"]["sha256"]
     lines += nothing_learned(result)
-    return [*lines, f"Split {split['name']}, SHA-256 {split['sha256']}"]
+    return [*lines, f"Split {split['name']}, SHA-256 {split['sha256']}; of the data, SHA-256 {data[:12]}"]
 
 
 def coverage(result: Result) -> float | None:
@@ -317,8 +323,11 @@ def coverage(result: Result) -> float | None:
 
 
 def write(result: Result, output: Path, report: Path, seconds: float, title: str, structures: bool = True) -> None:
-    """Put the model at `output` and the report at `report`."""
+    """Put the model at `output` and the report at `report`, beside it the split and the answers of its test part."""
     result.model.save(output)
+    save(result.split, report.with_name("split.json"))
+    if len(result.split.test):
+        write_table(tested(result, structures), report.with_name("test.csv"))
     page = Report(
         title=title,
         facts=facts(result, seconds),
@@ -331,6 +340,29 @@ def write(result: Result, output: Path, report: Path, seconds: float, title: str
         structures=structures,
     )
     write_report(report, page)
+
+
+def tested(result: Result, structures: bool) -> pa.Table:
+    """Number of the row, structure, what was measured and what is answered, of every row of the test part."""
+    rows, problem, labels = result.split.test, result.model.problem, result.assay.labels
+    columns: dict[str, pa.Array] = {"row": pa.array(rows + 1)}
+    if structures:
+        columns["smiles"] = pa.array([result.reading.smiles[row] for row in rows.tolist()])
+    for target, name in enumerate(problem.targets):
+        cells = zip(labels.values[rows, target], labels.censor[rows, target], strict=True)
+        classes = problem.classes[target] if problem.classes else None
+        unit = result.assay.units[target] if result.assay.units else ""
+        told = [measured(value, sign, classes) for value, sign in cells]
+        columns[f"{name} ({unit})" if unit else name] = pa.array(told, pa.string())
+    answer = result.model.predict(result.reading.features, rows, result.model.card["level"])
+    return pa.table(columns | answer_columns(problem, answer))
+
+
+def measured(value: float, sign: int, classes: Sequence[str] | None) -> str | None:
+    """A label as text; None where it is unknown."""
+    if np.isnan(value):
+        return None
+    return classes[int(value)] if classes else f"{('', '>', '<')[sign]}{value:.10g}"
 
 
 def as_json(result: Result) -> str:

@@ -10,15 +10,8 @@ from typing import cast
 
 import numpy as np
 
-from tetramer.datasets.columns import (
-    Column,
-    check_cells,
-    check_copies,
-    check_formats,
-    check_leaks,
-    find_targets,
-    read_column,
-)
+from tetramer.datasets.cell_checks import check_cells, check_formats
+from tetramer.datasets.columns import Column, check_copies, check_leaks, find_targets, read_column
 from tetramer.datasets.findings import (
     ALARM,
     NOTE,

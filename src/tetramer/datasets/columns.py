@@ -1,9 +1,8 @@
 """Columns as an audit sees them: every cell is read, what cannot be is counted, and columns are held side by side."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -13,10 +12,10 @@ import pyarrow.compute as pc
 
 from tetramer.datasets.cells import Cells
 from tetramer.datasets.delimited import is_text
-from tetramer.datasets.findings import ALARM, NOTE, WARNING, Finding, beyond, first_rows, some
+from tetramer.datasets.findings import ALARM, WARNING, Finding
 from tetramer.datasets.labels import LARGEST, Labels, infer_task, names_not_classes
 from tetramer.datasets.partitions import WORDS
-from tetramer.datasets.signals import extremes, ordered
+from tetramer.datasets.signals import ordered
 from tetramer.datasets.tables import Table, looks_like_smiles
 from tetramer.metrics import ranks
 
@@ -30,22 +29,6 @@ IDENTIFIER = r"(^|\b)(id|cid|index|idx|num|no|nr|row|number)$"
 DESCRIPTOR = (  # what programs compute of a structure, by the usual names
     r"^(number of|num) |\b(molecular weight|mol ?wt|mw|donors?|acceptors?|hb[ad]|rotatable|t?psa|surface area|rings?"
     r"|minimum degree|(heavy )?atom count|chiral cent(er|re)s?( count)?|[acsx]log ?p|molar refractivity|fsp3|qed)\b"
-)
-MEASURED = 0.05  # share of numbers among texts from which a column may be one of measurements
-UNMEASURED = (
-    "-",
-    "--",
-    "–",
-    "?",
-    ".",
-    "nd",
-    "n.d.",
-    "nt",
-    "n.t.",
-    "not tested",
-    "not determined",
-    "not measured",
-    "tbd",
 )
 SAMPLE = 1_000  # labels from which the number of decimals is taken
 
@@ -166,7 +149,7 @@ def _beside_predictions(names: Sequence[str]) -> list[str]:
 
 
 def _may_be_target(table: Table, name: str) -> bool:
-    if hinted(name) or re.search(DESCRIPTOR, _words(name)):
+    if hinted(name) or re.search(DESCRIPTOR, words(name)):
         return False
     if looks_like_smiles(table.data[name]) and pc.count_distinct(table.data[name]).as_py() > FEW:  # "pos" is a SMILES
         return False
@@ -179,115 +162,18 @@ def _may_be_target(table: Table, name: str) -> bool:
         return False
     whole = column.classes is None and bool((values == np.round(values)).all())
     rising = len(values) > 2 and bool((np.diff(values) > 0).all())
-    named = re.search(IDENTIFIER, _words(name)) is not None and len(np.unique(values)) > len(values) / 2
+    named = re.search(IDENTIFIER, words(name)) is not None and len(np.unique(values)) > len(values) / 2
     return not (whole and (rising or named))
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
     """A column's name in small letters, its words apart."""
     return re.sub(r"[\s_.\-()\[\]/]+", " ", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)).strip().casefold()
 
 
 def hinted(name: str) -> bool:
     """Whether a column's name says that it holds predictions."""
-    return re.search(PREDICTED, _words(name)) is not None
-
-
-WRONG = {
-    "LABEL_NAN": (NOTE, "say NaN and are read as missing", "Empty them, if nothing was measured."),
-    "LABEL_INF": (ALARM, "are infinite", "Correct or empty them; training refuses them."),
-    "LABEL_HUGE": (ALARM, f"are beyond {LARGEST:g} in size", "Correct or empty them, or change the unit."),
-    "LABEL_FORMAT": (ALARM, "look like numbers, but are not written as numbers", ""),
-    "LABEL_TYPE": (ALARM, "hold no number", "Correct or empty them; a bound is written >10 or <5."),
-}
-
-
-def check_cells(column: Column, start: int) -> list[Finding]:
-    """Cells that are no labels, and targets of which nothing or too little can be learned."""
-    found = [_wrong(column, code, start) for code in column.wrong]
-    known = column.values[column.known]
-    if not len(known):
-        sentence = f"No row has a label in {column.name!r}."
-        empty = Finding("ALL_MISSING", ALARM, column.name, len(column.values), (), sentence)
-        return found if "LABEL_FORMAT" in column.wrong else [*found, empty]
-    different, counts = np.unique(known, return_counts=True)
-    if len(different) == 1:
-        code = "ONE_CLASS" if column.classes or different[0] in (0.0, 1.0) else "CONSTANT"
-        sentence = f"All {len(known):,} labels of {column.name!r} are {column.shown(different[0])}; nothing is learned."
-        return [*found, Finding(code, ALARM, column.name, len(known), (), sentence)]
-    found += check_classes(column)
-    few = different[counts < FEW]
-    if column.kind != "regression" and len(few):
-        rows = np.flatnonzero(np.isin(column.values, few))
-        listed = ", ".join(
-            f"{column.shown(value)} ({count})" for value, count in zip(few, counts[counts < FEW], strict=True)
-        )
-        sentence = (
-            f"Classes of {column.name!r} with fewer than {FEW} labels: {listed}. A held-out part has few or none of "
-            "them, and its metrics mean little."
-        )
-        places, more = first_rows(rows, start), beyond(rows)
-        found.append(Finding("FEW_OF_CLASS", WARNING, column.name, len(few), places, sentence, more=more))
-    return [*found, *_extremes(column, start)]
-
-
-def check_classes(column: Column) -> list[Finding]:
-    """Classes that differ in capital letters only, and texts that most likely say that nothing was measured."""
-    classes, found = column.classes or (), []
-    counts = Counter(text.strip().casefold() for text in classes)
-    alike = [text for text in classes if counts[text.strip().casefold()] > 1]
-    if alike:
-        sentence = f"{column.name!r} has classes that differ in capital letters only: {', '.join(map(repr, alike))}."
-        advice = " Write them in one way, or they are learned as different classes."
-        found.append(Finding("CLASS_CASE", WARNING, column.name, len(alike), (), sentence + advice))
-    gaps = [text for text in classes if text.strip().casefold() in UNMEASURED]
-    if gaps and len(gaps) < len(classes):
-        listed = ", ".join(map(repr, gaps))
-        sentence = f"{column.name!r} has classes that may mean that nothing was measured: {listed}."
-        advice = " Empty these cells if so, or they are learned as a class."
-        found.append(Finding("CLASS_UNMEASURED", WARNING, column.name, len(gaps), (), sentence + advice))
-    return found
-
-
-def check_formats(columns: Sequence[Column], severity: str, start: int) -> list[Finding]:
-    """Columns that would be numbers, were they written as numbers; without that they are no targets."""
-    found = [replace(_wrong(one, "LABEL_FORMAT", start), severity=severity) for one in columns if _unreadable(one)]
-    return found + [_wrong(one, "LABEL_TYPE", start) for one in columns if _half_measured(one)]
-
-
-def _half_measured(column: Column) -> bool:
-    """Whether a column has more text than numbers, but enough numbers to be one of measurements."""
-    numbers, texts = int(column.known.sum()), len(column.wrong.get("LABEL_TYPE", ()))
-    named = hinted(column.name) or re.search(IDENTIFIER, _words(column.name)) is not None
-    return not named and not column.classes and texts > numbers >= max(FEW, MEASURED * (numbers + texts))
-
-
-def _unreadable(column: Column) -> bool:
-    """Whether most cells of a column look like numbers that we do not read."""
-    other = max(int(column.known.sum()), len(column.wrong.get("LABEL_TYPE", ())))
-    return len(column.wrong.get("LABEL_FORMAT", ())) > other
-
-
-def _wrong(column: Column, code: str, start: int) -> Finding:
-    """The cells of one code."""
-    severity, what, advice = WRONG[code]
-    rows = column.wrong[code]
-    sentence = f"{some(len(rows), 'cell')} of {column.name!r} {what}. {advice or column.advice}"
-    return Finding(code, severity, column.name, len(rows), first_rows(rows, start), sentence, more=beyond(rows))
-
-
-def _extremes(column: Column, start: int) -> list[Finding]:
-    """A few labels that lie so far away that they can only be slips of a unit or of a keyboard."""
-    places = np.flatnonzero(column.known & (column.censor == 0))
-    if column.kind != "regression" or not len(rows := places[extremes(column.values[places])]):
-        return []
-    values = {"median": float(np.median(column.values[places])), "first": float(column.values[rows[0]])}
-    sentence = (
-        f"{some(len(rows), 'label')} of {column.name!r} far from all others, such as {values['first']:g} where the "
-        f"median is {values['median']:g}. One such label outweighs all the rest: check the unit and the decimal point."
-    )
-    where = first_rows(rows, start)
-    return [Finding("EXTREME", ALARM, column.name, len(rows), where, sentence, values, beyond(rows))]
+    return re.search(PREDICTED, words(name)) is not None
 
 
 def check_copies(columns: Sequence[Column], names: Sequence[str]) -> list[Finding]:

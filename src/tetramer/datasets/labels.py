@@ -36,6 +36,7 @@ OPPOSITES = (
     ("-", "+"),
 )
 MANY_TARGETS, MANY_CELLS = 50, 30_000
+USUAL = (2.0, 12.0)  # pIC50 that assays measure
 UNITS = {"pM": 12, "nM": 9, "uM": 6, "µM": 6, "μM": 6, "mM": 3, "M": 0}
 """Unit of concentration → minus the power of ten that it is of mol/L."""
 
@@ -306,6 +307,21 @@ def to_pic50(labels: Labels, unit: str) -> Labels:
     power = pick(UNITS, unit, "unit of concentration")
     _check_positive(labels, "a pIC50")
     return replace(labels, values=power - np.log10(labels.values), censor=-labels.censor)
+
+
+def pic50_notes(labels: Labels) -> list[str]:
+    """The range of each target that `to_pic50` has made, and what is odd about it."""
+    notes = []
+    for name, column in zip(labels.names, labels.values.T, strict=True):
+        values = column[np.isfinite(column)]
+        low, middle, high = (float(np.quantile(values, at)) for at in (0, 0.5, 1)) if len(values) else (6.0, 6.0, 6.0)
+        note = f"{name!r} becomes pIC50 from {low:.1f} to {high:.1f}, median {middle:.1f}."
+        if not USUAL[0] <= middle <= USUAL[1]:
+            note += f" Usual are {USUAL[0]:g} to {USUAL[1]:g}: is the unit right?"
+        elif "pic50" in name.casefold():
+            note += " By its name it is a pIC50 already: leave out --to-pic50 if so."
+        notes.append(note)
+    return notes
 
 
 def _check_positive(labels: Labels, what: str) -> None:

@@ -193,6 +193,32 @@ def _grouped(ids: np.ndarray, order: np.ndarray, k: int) -> list[np.ndarray]:
     return [np.array(fold) for fold in folds]
 
 
+def repeats(names: Sequence[str], rows: np.ndarray) -> np.ndarray | None:
+    """(n,) the same number for those of `rows` (n,) that have one name.
+
+    Names are best canonical SMILES or, where they are given, geometries. Such rows belong together, or what was fitted
+    would be judged by what it knows. None where no two are the same, or all are.
+    """
+    number = np.unique([names[row] for row in rows.tolist()], return_inverse=True)[1].astype(np.int64)
+    return number if 0 < number.max(initial=0) < len(rows) - 1 else None
+
+
+def kept_aside(order: np.ndarray, same: np.ndarray | None, count: int) -> np.ndarray:
+    """(n,) bool: the first `count` rows of `order` (n,), or with `same` (n,) the first groups that have so many rows.
+
+    A group that is larger than `count` stays; if all are, groups are cut.
+    """
+    aside = np.zeros(len(order), bool)
+    aside[order[:count]] = True
+    if same is None:
+        return aside
+    _, first, sizes = np.unique(same[order], return_index=True, return_counts=True)
+    groups = np.argsort(first)
+    groups = groups[sizes[groups] <= count]
+    chosen = groups[np.cumsum(sizes[groups]) - sizes[groups] < count]
+    return np.isin(same, chosen) if len(chosen) else aside
+
+
 def save(split: Split, path: str | Path) -> None:
     """Write an index file: canonical JSON with `name`, `sha256`, `test`, `train` and `valid`, whole or not at all."""
     lists = {part: getattr(split, part).tolist() for part in PARTS}

@@ -5,17 +5,20 @@ writes them and as the readers of public sets give them.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from tetramer.datasets.reactions import found_columns, reactions
-from tetramer.datasets.tables import Table, names_smiles, smiles_column, structures
+from tetramer.datasets.tables import Table, looks_like_smiles, names_smiles, smiles_column, structures
 from tetramer.errors import UserError
 from tetramer.molecules.geometry import as_xyz, is_xyz
 from tetramer.molecules.parse import BLOCK_END
 from tetramer.molecules.reactions import are_reactions
+
+UNPLACED = "1\n\n"  # XYZ text that lacks its atom: it is refused, with its row
+MOST_PROTONS = 118
 
 Form = Literal["plain", "placed", "reaction"]
 NUMBERS, PLACES = "atomic_numbers", "coordinates"
@@ -51,6 +54,18 @@ def structure_columns(table: Table, name: str | None = None) -> tuple[str, ...]:
     if name is None and (table.blocks is not None or bare(table)):
         return ()
     return (name is None and reaction_columns(table)) or (smiles_column(table, name),)
+
+
+def column_notes(table: Table, chosen: str | None) -> list[str]:
+    """What to say where structures are read from the column `chosen` and other columns look like structures too."""
+    if chosen is None or table.blocks is not None:
+        return []
+    others = [name for name in table.columns if name != chosen and looks_like_smiles(table.data[name])]
+    named = [repr(name) for name in others if not table.data[name].equals(table.data[chosen])]
+    if not named:
+        return []
+    also = f"{', '.join(named)} {'look' if len(named) > 1 else 'looks'} like structures too"
+    return [f"Structures are read from the column {chosen!r}; {also}. --smiles-column names another one."]
 
 
 def reaction_columns(table: Table, wanted: bool = False) -> tuple[str, ...]:
@@ -89,8 +104,18 @@ def placed(table: Table, name: str | None = None) -> list[str]:
     told = []
     for numbers, places, text, status in zip(*columns, smiles, drawn, strict=True):
         given = numbers and places and status != "ok:CONF_2D"
-        told.append(as_xyz(numbers, np.ravel(places)[: 3 * len(numbers)], text) if given else text)
+        told.append(geometry(numbers, places, text) if given else text)
     return told
+
+
+def geometry(numbers: Sequence[int | None], places: Sequence[Any], text: str) -> str:
+    """XYZ text of the first conformer; one that has no atoms, and is refused, where the numbers make no geometry."""
+    try:
+        flat = np.ravel(np.array(places, np.float64))[: 3 * len(numbers)]
+        known = all(number is not None and 1 <= number <= MOST_PROTONS for number in numbers)
+    except (TypeError, ValueError):
+        return UNPLACED
+    return as_xyz(numbers, flat, text) if known and len(flat) == 3 * len(numbers) else UNPLACED  # type: ignore[arg-type]
 
 
 def smiles_of(table: Table, name: str | None) -> list[str]:

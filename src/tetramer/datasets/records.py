@@ -12,7 +12,8 @@ from tetramer.errors import UserError
 
 SMILES_HEADERS = ("smiles", "canonical_smiles", "isomeric_smiles", "#smiles")
 SMILES_TEXT = (
-    r"^(\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*])(\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|[-=#$:/\\.~@()]|%\d\d|\d)*$"
+    r"^(\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*])"
+    r"(\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|->|<-|[-=#$:/\\.~@()]|%\d\d|%\(\d+\)|\d)*$"
 )
 """What reads as SMILES by its letters alone; for guessing which column or file holds structures, never for refusing."""
 CHUNK = 8_192  # records per batch

@@ -49,12 +49,19 @@ class Intervals:
         """The scale of a row's error, (n,) → (n,)."""
         return np.asarray(spread + self.floor)
 
+    def place(self, level: float) -> int:
+        """Which of the calibration rows' errors, from the largest, an interval reaches to."""
+        return int((1 - level + 1e-12) * (len(self.residuals) + 1))  # (1 − 0.9) · 100 would be 9.999…, cut to 9
+
+    def endless(self, level: float) -> bool:
+        """Whether too few rows calibrate for an interval of this level to have ends."""
+        return self.place(level) < 1
+
     def __call__(self, prediction: np.ndarray, spread: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends (n,), (n,); NaN where there is no prediction, infinite if too few rows calibrate."""
-        place = int((1 - level + 1e-12) * (len(self.residuals) + 1))  # (1 − 0.9) · 100 would be 9.999…, cut to 9
-        if place < 1:
+        if self.endless(level):
             endless = np.where(np.isnan(prediction), np.nan, np.inf)
             return -endless, endless
-        factor = np.sort(self.residuals / self.sigma(self.spread))[-place]  # crepes' rule
+        factor = np.sort(self.residuals / self.sigma(self.spread))[-self.place(level)]  # crepes' rule
         half = factor * self.sigma(spread)
         return prediction - half, prediction + half

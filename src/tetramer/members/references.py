@@ -147,9 +147,10 @@ class Histograms:
         )
 
     def __call__(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
-        """(n,) → (n, T); NaN for an element that no training molecule has."""
+        """(n,) → (n, T); NaN for an element that no training molecule has; by `pieces` for one without a geometry."""
         out = self.pieces(features, rows)
-        there = np.flatnonzero((features["conformer"].ok[rows] == 1) & np.isfinite(out).all(axis=1))
+        strange = atom_counts(features, rows)[:, np.setdiff1d(np.arange(ELEMENTS), self.kinds)].any(axis=1)
+        there = np.flatnonzero((features["conformer"].ok[rows] == 1) & np.isfinite(out).all(axis=1) & ~strange)
         near = self.histograms(conformers_of(features, rows[there]))[:, self.columns]
         out[there] = whole(atom_counts(features, rows[there]), near) @ self.weights + self.constant
         return out

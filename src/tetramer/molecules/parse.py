@@ -114,7 +114,7 @@ def parse_block(block: str, standard: Standard = Standard()) -> Molecule | Rejec
         return Rejected(block, "PARSE", "RDKit cannot read this mol block: an unknown element, or not whole")
     if mol is None:
         return unsound(block, raw)
-    if not is_spatial(block, mol) or oversized(block, mol, standard) is not None:
+    if not mol.GetNumAtoms() or not is_spatial(block, mol) or oversized(block, mol, standard) is not None:
         return finish(block, mol, standard, changed=True)
     try:
         with rdBase.BlockLogs():
@@ -208,7 +208,8 @@ def finish(text: str, mol: Chem.Mol, standard: Standard, changed: bool) -> Molec
         return refused
     try:
         if changed or not standard.keeps:
-            mol = standardise(mol, standard)
+            with rdBase.BlockLogs():
+                mol = standardise(mol, standard)
         smiles = Chem.MolToSmiles(mol)
     except FAILURES as error:
         return Rejected(text, "SANITIZE", f"no canonical form: {first_line(error)}")

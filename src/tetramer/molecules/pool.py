@@ -178,7 +178,7 @@ Inbox = SimpleQueue[tuple[Worker, bytes | None]]  # an answer, or None: the proc
 
 
 class Pool:
-    """Workers for one job, started at once. Use it as a context manager."""
+    """Workers for one job: the first starts at once, a further one when a request waits for it. A context manager."""
 
     def __init__(self, command: Sequence[str], limits: Limits) -> None:
         self.command, self.limits = command, limits
@@ -190,8 +190,7 @@ class Pool:
         self.looked = monotonic()
         self.workers: list[Worker] = []
         try:
-            for _ in range(limits.count):
-                self.workers.append(Worker(command, limits, self.inbox))
+            self.workers.append(Worker(command, limits, self.inbox))
         except UserError:
             self.close()
             raise
@@ -226,7 +225,7 @@ class Pool:
         while True:
             if self.requests is not mine or not self.workers:
                 raise RuntimeError("this reading has ended: its reader was closed, or began another reading")
-            while not exhausted and len(mine) < AHEAD * len(self.workers) + 1:
+            while not exhausted and len(mine) < AHEAD * self.limits.count + 1:
                 texts = next(source, None)
                 if texts is None:
                     exhausted = True
@@ -244,11 +243,16 @@ class Pool:
                 self.wait()
 
     def hand_out(self, options: dict[str, Any]) -> None:
-        """Give every idle worker a request, if there is one."""
-        for worker in self.workers:
-            if worker.busy < 0 and self.waiting:
-                number = self.waiting.popleft()
-                worker.send(number, self.requests[number].kept(), options)
+        """Give every idle worker a request, if there is one; requests that wait start workers, up to the limit."""
+        while self.waiting:
+            worker = next((one for one in self.workers if one.busy < 0), None)
+            if worker is None and len(self.workers) < self.limits.count:
+                worker = Worker(self.command, self.limits, self.inbox)
+                self.workers.append(worker)
+            if worker is None:
+                return
+            number = self.waiting.popleft()
+            worker.send(number, self.requests[number].kept(), options)
 
     def wait(self) -> None:
         """Take the next answer, or look for a worker that hangs."""

@@ -119,7 +119,7 @@ def read_as_one(text: str, standard: Standard = DEFAULT) -> Molecule | Rejected:
     if sum(sizes) > standard.max_atoms:
         return Rejected(text, "TOO_BIG", f"{sum(sizes)} atoms in all; the limit is {standard.max_atoms}")
     whole = reduce(Chem.CombineMols, [mol for part in mols for mol in part])
-    Chem.FastFindRings(whole)
+    Chem.GetSymmSSSR(whole)  # the sizes of rings are features
     whole.UpdatePropertyCache(strict=False)
     smiles = ">".join(".".join(one.molecule.smiles for one in part) for part in told.parts)
     return Molecule(smiles, whole, np.arange(sum(sizes)), roles=(sizes[0], sizes[1], sizes[2]))

@@ -58,7 +58,24 @@ def predict(
 
             return prediction_columns(loaded(), reading, level)
 
-        run_rows(reader, data, output, smiles_column, on_error, as_json, views, columns, [card["sha256"], level])
+        run_rows(
+            reader, data, output, smiles_column, on_error, as_json, views, columns, [card["sha256"], level],
+            card.get("columns", ()),
+        )  # fmt: skip
+        for note in answer_notes(loaded(), level):
+            say(note)
+
+
+def answer_notes(model: "Model", level: float) -> list[str]:
+    """What to know of the columns that `predict` has written."""
+    from tetramer.inference import meanings
+
+    notes = meanings(model.problem, model.card.get("units", ()))
+    pairs = zip(model.problem.targets, model.intervals, strict=False)
+    few = [repr(name) for name, one in pairs if one is not None and one.endless(level)]
+    if few:
+        notes.append(f"Intervals of {', '.join(few)} have no ends: too few rows calibrated them for {level:g}.")
+    return notes
 
 
 def embed(
@@ -169,6 +186,7 @@ def run_rows(
     views: Sequence[str],
     columns: "Columns",
     key: list[object],
+    known: Sequence[str] = (),
 ) -> None:
     """Apply `columns` to every row of a file, or to one SMILES, and say how many rows had what status."""
     from dataclasses import asdict
@@ -178,7 +196,9 @@ def run_rows(
 
     with one_smiles(data) as source, Bar() as bar:
         told = config_hash([key, asdict(reader.standard), list(views)])
-        job = shards.Job(source, output, views, columns, told, None if source != data else smiles, on_error)
+        own = source == data
+        smiles, known = (smiles, known) if own else (None, ())
+        job = shards.Job(source, output, views, columns, told, smiles, on_error, known=known)
         try:
             counts = shards.apply(job, reader, bar.rows, say)
         except BrokenPipeError:

@@ -62,7 +62,7 @@ class Reading:
                 codes[row], reasons[row] = f"ok:{note}" if answered[row] else note, why
         made = self.features.get("conformer")
         if isinstance(made, conformer.ConformerFeatures):
-            for row in np.flatnonzero(self.ok & (made.notes == NOTES.index("CONF_2D"))):
+            for row in np.flatnonzero(self.ok & answered & (made.notes == NOTES.index("CONF_2D"))):
                 codes[row], reasons[row] = "ok:CONF_2D", FLAT
             for row in np.flatnonzero(self.ok & answered & (made.notes == NOTES.index("")) & placed):
                 codes[row], reasons[row] = "ok:CONF_MADE", MADE
@@ -187,7 +187,8 @@ class Reader:
             done += len(reading)
             progress(done)
         if not readings:
-            empty = {view: MODULES[view].featurize([]) for view in views}
+            settings = {view: self.settings.get(view, MODULES[view].SETTINGS()) for view in views}
+            empty = {view: MODULES[view].featurize([], settings=settings[view]) for view in views}
             return Reading(empty, [], [], [])
         return joined(readings)
 

@@ -21,7 +21,7 @@ from tetramer.molecules import Standard
 from tetramer.views.base import DEFAULT, F, Features, Settings, concat, read, span, take, write
 
 ROWS = 65_536
-FORMAT = 2  # of the features; one more whenever a column changes its meaning
+FORMAT = 3  # of the features; one more whenever a column changes its meaning
 DONE = "done.json"
 
 
@@ -75,7 +75,7 @@ def put(folder: Path, name: str, parts: Iterable[Features]) -> None:
         files = {path.name: digest(path) for path in chunks(made, parts)}
         (made / DONE).write_text(json.dumps(files))
         for path in made.iterdir():
-            with path.open("rb") as file:
+            with path.open("rb+") as file:  # Windows syncs no file that is open for reading alone
                 os.fsync(file.fileno())
         if finished(folder / name) is None:
             shutil.rmtree(folder / name, ignore_errors=True)
