@@ -516,3 +516,45 @@ def test_auto_looks_at_geometry_where_it_is_given(smiles: list[str], features: d
     assert not is_placed(smiles)
     assert not is_placed([])
     assert is_placed(texts)
+
+
+def test_only_ratios_of_weights_count(
+    smiles: list[str], oxygen: np.ndarray, features: dict[str, Any], tmp_path: Path
+) -> None:
+    told = {}
+    for scale in (1.0, 1e-6):
+        weight = scale * np.where(np.arange(80) % 4, 1.0, 2.0)
+        result = train(assay(smiles, oxygen, weight=weight), options("auto", SMALL), tmp_path / f"{scale}")
+        told[scale] = result.model.predict(features, np.arange(80)).values
+    assert told[1e-6] == pytest.approx(told[1.0], rel=1e-4, abs=1e-4)
+
+
+def test_a_network_has_no_answer_where_it_saw_no_label(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    """The one label of a target is in one fold; the fits without that fold know nothing of it, and do not say 0."""
+    rare = np.where(np.arange(80) == 7, 300.0, np.nan)
+    data = assay(smiles, np.stack([oxygen, rare], axis=1))
+    result = train(data, options("auto", SMALL | {"folds": "4"}), tmp_path)
+    told = result.model.predict(result.reading.features, np.arange(80)).values[:, 1, 0]
+    assert told == pytest.approx(np.full(80, 300.0), abs=3.0)
+
+
+def test_rows_of_one_molecule_share_a_fold(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    twice = [*smiles[:40], *smiles[:40]]
+    plan = train(assay(twice, np.tile(oxygen[:40], 2)), options(), tmp_path / "a").plan
+    assert np.array_equal(plan.fold[:40], plan.fold[40:])
+    plan = train(
+        assay(twice, np.tile(oxygen[:40], 2)), options("fingerprint", {"training.epochs": "1"}), tmp_path / "b"
+    ).plan
+    assert np.array_equal(plan.valid[:40], plan.valid[40:])
+    assert 0 < plan.valid.sum() < 20
+    one = train(
+        assay([smiles[0]] * 40, oxygen[:40]), options(), tmp_path / "c"
+    ).plan  # one molecule only: rows as they are
+    assert sorted(np.bincount(one.fold)) == [20, 20]
+
+
+def test_a_validation_part_without_use_is_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    notes = train(assay(smiles, oxygen), options(split="random"), tmp_path).notes
+    assert any(note.startswith("8 validation rows are not used") for note in notes)
+    more = options(split="random", fit_rows="train+valid")
+    assert not any("not used" in note for note in train(assay(smiles, oxygen), more, tmp_path / "b").notes)

@@ -407,3 +407,17 @@ def test_a_molecule_without_geometry_is_answered_by_other_views_or_not_at_all(sm
         told = Regressor(recipe, settings={"training.epochs": 1, "training.visits": 100}, workers=0).fit(smiles, labels)
         assert np.isfinite(told.predict(asked)).tolist() == known
         assert [status.partition(": ")[0] for status in told.status_] == statuses
+
+
+def test_classes_of_several_targets_keep_their_types(smiles: list[str]) -> None:
+    y = [[len(text) % 2, "long" if len(text) > 12 else "short" if len(text) < 7 else "middle"] for text in smiles]
+    model = Classifier("baseline", settings={"folds": 2, "trees": 5}, workers=0).fit(smiles, y)
+    told = model.predict(smiles[:3])
+    assert [type(cell) for cell in told[0]] == [int, str]
+    assert all(told[row, 1] in model.classes_[1] for row in range(3))
+
+
+def test_a_table_is_no_column_of_smiles() -> None:
+    with pytest.raises(UserError, match="a table of 2 columns; give the one that holds them"):
+        texts_of(np.array([["CCO", "C"], ["CC", "N"]], dtype=object))
+    assert texts_of(np.array([["CCO"], ["CC"]], dtype=object)) == ["CCO", "CC"]

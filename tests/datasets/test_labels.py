@@ -370,3 +370,13 @@ def test_a_logarithm_needs_positive_labels(change):
 def test_an_unknown_unit_lists_the_known():
     with pytest.raises(UserError, match=r"no unit of concentration named 'nm'. Did you mean 'nM'"):
         to_pic50(made([1]), "nm")
+
+
+def test_two_numbers_of_a_sparse_target_are_no_classes() -> None:
+    held = Table(pa.table({"y": [*map(str, np.arange(30) / 7)], "z": ["6", "7.5", *[""] * 28]}), "made.csv")
+    assert infer_task(labels(held, ["y", "z"])).kind == "regression"
+    recur = Table(pa.table({"y": ["0.5", "1.5"] * 15}), "made.csv")
+    assert infer_task(labels(recur, ["y"])).kind == "binary"
+    mixed = Table(pa.table({"y": [*map(str, np.arange(30) / 7)], "z": ["0", "1"] * 15}), "made.csv")
+    with pytest.raises(UserError, match="or name one kind for all with --task"):
+        infer_task(labels(mixed, ["y", "z"]))

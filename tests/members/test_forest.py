@@ -145,3 +145,10 @@ def test_reload_and_files_that_lie(features: dict[str, Any]) -> None:
             SharedForest.from_state(other, wrong, problem(3))
     with pytest.raises(UserError, match="trees ≥ 1"):
         ForestConfig(0)
+
+
+def test_small_units_are_no_constant() -> None:
+    """Dissociation constants in mol/L vary by parts of a millionth."""
+    y = np.array([1e-7, 2e-7, 9e-7, 4e-7])[:, None]
+    assert standardised(y, np.ones(4)) == pytest.approx(standardised(1e7 * y, np.ones(4)))
+    assert not standardised(np.full((4, 1), 0.1), np.ones(4)).any()

@@ -119,3 +119,26 @@ def test_arrays_that_do_not_fit_are_refused(features: dict[str, Any], bonds: np.
                 offset_from(pack(spoilt), 1)
     with pytest.raises(UserError, match="do not fit"):
         offset_from(pack(arrays), 2)
+
+
+def test_atoms_of_an_element_that_nobody_measured_have_no_energy(features: dict[str, Any], bonds: np.ndarray) -> None:
+    counts = atom_counts(features, np.arange(80))
+    halogen = counts[:, 17] > 0
+    fit = Composition.fit(data(features, np.where(halogen[:, None], np.nan, bonds)), np.flatnonzero(~halogen))
+    told = fit(features, np.arange(80))[:, 0]
+    assert halogen.any()
+    assert np.array_equal(np.isnan(told), halogen | (counts[:, ~counts[~halogen].any(axis=0)] > 0).any(axis=1))
+    again = offset_from(fit.file(), 1)
+    np.testing.assert_array_equal(again(features, np.arange(80))[:, 0], told)
+
+
+def test_an_element_without_any_geometry_has_what_its_pieces_say(features: dict[str, Any], bonds: np.ndarray) -> None:
+    """Chlorine is known from graphs alone: its distances are no columns, and no others stand for them."""
+    counts = atom_counts(features, np.arange(80))
+    halogen = counts[:, 17] > 0
+    lost = replace(features["conformer"], ok=np.where(halogen, 0, features["conformer"].ok).astype(np.uint8))
+    fit, _ = Histograms.fit(data(features | {"conformer": lost}, bonds), np.arange(80))
+    told, alone = fit(features, np.arange(80)), fit.pieces(features, np.arange(80))
+    np.testing.assert_array_equal(told[halogen], alone[halogen])
+    for row in np.flatnonzero(~halogen)[:5]:
+        assert fit(features, np.array([row]))[0] == pytest.approx(told[row], rel=1e-9)
