@@ -1,6 +1,7 @@
 """A benchmark measures what it says: no test label is seen, killed runs end with the same rows, others are refused."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -276,9 +277,59 @@ def test_a_probe_reads_the_views_of_its_model_with_their_settings(case: Case, tm
 
 
 def test_names_as_files() -> None:
-    assert plain_name("probe:models/first/") == "first"
-    assert plain_name("probe:first") == "probe-first"
+    assert re.fullmatch("probe-first-[0-9a-f]{6}", plain_name("probe:models/first/"))
+    assert len({plain_name(f"probe:{folder}") for folder in ("a/model", "b/model", "model")}) == 3
     assert plain_name("random-forest") == "random-forest"
+
+
+def test_isomers_and_repeats_stay_together_whatever_their_labels(tmp_path: Path) -> None:
+    texts = ["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CCO", "CCO", *(f"{'C' * k}N" for k in range(1, 37))]
+    (tmp_path / "a.csv").write_text(
+        "\n".join(["smiles,y,day", *(f"{t},{k % 2},{k}" for k, t in enumerate(texts))]) + "\n"
+    )
+    for column in (None, "day"):
+        made = case_of(str(tmp_path / "a.csv"), tmp_path / "features", ["y"], split_column=column)
+        for seed in range(6):
+            split = rules.make(made, "grouped", seed)
+            for pair in ({0, 1}, {2, 3}):
+                assert any(pair <= set(part.tolist()) for part in (split.train, split.valid, split.test))
+
+
+def test_errors_of_unlike_targets_are_not_averaged(tmp_path: Path, smiles: list[str]) -> None:
+    rows = [f"{text},{k / 10},{k * 100}" for k, text in enumerate(smiles)]
+    (tmp_path / "my.assay.v2.csv").write_text("\n".join(["smiles,logP,nM", *rows]) + "\n")
+    with pytest.raises(UserError, match="a mean of their errors is that of none"):
+        case_of(str(tmp_path / "my.assay.v2.csv"), tmp_path / "features", ["logP", "nM"])
+    assert case_of(str(tmp_path / "my.assay.v2.csv"), tmp_path / "features", ["nM"]).name == "my.assay.v2"
+
+
+def test_rows_behind_one_that_ends_its_process_are_measured(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies at one method costs that row alone."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import dataclasses, os\n"
+        "from tetramer.benchmark.plain import PLAIN\n"
+        "PLAIN['atom-counts'] = dataclasses.replace(PLAIN['atom-counts'], matrix=lambda case: os._exit(9))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plan = Protocol(["mean", "atom-counts", "ecfp-linear"], [str(table)], ["random"], 2)
+    failed = run(plan, settings(tmp_path / "out"))
+    assert len(failed) == 2
+    assert all(sentence.startswith("atom-counts on ") for sentence in failed)
+    assert len(list((tmp_path / "out").glob("*/random-*/*.json"))) == 4
+
+
+def test_other_data_leave_the_notes_on_splits_as_they_were(table: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "small.csv"
+    copy.write_text(table.read_text())
+    plan = Protocol(["mean"], [str(copy)], ["random"], 2)
+    run(plan, settings(tmp_path / "out"))
+    before = (tmp_path / "out" / "small" / "splits.json").read_bytes()
+    copy.write_text("\n".join(table.read_text().splitlines()[:60]) + "\n")
+    with pytest.raises(UserError, match="was made with other data"):
+        run(plan, settings(tmp_path / "out"))
+    assert (tmp_path / "out" / "small" / "splits.json").read_bytes() == before
 
 
 PEER = '''"""Stands in for a peer's command line: learns the mean of each target, and keeps what it was called with."""

@@ -13,7 +13,7 @@ from tetramer.benchmark.isomers import QUESTIONS, Question
 from tetramer.benchmark.standing import Line, Pair, Setting, Standing
 from tetramer.errors import UserError
 from tetramer.studies import Asked, motif, motif_page, motif_tasks
-from tetramer.studies.base import Measured, Reach, encoder_of, frozen
+from tetramer.studies.base import Measured, Reach, Rows, encoder_of, frozen
 from tetramer.studies.motif import HELD, MODELS
 from tetramer.studies.motif_claims import (
     bonds,
@@ -192,6 +192,7 @@ def test_verdicts_by_hand() -> None:
         ([0.51, 0.48, 0.5], "collapsed"),
         ([0.9, 0.91, 0.9], "yes"),
         ([0.7, 0.71, 0.7], "in part"),
+        ([0.8, 0.9], "yes"),  # two seeds have a wide interval, and are no collapse
     ):
         fresh = [0.9, 0.9, 0.91][: len(amides)]
         row = collapse(low | told("isomers", "amide", motif=amides, untrained=fresh), "motif")
@@ -244,3 +245,11 @@ def test_names_and_columns_are_known_to_their_tasks(done: tuple[Path, list[str]]
         assert set(columns) <= set(numbers(done[0], task, "motif"))
     assert all(number in COLUMNS[task] for task, number, _ in DIFFERENCES)
     assert all(len(row) == len(PRINTED.header) for row in PRINTED.rows)
+
+
+def test_rows_of_another_size_are_not_mixed(tmp_path: Path) -> None:
+    small = Rows("motif", tmp_path, "small")
+    small.keep("diagnosis", "untrained", 0, lambda: {"residual": 0.1}, lambda name, share: None)
+    assert json.loads(small.place("diagnosis", "untrained", 0).read_text())["size"] == "small"
+    with pytest.raises(UserError, match="was measured at the size 'small', not 'default'"):
+        Rows("motif", tmp_path, "default").keep("diagnosis", "untrained", 0, dict, lambda name, share: None)

@@ -1,6 +1,7 @@
 """Data sets as a benchmark sees them: structures read once, labels beside them, all of it named by one hash."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,15 @@ from tetramer.datasets.labels import Labels, labels
 from tetramer.datasets.placed import NUMBERS, PLACES, Form, form_of, has_geometry, texts_for
 from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import UserError, nearest
+from tetramer.members import REGRESSION
 from tetramer.modelling import read_into
 from tetramer.molecules import Standard
 from tetramer.views import Reader, Reading
 
 FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "log-loss"}  # the metric that a table shows first
 
+ENDINGS = r"(\.(csv|tsv|txt|smi|smiles|sdf|parquet|pq))?(\.gz)?$"  # of a file's name, which its rows have not
+ALIKE = 3.0  # targets whose standard deviations are further apart have errors that are not averaged
 GIVEN = ("conformer",)  # coordinates are read where a table has them, whatever the methods look at
 
 
@@ -77,6 +81,18 @@ class Case:
         return replace(self, assay=replace(self.assay, labels=replace(self.assay.labels, values=values, censor=censor)))
 
 
+def unlike(assay: Assay, known: str) -> None:
+    """UserError for targets of a file whose errors mean nothing together; a public set is judged as it is published."""
+    if known in sources.SOURCES or assay.task != REGRESSION or len(assay.labels.names) == 1:
+        return
+    spread = np.nanstd(assay.labels.values, axis=0)
+    if spread.max() > ALIKE * spread.min():
+        raise UserError(
+            f"The targets of {known} spread by {spread.min():.3g} to {spread.max():.3g}, so a mean of their errors is "
+            "that of none. Compare each by itself, with its own --target."
+        )
+
+
 def case_of(
     data: str,
     cache: Path,
@@ -98,7 +114,7 @@ def case_of(
         targets, metric = list(targets) or list(sources.targets(known, table)), source.metric
         texts = texts_for(GIVEN, table, source.smiles or None)
     elif Path(known).is_file():
-        table, name, metric = read_table(Path(known)), Path(known).name.partition(".")[0], ""
+        table, name, metric = read_table(Path(known)), re.sub(ENDINGS, "", Path(known).name), ""
         if not targets:
             raise UserError(f"Name the column to predict in {known} with --target.")
         texts = texts_for(GIVEN, table, smiles)
@@ -113,6 +129,7 @@ def case_of(
         texts, name = [texts[row] for row in rows.tolist()], f"{name}-{wanted}"
         table = replace(table, data=table.data.take(rows), blocks=None)
     assay = assay_of(texts, once(labels(table, list(targets))), None)
+    unlike(assay, known)
     if split_column:
         assay = replace(assay, keys=texts_of(table, split_column))
     with Reader(standard_for(assay.texts)) as reader:

@@ -74,7 +74,7 @@ def draw(output: Path, against: str | None = None, failed: tuple[str, ...] = ())
 def compare(
     data: str | Path | Sequence[str],
     target: str | Sequence[str] = (),
-    methods: Sequence[str] = ("mean", "ecfp-linear", "random-forest", "baseline", "auto"),
+    methods: str | Sequence[str] = ("mean", "ecfp-linear", "random-forest", "baseline", "auto"),
     splits: str | Sequence[str] = "scaffold-balanced",
     repeats: int = 10,
     output: str | Path = "tetramer-benchmark",
@@ -90,5 +90,6 @@ def compare(
     """
     sets = [str(data)] if isinstance(data, str | Path) else list(data)
     targets = (target,) if isinstance(target, str) else tuple(target)
-    plan = Protocol(list(methods), sets, [splits] if isinstance(splits, str) else list(splits), repeats)
+    methods = [methods] if isinstance(methods, str) else list(methods)
+    plan = Protocol(methods, sets, [splits] if isinstance(splits, str) else list(splits), repeats)
     return measure(plan, Settings(str(output), targets, smiles_column), against)

@@ -89,10 +89,10 @@ def run(
     failed: list[str] = []
     for data in dict.fromkeys(protocol.data):
         case = settings.case(data)
+        rows = protocol.rows(data)
+        missing = [row for row in rows if not done(row, case, settings)]  # refuses other data before anything is noted
         for rule in rules.resolve(protocol.splits):
             rules.note(case, rule, protocol.repeats, Path(settings.output) / case.name / "splits.json")
-        rows = protocol.rows(data)
-        missing = [row for row in rows if not done(row, case, settings)]
         if len(missing) < len(rows):
             say(f"{case.name}: {len(rows) - len(missing)} of {len(rows)} rows are there already.")
         progress(case.name, 1 - len(missing) / len(rows))
@@ -135,7 +135,11 @@ def batches(rows: Sequence[Row], settings: Settings) -> list[list[Row]]:
 
 
 def finished(batch: list[Row], settings: Settings, failed: list[str]) -> Iterator[str]:
-    """Run a worker on the rows; yields the place of each that is done, and notes the end of a worker that was not."""
+    """Run a worker on the rows; yields the place of each that is done.
+
+    The row at which a worker ends too early is noted, and another worker goes on behind it.
+    """
+    count = 0
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
         subprocess.Popen(
@@ -150,7 +154,6 @@ def finished(batch: list[Row], settings: Settings, failed: list[str]) -> Iterato
     ):
         assert worker.stdin is not None
         assert worker.stdout is not None
-        count = 0
         try:
             worker.stdin.write(as_job(settings, batch))
             worker.stdin.flush()
@@ -164,6 +167,8 @@ def finished(batch: list[Row], settings: Settings, failed: list[str]) -> Iterato
             row = batch[min(count, len(batch) - 1)]
             said.seek(0)
             failed.append(f"{row.method} on {row.data}, {row.split} {row.seed}: {external.last_line(said.read())}")
+    if code and batch[count + 1 :]:
+        yield from finished(batch[count + 1 :], settings, failed)
 
 
 def read(path: Path) -> dict[str, Any]:

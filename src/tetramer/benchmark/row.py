@@ -22,7 +22,7 @@ import numpy as np
 from tetramer.benchmark import rules
 from tetramer.benchmark.cases import Case, case_of
 from tetramer.benchmark.methods import Given, Method, Told, method_of
-from tetramer.checkpoint import pack
+from tetramer.checkpoint import config_hash, pack
 from tetramer.datasets.placed import Form
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
@@ -83,8 +83,12 @@ class Settings:
 
 
 def plain_name(method: str) -> str:
-    """A method's name as a file can have it: of a path the last part."""
-    return method.replace("\\", "/").rstrip("/").rpartition("/")[2].replace(":", "-")
+    """A method's name as a file can have it: of a model's folder the last part, and what keeps it apart from others."""
+    _, colon, path = method.partition(":")
+    if not colon:
+        return method
+    last = path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return f"probe-{last}-{config_hash(path)[:6]}"
 
 
 def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:

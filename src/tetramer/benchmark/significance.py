@@ -148,7 +148,7 @@ def compare(
     gaps = ours - theirs
     rho = min(max(float(share.mean()), shared), 1 - 1e-9)
     mean, sd = float(gaps.mean()), float(gaps.std(ddof=1))
-    if np.ptp(gaps) == 0:
+    if np.ptp(gaps) <= 1e-12 * np.abs(gaps).max():
         sd = 0.0  # the sd of equal numbers is not always 0 in floating point
     error = sd * float(np.sqrt(1 / n + rho / (1 - rho)))
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
@@ -175,9 +175,11 @@ def _quotient(mean: float, spread: float) -> float:
 
 
 def _two_sided(mean: float, error: float, freedom: int) -> float:
-    """p of Student's t; without spread 0 for any difference and 1 for none."""
+    """p of Student's t; without any spread, as coarse metrics on few splits can have it, 1: nothing is known of it."""
     from scipy import stats
 
+    if error == 0:
+        return 1.0
     return float(2 * stats.t.sf(abs(_quotient(mean, error)), freedom))
 
 

@@ -98,6 +98,7 @@ class Blend:
     high: float | None
     verdict: str
     weights: Mapping[str, float]
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -263,7 +264,15 @@ def members(rows: Iterable[Finished], overlaps: Overlaps) -> list[Blend]:
             if kept:
                 shared = overlap_of(overlaps, data, setting.rule) if len(kept) > 1 else 0.0
                 found += _blend(setting, data, method, kept, shared)
-    return found
+    settings = dict.fromkeys(blend.setting for blend in found)
+    return [one for setting in settings for one in _corrected([two for two in found if two.setting == setting])]
+
+
+def _corrected(blends: Sequence[Blend]) -> list[Blend]:
+    """Blends of one setting; their verdicts need a p that is corrected for their number."""
+    known = {id(blend): blend.p for blend in blends if blend.p is not None}
+    corrected = dict(zip(known, holm([*known.values()]).tolist(), strict=True))
+    return [replace(blend, verdict=settled(blend.verdict, corrected.get(id(blend)))) for blend in blends]
 
 
 def _blend(setting: Setting, data: str, method: str, splits: dict[str, list[Finished]], shared: float) -> list[Blend]:
@@ -295,6 +304,7 @@ def _blend(setting: Setting, data: str, method: str, splits: dict[str, list[Fini
             high=pair.high,
             verdict=pair.verdict,
             weights={name: float(np.mean([row["weights"].get(name, 0.0) for row in every])) for name in weights},
+            p=pair.p,
         )
     ]
 
@@ -366,8 +376,7 @@ def standing_lines(table: Standing) -> list[str]:
     better = "higher" if table.higher else "lower"
     rows = []
     for line in table.lines:
-        value = Spread(line.mean, error=line.sd) if line.mean is not None else None
-        pair = line.pair
+        value, pair = None if line.mean is None else Spread(line.mean, error=line.sd), line.pair
         gap = interval(pair.difference, pair.low, pair.high) if pair else None
         verdict = "reference" if line.method == table.reference else pair.verdict if pair else "not compared"
         rows.append([line.method, value, line.splits, gap, chance(pair.holm) if pair else "–", verdict])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tetramer.benchmark.cases import ALIKE
 from tetramer.benchmark.cells import UNDEFINED, Cell, Spread
 from tetramer.benchmark.report import Headline, Report, Table, TargetPlot, write_report
 from tetramer.checkpoint import check_place
@@ -28,7 +29,6 @@ NAMES = {
 }
 FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "accuracy"}
 ERRORS = ("rmse", "mae")  # in the unit of the target
-ALIKE = 3.0  # targets without units may have standard deviations this far apart to be averaged
 TILES = 5  # targets that have a number of their own at the top of the page
 LINES = 12  # targets that have a line of their own on the terminal
 TALL = 30  # targets in a table that stands in full on the page; a longer one scrolls

@@ -15,7 +15,7 @@ from tetramer.benchmark import protocol
 from tetramer.benchmark.cells import Cell, Spread
 from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.protocol import Protocol
-from tetramer.benchmark.row import Settings, machine, plain_name
+from tetramer.benchmark.row import Settings, machine
 from tetramer.benchmark.standing import Standing, tables
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
@@ -73,7 +73,7 @@ def chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list
 
 def short(method: str) -> str:
     """A linear head on an encoder, without the encoder's folder; any other method as it is."""
-    return HEAD_ON + plain_name(method) if method.startswith(PROBE) else method
+    return HEAD_ON + Path(method.removeprefix(PROBE)).name if method.startswith(PROBE) else method
 
 
 def pretrained(
@@ -155,10 +155,20 @@ class Rows:
 
     study: str
     output: Path
+    size: str = ""  # of SIZES of the study; "": rows are only read
 
     def done(self, task: str, method: str, seed: int) -> bool:
-        """Whether a row is there."""
-        return self.place(task, method, seed).is_file()
+        """Whether a row is there. UserError if it was measured at another size."""
+        place = self.place(task, method, seed)
+        if not place.is_file():
+            return False
+        other = json.loads(place.read_bytes()).get("size", self.size)  # the first rows did not say
+        if other != self.size:
+            raise UserError(
+                f"{place} was measured at the size {other!r}, not {self.size!r}. Choose another --output, or remove "
+                "that file to measure it again."
+            )
+        return True
 
     def place(self, task: str, method: str, seed: int) -> Path:
         """Where it is kept."""
@@ -169,7 +179,8 @@ class Rows:
         if not self.done(task, method, seed):
             progress(f"{task}, {method}", 0.0)
             began = process_time()
-            told = {"study": self.study, "task": task, "method": method, "seed": seed} | measure()
+            head = {"study": self.study, "task": task, "method": method, "seed": seed, "size": self.size}
+            told = head | measure()
             told |= {"cpu_seconds": round(process_time() - began, 1), "machine": machine(), "versions": versions()}
             write_whole(self.place(task, method, seed), json.dumps(told, indent=1).encode() + b"\n")
             progress(f"{task}, {method}", 1.0)
@@ -207,6 +218,8 @@ class Plan:
         if asked.target:
             raise UserError(f"The study {self.name} has no target. Leave out --target.")
         size = pick(self.sizes, asked.size, "size")
+        if asked.seeds is not None and asked.seeds < 1:
+            raise UserError(f"--seeds {asked.seeds} measures nothing. Choose 1 or more.")
         tasks = chosen(asked.splits, (*self.tasks, PROBES), "part of the study")
         free = dict.fromkeys(name for task in self.tasks.values() for name in task.free)
         methods = chosen(asked.methods, (*free, *self.models), "row of the study")
@@ -221,7 +234,7 @@ class Plan:
     def measure(self, size: Reach, encoders: Encoders, tasks: Sequence[str], methods: Sequence[str]) -> list[str]:
         """All rows that are missing. → sentences on those that could not be finished"""
         asked, progress = encoders.asked, encoders.progress
-        rows, here = Rows(self.name, asked.output), self.here(size, Limits(asked.workers))
+        rows, here = Rows(self.name, asked.output, asked.size), self.here(size, Limits(asked.workers))
         learned, seeds = [name for name in methods if name in self.models], range(asked.seeds or size.seeds)
         wanted = {name: self.tasks[name] for name in tasks if name in self.tasks}
         for name, task in wanted.items():

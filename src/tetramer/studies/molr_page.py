@@ -85,7 +85,11 @@ class Story(Finished):
         told = {pool: self.measured(task, pool) for pool, _ in columns}
         first = told[columns[0][0]]
         body: list[list[Cell]] = [
-            [name, *(told[pool][name].cell(number) for pool, number in columns), one.seeds]
+            [
+                name,
+                *(told[pool][name].cell(number) if name in told[pool] else None for pool, number in columns),
+                one.seeds,
+            ]
             for name, one in first.items()
         ]
         for name, printed in PRINTED.get(task, {}).items() if self.whole(task) else ():

@@ -97,7 +97,8 @@ def benchmark(
         str, Option(help="train, train+valid, or both by a comma: the rows a method is given")
     ] = "train+valid",
     against: Annotated[
-        str | None, Option(help="the method that others are compared with [default: baseline or the plainest]")
+        str | None,
+        Option(help="the method that others are compared with [default: baseline, else the first free one]"),
     ] = None,
     target: Annotated[
         list[str] | None, Option("--target", "--target-columns", help="column to predict of a file; may be given again")
