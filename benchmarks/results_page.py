@@ -27,6 +27,12 @@ compared: the splits or the rows fitted on differ.
 """
 
 
+CORRECTED = (
+    "Intervals are of one comparison; better and worse need a p, corrected for all methods, of 5 % or less, so beside an "
+    "interval without 1 may stand that nothing is settled."
+)
+
+
 def page(told: Summary) -> str:
     """The whole page."""
     parts = [HEAD]
@@ -85,8 +91,10 @@ def overall(told: Summary, setting: Setting) -> str:
         [line.method, line.sets, interval(line.ratio, line.low, line.high), line.mean_rank, line.verdict]
         for line in whole.lines
     ]
-    head = f"Error as a share of that of `{whole.reference}`, geometric mean over data sets:"
-    return f"{head}\n\n" + markdown(["method", "sets", "ratio (95 %)", "mean rank", "verdict"], rows)
+    head = f"Error as a share of that of `{whole.reference}`, geometric mean over data sets. {CORRECTED}"
+    notes = "".join(f"\n- {note}" for note in whole.notes)
+    table = markdown(["method", "sets", "ratio (95 %)", "mean rank", "verdict"], rows)
+    return f"{head}\n\n{table}" + (f"\n{notes}" if notes else "")
 
 
 def blends(told: Summary, setting: Setting) -> str:

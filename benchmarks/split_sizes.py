@@ -24,7 +24,7 @@ def main() -> None:
     """Every set that is named, or all."""
     for name in sys.argv[1:] or SETS:
         with tempfile.TemporaryDirectory() as folder:
-            case = case_of(name, Path(folder), views=())
+            case = case_of(name, Path(folder), views=("graph",))
         path = OUT / f"{case.name}.json"
         for rule in ("scaffold-balanced", *FIXED):
             rules.note(case, rule, 10, path)

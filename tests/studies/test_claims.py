@@ -15,13 +15,14 @@ def claim(value: float, reference: float | None = None, wide: float = 0.05) -> C
     [(0.6, "above", "holds"), (0.4, "above", "does not hold"), (0.4, "below", "holds"), (0.52, "above", "not settled")],
 )
 def test_the_whole_interval_decides(value: float, side: str, says: str) -> None:
-    assert verdict_of(claim(value), side, 0.5) == says
-    assert verdict_of(claim(value), side, None) == "not settled"
+    assert verdict_of(claim(value), side, 0.5, 0.5) == says
+    assert verdict_of(claim(value), side, None, None) == "not settled"
+    assert verdict_of(claim(value), side, 0.4, 0.6) == "not settled"  # another space whose interval meets this one
 
 
 def test_scaffolds_are_held_against_the_fingerprint_and_spread_against_the_mlp_of_the_same_series() -> None:
     claims = {
-        RAW: {"scaffold@1": claim(0.5, 0.1), "plane": claim(0.1, 0.5)},
+        RAW: {"scaffold@1": claim(0.5, 0.05), "plane": claim(0.1, 0.5)},
         "FP-MLP, ours": {"scaffold@1": claim(0.3, 0.1), "spread": claim(0.4)},
         "FP-MLP, published": {"spread": claim(0.9)},
         "EGNN, ours": {"spread": claim(0.8), "scaffold@1": claim(0.3, 0.1)},

@@ -92,7 +92,7 @@ def audit(
     found = check_rows(table)
     found += [*check_reading(read, table.start), *check_repeats(columns, read, table.start, options.limits)]
     for column in columns:
-        found += check_cells(column, table.start)
+        found += check_cells(column, table.start, targets is not None)
     if targets is None:
         found += check_formats(others, WARNING if columns else ALARM, table.start)
     found += [*check_copies(columns, table.columns), *check_leaks(columns, others)]

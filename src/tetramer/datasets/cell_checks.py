@@ -14,6 +14,7 @@ from tetramer.datasets.findings import ALARM, NOTE, WARNING, Finding, beyond, fi
 from tetramer.datasets.labels import LARGEST
 from tetramer.datasets.signals import extremes
 
+SHOWN = 5  # classes in a sentence
 MEASURED = 0.05  # share of numbers among texts from which a column may be one of measurements
 UNMEASURED = (
     "-",
@@ -39,8 +40,11 @@ WRONG = {
 }
 
 
-def check_cells(column: Column, start: int) -> list[Finding]:
-    """Cells that are no labels, and targets of which nothing or too little can be learned."""
+def check_cells(column: Column, start: int, named: bool = True) -> list[Finding]:
+    """Cells that are no labels, and targets of which nothing or too little can be learned.
+
+    named: whether somebody says that the column is a target; one that was only found may be a unit or a date
+    """
     found = [_wrong(column, code, start) for code in column.wrong]
     known = column.values[column.known]
     if not len(known):
@@ -51,14 +55,13 @@ def check_cells(column: Column, start: int) -> list[Finding]:
     if len(different) == 1:
         code = "ONE_CLASS" if column.classes or different[0] in (0.0, 1.0) else "CONSTANT"
         sentence = f"All {len(known):,} labels of {column.name!r} are {column.shown(different[0])}; nothing is learned."
-        return [*found, Finding(code, ALARM, column.name, len(known), (), sentence)]
+        return [*found, Finding(code, ALARM if named else NOTE, column.name, len(known), (), sentence)]
     found += check_classes(column)
     few = different[counts < FEW]
     if column.kind != "regression" and len(few):
         rows = np.flatnonzero(np.isin(column.values, few))
-        listed = ", ".join(
-            f"{column.shown(value)} ({count})" for value, count in zip(few, counts[counts < FEW], strict=True)
-        )
+        shown = [f"{column.shown(value)} ({count})" for value, count in zip(few, counts[counts < FEW], strict=True)]
+        listed = ", ".join(shown[:SHOWN]) + (f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else "")
         sentence = (
             f"Classes of {column.name!r} with fewer than {FEW} labels: {listed}. A held-out part has few or none of "
             "them, and its metrics mean little."

@@ -118,11 +118,14 @@ class Verdict(NamedTuple):
     verdict: str
 
 
-def verdict_of(claim: Claim, side: str, level: float | None) -> str:
-    """Whether the whole interval lies where the study says."""
-    if level is None or claim.low <= level <= claim.high:
+def verdict_of(claim: Claim, side: str, low: float | None, high: float | None) -> str:
+    """Whether the whole interval lies where the study says, beyond a number or the whole interval of another space.
+
+    Two intervals that meet settle nothing, which errs on the side of caution.
+    """
+    if low is None or high is None or (claim.low <= high and low <= claim.high):
         return "not settled"
-    return "holds" if side == ("above" if claim.low > level else "below") else "does not hold"
+    return "holds" if side == ("above" if claim.low > high else "below") else "does not hold"
 
 
 def judged(claims: Mapping[str, Mapping[str, Claim]]) -> list[Verdict]:
@@ -135,7 +138,8 @@ def judged(claims: Mapping[str, Mapping[str, Claim]]) -> list[Verdict]:
             if key not in told or model not in about or (against and other is None):
                 continue
             level = other.value if other is not None else told[key].reference
-            out.append(Verdict(says, LONG[key], name, told[key], level, verdict_of(told[key], side, level)))
+            ends = (other.low, other.high) if other is not None else (level, level)
+            out.append(Verdict(says, LONG[key], name, told[key], level, verdict_of(told[key], side, *ends)))
     return out
 
 
@@ -149,5 +153,5 @@ def orders(errors: Mapping[str, float], claims: Mapping[str, Mapping[str, Claim]
             one = model_order(np.array([errors[name] for name in names]), values, LONG[key])
         except UserError:
             continue  # too few models, or all alike
-        out.append(Verdict(one.claim, one.statistic, space, one, 0.0, verdict_of(one, side, 0.0)))
+        out.append(Verdict(one.claim, one.statistic, space, one, 0.0, verdict_of(one, side, 0.0, 0.0)))
     return out

@@ -19,18 +19,25 @@ if TYPE_CHECKING:
     from tetramer.views import Reader, Reading
 
 
+JSON_ALONE = "--json tells the outcome on standard output, where the rows would stand: name a file with --output."
+
+
 def predict(
     model: Annotated[Path, Argument(help="folder that `tetramer train` wrote")],
     data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
     output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
     smiles_column: Smiles = None,
-    level: Annotated[float, Option(help="share of truths that an interval holds")] = 0.9,
+    level: Annotated[
+        float | None, Option(help="share of truths that an interval holds [default: that of train]")
+    ] = None,
     on_error: OnError = "keep",
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Predict new molecules with a trained model, row for row."""
-    if not 0 < level < 1:
+    if as_json and output == "-":
+        raise UserError(JSON_ALONE)
+    if level is not None and not 0 < level < 1:
         raise UserError(f"--level {level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
     from tetramer.checkpoint import check_answers, read_folder
     from tetramer.molecules import Limits, Standard
@@ -38,6 +45,7 @@ def predict(
 
     card, files = read_folder(model)
     check_answers(model, card)
+    level = card.get("level", 0.9) if level is None else level
     try:
         standard, views, settings = Standard(**card["standard"]), card["views"], settings_of(card.get("settings", {}))
     except (KeyError, TypeError) as error:
@@ -92,6 +100,8 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Turn molecules into vectors."""
+    if as_json and output == "-":
+        raise UserError(JSON_ALONE)
     from tetramer.inference import embedding_columns, embedding_views, load_embedder
     from tetramer.members.work import one_thread
     from tetramer.molecules import Limits, Standard
