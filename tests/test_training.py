@@ -54,7 +54,7 @@ class Toy(nn.Module):
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         assert sample.targets is not None
-        values = sample.targets.values[:, :1]
+        values = sample.targets.values[:, :1].float()
         if self.training:
             self.seen.append(values[:, 0].tolist())
         noisy = values + 0.1 * torch.randn(values.shape, generator=rng)
@@ -220,7 +220,7 @@ class Line(nn.Module):
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         assert sample.targets is not None
-        known = sample.targets.values.nan_to_num(0.0)
+        known = sample.targets.values.float().nan_to_num(0.0)
         return Loss((self.w * known).sum() / sample.targets.values.isfinite().sum(), {})
 
 
@@ -250,7 +250,7 @@ class Halves(nn.Module):
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         assert sample.targets is not None
-        values = sample.targets.values
+        values = sample.targets.values.float()
         return Loss((self.own(self.given(values)) - values.sin()).square().mean(), {})
 
 

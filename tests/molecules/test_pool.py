@@ -125,7 +125,7 @@ def test_no_files_and_no_processes_are_left(tmp_path: Path, monkeypatch: pytest.
     with Pool(STRANGE, Limits(workers=2)) as workers:
         list(workers.map([["a", "die"]], {}))
         processes = [worker.process for worker in workers.workers]
-        assert len(list(tmp_path.iterdir())) == 2
+        assert len(list(tmp_path.iterdir())) == 1  # a second worker starts when a request waits for one
     assert list(tmp_path.iterdir()) == []
     assert all(process.poll() is not None for process in processes)
 
