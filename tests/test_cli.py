@@ -665,3 +665,14 @@ def test_datasets(run: Any) -> None:
     assert (told.code, "Did you mean 'esol'" in told.err) == (2, True)
     assert run("datasets", "fetch").code == 2
     assert run("datasets", "esol", "bace").code == 2
+
+
+def test_names_that_chemprop_has_are_understood(table: Path, tmp_path: Path, run: Any) -> None:
+    words = ("--target-columns", "pIC50", "--smiles-columns=smiles", "--output-dir", tmp_path / "m")
+    assert run("train", table, *words, *TINY).code == 0
+    assert (tmp_path / "m" / "card.json").is_file()
+
+
+def test_a_name_that_is_nearly_a_data_set_is_told(run: Any) -> None:
+    told = run("audit", "clintoxx")
+    assert told.err == "error: 'clintoxx' is neither a data set nor a file. Did you mean 'clintox'?\n"

@@ -23,6 +23,8 @@ from tetramer.verbs.measuring import audit, benchmark, datasets, doctor, study
 from tetramer.verbs.ranking import rank_products
 from tetramer.verbs.shaping import conformers, motifs
 
+ALIASES = {"--target-columns": "--target", "--smiles-columns": "--smiles-column", "--output-dir": "--output"}
+"""chemprop's names of our flags; help does not list them, so that it is narrow enough to read."""
 STOPPED = "Stopped; what is done is kept. The same command goes on from there."
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -63,8 +65,9 @@ def main(argv: list[str] | None = None) -> None:
     for name, verb in VERBS.items():
         app.command(name)(verb)
     before = signal.signal(signal.SIGTERM, end)
+    words = [word.partition("=") for word in (sys.argv[1:] if argv is None else argv)]
     try:
-        app(argv)
+        app(["".join((ALIASES.get(word, word), *rest)) for word, *rest in words])
     except UserError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)

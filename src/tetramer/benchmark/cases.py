@@ -14,7 +14,7 @@ from tetramer.datasets import sources
 from tetramer.datasets.labels import Labels, labels
 from tetramer.datasets.placed import NUMBERS, PLACES, Form, form_of, has_geometry, texts_for
 from tetramer.datasets.tables import Table, read_table
-from tetramer.errors import UserError, nearest
+from tetramer.errors import UserError
 from tetramer.members import REGRESSION
 from tetramer.modelling import read_into
 from tetramer.molecules import Standard
@@ -119,9 +119,7 @@ def case_of(
             raise UserError(f"Name the column to predict in {known} with --target.")
         texts = texts_for(GIVEN, table, smiles)
     else:
-        near = nearest(known, sources.SOURCES)
-        hint = f" Did you mean {near!r}?" if near else " `tetramer datasets` lists the public sets."
-        raise UserError(f"{data!r} is neither a data set nor a file.{hint}")
+        raise UserError(sources.unknown(data))
     if wanted:
         if not 0 < int(wanted) <= len(texts):
             raise UserError(f"{known} has {len(texts):,} rows, so {int(wanted):,} cannot be drawn.")

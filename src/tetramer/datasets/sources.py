@@ -20,9 +20,10 @@ import platformdirs
 import pooch
 
 from tetramer.datasets.catalogue import EVERY, SOURCES, Mirror, Part, Source
+from tetramer.datasets.opening import STDIN
 from tetramer.datasets.readers import READERS
 from tetramer.datasets.tables import Table, read_table
-from tetramer.errors import DiskError, UserError, pick
+from tetramer.errors import DiskError, UserError, nearest, pick
 
 __all__ = [
     "EVERY",
@@ -131,7 +132,18 @@ def load(name: str, accept_unverified: bool = False) -> Table:
 
 def named(data: str) -> Table:
     """A table by the name of its data set or, before that, of its file ("-": standard input)."""
-    return load(data) if data in SOURCES and not Path(data).exists() else read_table(data)
+    if data in SOURCES and not Path(data).exists():
+        return load(data)
+    if data != STDIN and not Path(data).suffix and not Path(data).exists():
+        raise UserError(unknown(data))
+    return read_table(data)
+
+
+def unknown(data: str) -> str:
+    """The sentence for a name that is neither a data set's nor a file's."""
+    near = nearest(data, SOURCES)
+    hint = f" Did you mean {near!r}?" if near else " `tetramer datasets` lists the public sets."
+    return f"{data!r} is neither a data set nor a file.{hint}"
 
 
 def targets(name: str, table: Table) -> dict[str, str]:

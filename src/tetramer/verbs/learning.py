@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from tetramer.errors import UserError
 from tetramer.terminal import Bar, say
-from tetramer.verbs.options import Charges, Json, Salts, Smiles, Structures, Tautomers, Workers, overrides_of
+from tetramer.verbs.options import Charges, Json, NoStructures, Salts, Smiles, Tautomers, Workers, overrides_of
 
 DIED = "What is done is kept"  # said of a worker that died: the same command may well do better
 
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 def train(
     data: Annotated[str, Argument(help="CSV, TSV, SMI, SDF or Parquet file (.gz may follow), or - for standard input")],
-    output: Annotated[Path, Option("--output", "-o", "--output-dir", help="folder for the model")],
-    target: Annotated[
-        list[str] | None, Option("--target", "--target-columns", help="column to learn; may be given again")
-    ] = None,
+    output: Annotated[Path, Option("--output", "-o", help="folder for the model")],
+    target: Annotated[list[str] | None, Option(metavar="<str>", help="column to learn; may be given again")] = None,
     smiles_column: Smiles = None,
     task: Annotated[str, Option(help="auto, regression, binary or multiclass")] = "auto",
     recipe: Annotated[str, Option(help="auto, baseline, a view, views as in graph+conformer, or fusion")] = "auto",
@@ -48,11 +46,13 @@ def train(
     seed: Annotated[int, Option(help="seed of splits and weights")] = 0,
     seeds: Annotated[int, Option(help="networks per fit, answered by their mean")] = 1,
     level: Annotated[float, Option(help="share of truths that an interval holds")] = 0.9,
-    settings: Annotated[list[str] | None, Option("--set", help="a setting, as in training.epochs=20")] = None,
+    settings: Annotated[
+        list[str] | None, Option("--set", metavar="<str>", help="a setting, as in training.epochs=20")
+    ] = None,
     salts: Salts = "keep",
     charges: Charges = "keep",
     tautomers: Tautomers = "keep",
-    structures: Structures = True,
+    no_structures: NoStructures = False,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +73,9 @@ def train(
         recipe, overrides, split, seed, seeds, fit_rows, level,
         Standard(salts, charges, tautomers), Limits(workers), start,
     )  # fmt: skip
-    run_training(read_files(files), options, output, output / "report.html", Path(str(data)).name, structures, as_json)
+    run_training(
+        read_files(files), options, output, output / "report.html", Path(str(data)).name, not no_structures, as_json
+    )
 
 
 def joined_by(fusion: str | None, recipe: str) -> dict[str, str]:
@@ -119,10 +121,12 @@ def run_training(
 def pretrain(
     method: Annotated[str, Argument(help="molr, motif, smiles-lstm, smiles-transformer …")],
     corpus: Annotated[str, Argument(help="file of molecules, or of reactions, in any format that `train` reads")],
-    output: Annotated[Path, Option("--output", "-o", "--output-dir", help="folder for the encoder")],
+    output: Annotated[Path, Option("--output", "-o", help="folder for the encoder")],
     smiles_column: Smiles = None,
     seed: Annotated[int, Option(help="seed of the weights and of the part that is held back")] = 0,
-    settings: Annotated[list[str] | None, Option("--set", help="a setting, as in training.epochs=20")] = None,
+    settings: Annotated[
+        list[str] | None, Option("--set", metavar="<str>", help="a setting, as in training.epochs=20")
+    ] = None,
     salts: Salts = "keep",
     charges: Charges = "keep",
     tautomers: Tautomers = "keep",

@@ -14,7 +14,7 @@ from tetramer.verbs.options import Json, Smiles, Workers, overrides_of, starts_o
 def audit(
     data: Annotated[str, Argument(help="file with structures and, best, measured values, or a public data set")],
     target: Annotated[
-        list[str] | None, Option("--target", "--target-columns", help="column to look at [default: all that can be]")
+        list[str] | None, Option(metavar="<str>", help="column to look at [default: all that can be]")
     ] = None,
     test: Annotated[str | None, Option(help="second file: what of it stands in DATA already?")] = None,
     smiles_column: Smiles = None,
@@ -101,12 +101,12 @@ def benchmark(
         Option(help="the method that others are compared with [default: baseline, else the first free one]"),
     ] = None,
     target: Annotated[
-        list[str] | None, Option("--target", "--target-columns", help="column to predict of a file; may be given again")
+        list[str] | None, Option(metavar="<str>", help="column to predict of a file; may be given again")
     ] = None,
     smiles_column: Smiles = None,
     split_column: Annotated[str | None, Option(help="column that --splits group, time or stratified looks at")] = None,
     settings: Annotated[
-        list[str] | None, Option("--set", help="a setting of the recipes, as in training.epochs=20")
+        list[str] | None, Option("--set", metavar="<str>", help="a setting of the recipes, as in training.epochs=20")
     ] = None,
     starts: Annotated[
         list[str] | None,

@@ -6,9 +6,7 @@ from typer import Option
 
 from tetramer.errors import UserError
 
-Smiles = Annotated[
-    str | None, Option("--smiles-column", "--smiles-columns", help="column of SMILES; found by name if absent")
-]
+Smiles = Annotated[str | None, Option(help="column of SMILES; found by name if absent")]
 Workers = Annotated[int | None, Option(help="worker processes; 0: none, all in this process [default: one a core]")]
 Json = Annotated[bool, Option("--json", help="print the outcome as JSON")]
 Output = Annotated[str, Option("--output", "-o", help="where to write")]
@@ -16,7 +14,7 @@ OnError = Annotated[str, Option(help="rows that cannot be read: keep, skip or fa
 Salts = Annotated[str, Option(help="keep, or largest: the largest organic fragment")]
 Charges = Annotated[str, Option(help="keep, or neutral: remove charges that protons can remove")]
 Tautomers = Annotated[str, Option(help="keep, or canonical: RDKit's canonical tautomer")]
-Structures = Annotated[bool, Option("--structures/--no-structures", help="draw molecules in the report")]
+NoStructures = Annotated[bool, Option("--no-structures", help="no drawings and no SMILES in the report")]
 
 
 def overrides_of(settings: list[str]) -> dict[str, str]:
