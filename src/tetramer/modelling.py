@@ -189,13 +189,13 @@ def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str
             folder.mkdir(parents=True, exist_ok=True)
             note.unlink(missing_ok=True)
             shutil.rmtree(folder / view, ignore_errors=True)
-            store.put(folder, view, [reading.features[view] for reading in readings])
+            store.put(folder, view, whole.features[view])
             temporary = note.with_suffix(".tmp")
             temporary.write_text(json.dumps(told), encoding="utf-8")
             temporary.replace(note)  # the last step: what it names is there
         stores[view] = store.get(folder, view, MODULES[view].FEATURES)
-    features = {view: held.features() for view, held in stores.items() if held is not None}
-    return Reading(features, *first_refusals([told[view] for view in views]))
+    features = {view: held for view, held in stores.items() if held is not None}
+    return Reading(dict(features), *first_refusals([told[view] for view in views]))
 
 
 def first_refusals(told: Sequence[dict[str, list[str]]]) -> tuple[list[str], list[str], list[str]]:

@@ -90,8 +90,8 @@ class Plan:
         """The plan as saved; features are mapped from the disk."""
         card, files = read_folder(folder / "plan")
         arrays = unpack(files["data.safetensors"], "plan")
-        views = {view: store.get(folder / "features", view, module.FEATURES) for view, module in VIEWS.items()}
-        features = {view: held.features() for view, held in views.items() if held is not None}
+        views = {view: store.get(folder / "features", view, one.FEATURES, check=False) for view, one in VIEWS.items()}
+        features = {view: held for view, held in views.items() if held is not None}
         data = Data(features, arrays["values"], arrays["censor"], arrays["weight"])
         pieces = tuple(Piece(**piece) for piece in card["pieces"])
         origin = None if card["origin"] is None else Origin.from_files(card["origin"], files)

@@ -73,20 +73,6 @@ def take(features: F, rows: np.ndarray) -> F:
     return type(features)(**arrays)
 
 
-def span(features: F, start: int, stop: int) -> F:
-    """The molecules from `start` to before `stop`; flat arrays are not copied."""
-    arrays: dict[str, np.ndarray] = {}
-    for name, cut in features.COLUMNS.items():
-        column = getattr(features, name)
-        if cut is None:
-            arrays[name] = column[start:stop]
-            continue
-        starts = getattr(features, cut)
-        arrays[name] = column[starts[start] : starts[stop]]
-        arrays[cut] = starts[start : stop + 1] - starts[start]
-    return type(features)(**arrays)
-
-
 def concat(parts: Sequence[F]) -> F:
     """The molecules of all parts, one part after the other."""
     first = parts[0]

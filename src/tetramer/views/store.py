@@ -1,28 +1,24 @@
-"""Features on the disk: Arrow files of 65,536 rows, mapped into memory, found again by what they were made from."""
+"""Features on the disk: an Arrow file a view, mapped into memory, found again by what they were made from."""
 
 import contextlib
 import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Generic
 
-import numpy as np
 import rdkit
 
 from tetramer.errors import DiskError
 from tetramer.molecules import Standard
-from tetramer.views.base import DEFAULT, F, Features, Settings, concat, read, span, take, write
+from tetramer.views.base import DEFAULT, F, Features, Settings, read, write
 
-ROWS = 65_536
 FORMAT = 3  # of the features; one more whenever a column changes its meaning
-DONE = "done.json"
+FILE, DONE = "features.arrow", "done.json"
 
 
 def key(texts: Sequence[str], view: str, standard: Standard, settings: Settings = DEFAULT) -> str:
@@ -35,49 +31,20 @@ def key(texts: Sequence[str], view: str, standard: Standard, settings: Settings 
     return told.hexdigest()
 
 
-@dataclass(frozen=True)
-class Store(Generic[F]):
-    """Chunks of one view; each is mapped, so only the rows that are taken are read."""
-
-    chunks: list[F]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.chunks))
-
-    def features(self) -> F:
-        """All rows: mapped without a copy if there is one chunk, else joined in memory."""
-        return concat(self.chunks)
-
-    def take(self, rows: np.ndarray) -> F:
-        """The molecules `rows` (B,) of 0 … n - 1, in that order, from whichever chunks they lie in."""
-        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of a store of {len(self)}")
-        starts = np.cumsum([0, *(len(chunk) for chunk in self.chunks)])
-        owner = np.searchsorted(starts, rows, side="right") - 1
-        places, parts = [np.empty(0, np.int64)], [take(self.chunks[0], np.empty(0, np.int64))]
-        for number in np.unique(owner):
-            here = np.flatnonzero(owner == number)
-            places.append(here)
-            parts.append(take(self.chunks[number], rows[here] - starts[number]))
-        back = np.empty(len(rows), np.int64)
-        back[np.concatenate(places)] = np.arange(len(rows))
-        return take(concat(parts), back)
-
-
-def put(folder: Path, name: str, parts: Iterable[Features]) -> None:
-    """Write features under `folder/name`, cut into chunks; the folder appears whole or not at all.
+def put(folder: Path, name: str, features: Features) -> None:
+    """Write features under `folder/name`, which appears whole or not at all.
 
     Where another process has put the same name, its folder stays. Raises DiskError if the disk refuses.
     """
     made = folder / f".{name}.new-{uuid.uuid4().hex[:8]}"
     try:
         made.mkdir(parents=True)
-        files = {path.name: digest(path) for path in chunks(made, parts)}
-        (made / DONE).write_text(json.dumps(files))
+        write(features, made / FILE)
+        (made / DONE).write_text(json.dumps({"sha256": digest(made / FILE)}))
         for path in made.iterdir():
             with path.open("rb+") as file:  # Windows syncs no file that is open for reading alone
                 os.fsync(file.fileno())
-        if finished(folder / name) is None:
+        if not is_whole(folder / name):
             shutil.rmtree(folder / name, ignore_errors=True)
             with contextlib.suppress(FileExistsError):
                 made.rename(folder / name)
@@ -89,53 +56,24 @@ def put(folder: Path, name: str, parts: Iterable[Features]) -> None:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def chunks(made: Path, parts: Iterable[Features]) -> Iterator[Path]:
-    """Write ROWS rows a file, and the rest in a last one; no parts at all is a mistake of ours."""
-    held: list[Features] = []
-    number = 0
-    for part in parts:
-        held.append(part)
-        while total(held) >= ROWS:
-            joined = concat(held)
-            yield written(span(joined, 0, ROWS), made, number)
-            number += 1
-            held = [span(joined, ROWS, len(joined))]
-    assert held, "no features to put"
-    if number == 0 or total(held):
-        yield written(concat(held), made, number)
-
-
-def total(parts: Sequence[Features]) -> int:
-    """Rows of all parts."""
-    return sum(map(len, parts))
-
-
-def written(features: Features, made: Path, number: int) -> Path:
-    """One chunk, in its file."""
-    path = made / f"{number:05d}.arrow"
-    write(features, path)
-    return path
-
-
 def digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def finished(folder: Path) -> list[Path] | None:
-    """The chunks of a folder that `put` has finished and nobody has changed since, or None."""
+def is_whole(folder: Path) -> bool:
+    """Whether `put` has finished the folder and nobody has changed it since."""
     try:
-        files = json.loads((folder / DONE).read_text())
-        if not isinstance(files, dict) or not all(re.fullmatch(r"\d{5,}\.arrow", name) for name in files):
-            return None
-        paths = [folder / name for name in sorted(files)]
-        return paths if all(digest(path) == files[path.name] for path in paths) else None
-    except (OSError, ValueError):
-        return None
+        return bool(json.loads((folder / DONE).read_text())["sha256"] == digest(folder / FILE))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
-def get(folder: Path, name: str, kind: type[F]) -> Store[F] | None:
-    """What `put` wrote, or None if it is not there or not whole."""
-    paths = finished(folder / name)
-    return Store([read(kind, path) for path in paths]) if paths else None
+def get(folder: Path, name: str, kind: type[F], check: bool = True) -> F | None:
+    """What `put` wrote, mapped into memory and read where it is looked at; None if it is not there or not whole.
+
+    check: whether its hash is compared, which one process of many may do for all
+    """
+    there = is_whole(folder / name) if check else (folder / name / DONE).is_file()
+    return read(kind, folder / name / FILE) if there else None
