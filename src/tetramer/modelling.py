@@ -109,7 +109,8 @@ def train(
     keys = keys_of(assay, options)
     for note in (*assay.notes, assay.why):
         say(note)
-    say("The structures are reactions.") if form == "reaction" else None
+    if form == "reaction":
+        say("The structures are reactions.")
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), progress)
     known = np.isfinite(assay.labels.values).any(axis=1) & reading.ok
