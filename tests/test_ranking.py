@@ -66,10 +66,12 @@ def test_vectors_are_those_of_the_objective(ranker: Ranker) -> None:
     for role in (REACTANT, PRODUCT):
         told = ranker.vectors(graphs, np.array([0, 1, 2]), np.array([0, 2, 3, 3]), role)
         assert told.shape == (3, ranker.width)
-        assert told[0] == pytest.approx(told[1], abs=1e-5)
+        assert told[0] == pytest.approx(told[1], rel=1e-5, abs=1e-5)
         assert np.abs(told[0]).max() > 1e-3
         assert not told[2].any()  # a set of nothing
-        assert ranker.vectors(graphs, np.array([2]), np.array([0, 1]), role)[0] == pytest.approx(told[1], abs=1e-6)
+        assert ranker.vectors(graphs, np.array([2]), np.array([0, 1]), role)[0] == pytest.approx(
+            told[1], rel=1e-5, abs=1e-5
+        )
     with torch.no_grad():
         left, right = (ranker.vectors(graphs, np.array([2]), np.array([0, 1]), role) for role in (REACTANT, PRODUCT))
     assert np.abs(left - right).max() > 1e-3  # atoms that leave count for less among reactants
@@ -80,7 +82,7 @@ def test_turns_change_nothing(ranker: Ranker, monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(graphs, GraphFeatures)
     whole = ranker.vectors(graphs, np.arange(12), np.arange(13), REACTANT)
     monkeypatch.setattr("tetramer.ranking.TURN", 5)
-    assert ranker.vectors(graphs, np.arange(12), np.arange(13), REACTANT) == pytest.approx(whole, abs=1e-5)
+    assert ranker.vectors(graphs, np.arange(12), np.arange(13), REACTANT) == pytest.approx(whole, rel=1e-5, abs=1e-5)
 
 
 def test_equal_candidates_stand_once_and_unreadable_ones_nowhere(ranker: Ranker) -> None:

@@ -107,10 +107,8 @@ def train(
     if origin is not None:
         origin.matched(options.recipe, recipe.networks)
     keys = keys_of(assay, options)
-    for note in (*assay.notes, assay.why):
+    for note in (*assay.notes, assay.why, *(["The structures are reactions."] if form == "reaction" else [])):
         say(note)
-    if form == "reaction":
-        say("The structures are reactions.")
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), progress)
     known = np.isfinite(assay.labels.values).any(axis=1) & reading.ok

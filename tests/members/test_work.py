@@ -48,7 +48,7 @@ def plan(features: dict[str, Any]) -> Plan:
 
 def put(folder: Path, plan: Plan) -> Path:
     for view, columns in plan.data.features.items():
-        store.put(folder / "features", view, [columns])
+        store.put(folder / "features", view, columns)
     plan.save(folder)
     return folder
 
