@@ -319,7 +319,7 @@ def test_esol_holds_predictions_and_repeats(data_dir: Path) -> None:
 
 def test_a_public_set_is_opened_by_its_name(data_dir: Path) -> None:
     assert sources.named("esol").data.equals(read_table(data_dir / "moleculenet" / "delaney-processed.csv").data)
-    with pytest.raises(UserError, match="'esoll' is neither a data set nor a file. Did you mean 'esol'"):
+    with pytest.raises(UserError, match=r"'esoll' is neither a data set nor a file\. Did you mean 'esol'"):
         sources.named("esoll")
 
 
