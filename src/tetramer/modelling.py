@@ -15,7 +15,7 @@ import numpy as np
 
 from tetramer import __version__
 from tetramer.assays import Assay
-from tetramer.checkpoint import config_hash
+from tetramer.checkpoint import FORMAT, config_hash
 from tetramer.datasets import splits, writing
 from tetramer.datasets.labels import LEAST
 from tetramer.datasets.partitions import kept_aside, repeats
@@ -314,7 +314,7 @@ def rows_key(plan: Plan, texts: Sequence[str], seen: list[object]) -> str:
     assert data.values is not None and data.censor is not None and data.weight is not None  # noqa: PT018
     lists = [np.nan_to_num(data.values, nan=1e300), data.censor, data.weight, plan.fold, plan.valid]
     arrays = [array.tolist() for array in lists]
-    return config_hash([asdict(plan.problem), arrays, list(texts), seen, versions()])
+    return config_hash([asdict(plan.problem), arrays, list(texts), seen, FORMAT, versions()])
 
 
 def workers_for(plan: Plan, options: Options) -> int:
