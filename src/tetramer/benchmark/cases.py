@@ -81,7 +81,7 @@ class Case:
         return replace(self, assay=replace(self.assay, labels=replace(self.assay.labels, values=values, censor=censor)))
 
 
-def unlike(assay: Assay, known: str) -> None:
+def check_alike(assay: Assay, known: str) -> None:
     """UserError for targets of a file whose errors mean nothing together; a public set is judged as it is published."""
     if known in sources.SOURCES or assay.task != REGRESSION or len(assay.labels.names) == 1:
         return
@@ -127,7 +127,7 @@ def case_of(
         texts, name = [texts[row] for row in rows.tolist()], f"{name}-{wanted}"
         table = replace(table, data=table.data.take(rows), blocks=None)
     assay = assay_of(texts, once(labels(table, list(targets))), None)
-    unlike(assay, known)
+    check_alike(assay, known)
     if split_column:
         assay = replace(assay, keys=texts_of(table, split_column))
     with Reader(standard_for(assay.texts)) as reader:

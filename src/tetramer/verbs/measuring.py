@@ -97,8 +97,7 @@ def benchmark(
         str, Option(help="train, train+valid, or both by a comma: the rows a method is given")
     ] = "train+valid",
     against: Annotated[
-        str | None,
-        Option(help="the method that others are compared with [default: baseline, else the first free one]"),
+        str | None, Option(help="the method that others are compared with [default: baseline or a free one]")
     ] = None,
     target: Annotated[
         list[str] | None, Option(metavar="<str>", help="column to predict of a file; may be given again")
@@ -110,7 +109,7 @@ def benchmark(
     ] = None,
     starts: Annotated[
         list[str] | None,
-        Option("--from", help="RECIPE=FOLDER: begin with weights of `tetramer pretrain`; may be given again"),
+        Option("--from", metavar="<str>", help="RECIPE=FOLDER: begin with weights of `tetramer pretrain`"),
     ] = None,
     chemprop: Annotated[str | None, Option(help="path of chemprop's command line, for the method chemprop")] = None,
     output: Annotated[Path, Option("--output", "-o", help="folder of the rows; what is there is not run again")] = Path(
