@@ -6,6 +6,7 @@ goes with it; what is small enough not to matter is said beforehand, as a share 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS, ranks
 
 Floats = NDArray[np.float64]
+K = TypeVar("K")
 ALPHA = 0.05
 MARGIN = 0.01  # of the baseline's error: nobody would choose a method for less
 
@@ -75,17 +77,12 @@ class Difference:
 class Paired(Difference):
     """Two methods over `n` splits of one data set.
 
-    p: corrected for overlap, as the interval; plain_p: the paired t-test and wilcoxon_p: the signed-rank test, which
-    both take the splits as independent and so find differences that are none: for reference only. d_z: mean over sd
-    of the split-wise differences (signed infinity without spread, 0 without any difference). wins: share of the splits
-    with less error, a tie half. shared: what was taken as the correlation of two splits.
+    p: corrected for overlap, as the interval. wins: share of the splits with less error, a tie half. shared: what was
+    taken as the correlation of two splits.
     """
 
     n: int
     p: float
-    plain_p: float
-    wilcoxon_p: float
-    d_z: float
     wins: float
     shared: float
 
@@ -161,17 +158,9 @@ def compare(
         margin=margin,
         n=n,
         p=_two_sided(mean, error, n - 1),
-        plain_p=_two_sided(mean, sd / np.sqrt(n), n - 1),
-        wilcoxon_p=float(stats.wilcoxon(gaps).pvalue) if gaps.any() else 1.0,
-        d_z=_quotient(mean, sd),
         wins=float(np.mean((gaps < 0) + (gaps == 0) / 2)),
         shared=rho,
     )
-
-
-def _quotient(mean: float, spread: float) -> float:
-    """mean / spread; without spread signed infinity, and 0 where the mean is 0 too."""
-    return mean / spread if spread else float(np.copysign(np.inf, mean)) if mean else 0.0
 
 
 def _two_sided(mean: float, error: float, freedom: int) -> float:
@@ -180,7 +169,7 @@ def _two_sided(mean: float, error: float, freedom: int) -> float:
 
     if error == 0:
         return 1.0
-    return float(2 * stats.t.sf(abs(_quotient(mean, error)), freedom))
+    return float(2 * stats.t.sf(abs(mean / error), freedom))
 
 
 def paired(candidate: Sequence[Row], baseline: Sequence[Row]) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -251,6 +240,12 @@ def holm(p: Sequence[float] | Floats) -> Floats:
     out = np.empty(len(values))
     out[order] = np.minimum(steps, 1)
     return out
+
+
+def corrected(p: Mapping[K, float | None]) -> dict[K, float]:
+    """`holm` over those that have a p."""
+    tested = {key: value for key, value in p.items() if value is not None}
+    return dict(zip(tested, holm([*tested.values()]).tolist(), strict=True))
 
 
 def ratio(candidate: Sequence[Row], baseline: Sequence[Row], level: float = 0.95, margin: float = MARGIN) -> Ratio:

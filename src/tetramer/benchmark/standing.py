@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tetramer.benchmark.significance import MARGIN, Difference, Row, compare, error_of, holm, paired, settled
+from tetramer.benchmark.significance import MARGIN, Difference, Row, compare, corrected, error_of, paired, settled
 from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS
 
@@ -265,10 +265,9 @@ def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Ov
 
 def _corrected(pairs: dict[str, Pair]) -> dict[str, Pair]:
     """With Holm's p over the methods that have a p, and the verdicts that it leaves."""
-    tested = {method: pair.p for method, pair in pairs.items() if pair.p is not None}
-    corrected = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
+    p = corrected({method: pair.p for method, pair in pairs.items()})
     return {
-        method: replace(pair, holm=corrected.get(method), verdict=settled(pair.verdict, corrected.get(method)))
+        method: replace(pair, holm=p.get(method), verdict=settled(pair.verdict, p.get(method)))
         for method, pair in pairs.items()
     }
 

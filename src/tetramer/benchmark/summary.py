@@ -14,7 +14,7 @@ import numpy as np
 
 from tetramer.benchmark.cells import Cell, Spread, column
 from tetramer.benchmark.efficiency import Efficiency, efficiencies
-from tetramer.benchmark.significance import Ranking, Row, error_of, holm, paired, rank_methods, ratio, settled
+from tetramer.benchmark.significance import Ranking, Row, corrected, error_of, paired, rank_methods, ratio, settled
 from tetramer.benchmark.standing import (
     UNTESTED,
     VERDICTS,
@@ -187,11 +187,9 @@ def _overall(
         replace(_over(method, sets, against), verdicts=_verdicts(method, standings), mean_rank=place.get(method))
         for method in names
     ]
-    tested = {line.method: line.p for line in over if line.p is not None}
-    corrected = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
+    p = corrected({line.method: line.p for line in over})
     over = [
-        replace(line, holm=corrected.get(line.method), verdict=settled(line.verdict, corrected.get(line.method)))
-        for line in over
+        replace(line, holm=p.get(line.method), verdict=settled(line.verdict, p.get(line.method))) for line in over
     ]
     over.sort(key=lambda line: (line.method not in place, math.inf if line.ratio is None else line.ratio, line.method))
     notes = [
@@ -270,9 +268,8 @@ def members(rows: Iterable[Finished], overlaps: Overlaps) -> list[Blend]:
 
 def _corrected(blends: Sequence[Blend]) -> list[Blend]:
     """Blends of one setting; their verdicts need a p that is corrected for their number."""
-    known = {id(blend): blend.p for blend in blends if blend.p is not None}
-    corrected = dict(zip(known, holm([*known.values()]).tolist(), strict=True))
-    return [replace(blend, verdict=settled(blend.verdict, corrected.get(id(blend)))) for blend in blends]
+    p = corrected({place: blend.p for place, blend in enumerate(blends)})
+    return [replace(blend, verdict=settled(blend.verdict, p.get(place))) for place, blend in enumerate(blends)]
 
 
 def _blend(setting: Setting, data: str, method: str, splits: dict[str, list[Finished]], shared: float) -> list[Blend]:

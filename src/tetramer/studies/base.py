@@ -271,6 +271,7 @@ class Finished:
 
     STUDY: ClassVar[str]
     PARTS: ClassVar[Sequence[str]]
+    FREE: ClassVar[Mapping[str, str]]  # rows that learn nothing or little → what they are
     told: Sequence[dict[str, Any]]
     probed: Sequence[Standing]  # frozen vectors
     models: Mapping[str, str]
@@ -283,6 +284,27 @@ class Finished:
         if not found.told and not found.probed:
             raise none_there(output)
         return found
+
+    @classmethod
+    def draw(cls, output: Path, models: Mapping[str, str]) -> list[str]:
+        """Write `report.html` from the rows that are finished; → sentences for a terminal."""
+        story = cls.load(output, models)
+        write_whole(output / "report.html", story.page().encode())
+        return [*story.lines(), f"Report: {output / 'report.html'}"]
+
+    @property
+    def methods(self) -> list[list[Cell]]:
+        """Those with rows, and what they are."""
+        there = {row["method"] for row in self.told}
+        return [[name, about] for name, about in {**self.FREE, **self.models}.items() if name in there]
+
+    def page(self) -> str:
+        """The report."""
+        raise NotImplementedError
+
+    def lines(self) -> list[str]:
+        """What a terminal shows."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

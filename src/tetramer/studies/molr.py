@@ -39,6 +39,6 @@ def reactions(size: Reach) -> list[str]:
 
 PLAN = Plan(
     "molr", SIZES, MODELS, "USPTO-MIT, valid", reactions, TASKS, lambda size, limits: Here(size.rows, limits),
-    molr_page.draw,
+    molr_page.Story.draw,
 )  # fmt: skip
 STUDY = Study("reactants and products have equal sums: rankings, edit distances, frozen vectors", SIZES, PLAN.run)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.comparison import SHORT, Section, of_data
 from tetramer.benchmark.report import Table, laid_out, page
 from tetramer.benchmark.summary import aligned, standing_lines
-from tetramer.datasets.writing import write_whole
 from tetramer.studies.base import Finished, Measured, gaps, interval, made_with, measured
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
@@ -39,18 +37,12 @@ COMPARED = ("molr", ("molr-motifs", "molr-every-atom", "molr-hinge"))  # on the 
 class Story(Finished):
     """The rows of one folder."""
 
-    STUDY, PARTS = "molr", (*TASKS,)
+    STUDY, PARTS, FREE = "molr", (*TASKS,), FREE_ROWS
 
     @property
     def names(self) -> list[str]:
         """All methods in the order of the tables."""
         return [*FREE_ROWS, *self.models]
-
-    @property
-    def methods(self) -> list[list[Cell]]:
-        """Those with rows, and what they are."""
-        there = {row["method"] for row in self.told}
-        return [[name, about] for name, about in (FREE_ROWS | dict(self.models)).items() if name in there]
 
     def measured(self, task: str, pool: str = "full") -> dict[str, Measured]:
         """What is finished of a task, in the order of the tables."""
@@ -163,13 +155,6 @@ def numbers(row: Mapping[str, Any], pool: str) -> dict[str, tuple[float, float, 
         }
     found = row["pools"].get(pool, {})
     return {name: (cell[0], cell[1], cell[2]) for name, cell in found.items() if isinstance(cell, list)}
-
-
-def draw(output: Path, models: Mapping[str, str]) -> list[str]:
-    """Write `report.html` from the rows that are finished; → sentences for a terminal."""
-    story = Story.load(output, models)
-    write_whole(output / "report.html", story.page().encode())
-    return [*story.lines(), f"Report: {output / 'report.html'}"]
 
 
 HEAD = "Reactants and products have equal sums of vectors: what that teaches, beside what counting tells."

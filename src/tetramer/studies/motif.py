@@ -59,7 +59,7 @@ def held(size: Reach) -> list[str]:
 
 
 PLAN = Plan(
-    "motif", SIZES, MODELS, CORPUS, learned, TASKS, lambda size, limits: Here(held(size), limits), motif_page.draw,
-    (REFERENCE, "atom-counts"),
+    "motif", SIZES, MODELS, CORPUS, learned, TASKS, lambda size, limits: Here(held(size), limits),
+    motif_page.Story.draw, (REFERENCE, "atom-counts"),
 )  # fmt: skip
 STUDY = Study("a molecule is the sum of its motifs: collapse, assembly isomers, frozen vectors", SIZES, PLAN.run)

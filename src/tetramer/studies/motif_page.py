@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.comparison import SHORT, Section, of_data
 from tetramer.benchmark.report import Table, laid_out, page
 from tetramer.benchmark.summary import aligned, standing_lines
-from tetramer.datasets.writing import write_whole
 from tetramer.studies import motif_claims
 from tetramer.studies.base import Finished, Measured, frozen, gaps, interval, made_with, measured
 from tetramer.studies.motif_tasks import FREE_ROWS, TASKS
@@ -46,13 +44,7 @@ BASE = "motif"
 class Story(Finished):
     """The rows of one folder."""
 
-    STUDY, PARTS = "motif", (*TASKS,)
-
-    @property
-    def methods(self) -> list[list[Cell]]:
-        """Those with rows, and what they are."""
-        there = {row["method"] for row in self.told}
-        return [[name, about] for name, about in (FREE_ROWS | dict(self.models)).items() if name in there]
+    STUDY, PARTS, FREE = "motif", (*TASKS,), FREE_ROWS
 
     @cached_property
     def measured(self) -> dict[str, dict[str, Measured]]:
@@ -147,13 +139,6 @@ def numbers(row: Mapping[str, Any]) -> dict[str, Any]:
 def pairs_of(row: Mapping[str, Any]) -> str:
     """How many pairs each question has."""
     return ", ".join(f"{count:,} pairs of {name}s" for name, count in row["pairs"].items())
-
-
-def draw(output: Path, models: Mapping[str, str]) -> list[str]:
-    """Write `report.html` from the rows that are finished; → sentences for a terminal."""
-    story = Story.load(output, models)
-    write_whole(output / "report.html", story.page().encode())
-    return [*story.lines(), f"Report: {output / 'report.html'}"]
 
 
 HEAD = "A molecule is the sum of its motifs: what that teaches, and what keeps it from teaching to count atoms."
