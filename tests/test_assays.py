@@ -59,6 +59,21 @@ def test_parts_in_files_and_in_a_column(tmp_path: Path) -> None:
     assert split.test.tolist() == list(range(25, 30))
 
 
+def test_further_files_are_read_as_the_first(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.csv", smiles=TEXTS, y=VALUES)
+    text = first.read_text().replace("smiles", "canonical_smiles")
+    first.write_text(text)
+    test = write(
+        tmp_path / "b.csv",
+        smiles=["c1ccccc1N", "CC(=O)O", "CCN(C)C"],
+        y=[1, 2, 3],
+        canonical_smiles=["CC", "CCC", "CCCC"],
+    )
+    assay, _ = read_files(Files(first, ["y"], test=test))
+    assert assay.texts[30:] == ["CC", "CCC", "CCCC"]
+    assert any("are read from the column 'canonical_smiles'; 'smiles' looks like" in note for note in assay.notes)
+
+
 def test_the_sentence_on_the_task_names_every_target(tmp_path: Path) -> None:
     columns = dict.fromkeys("abcdefghi", VALUES)
     path = write(tmp_path / "a.csv", smiles=TEXTS, **columns)
@@ -89,6 +104,7 @@ def test_a_class_has_the_same_number_in_every_file(tmp_path: Path) -> None:
         ({"y": VALUES}, {"targets": ["z"]}, "a.csv has no column 'z'. Its columns are: 'smiles', 'y'"),
         ({"pIC50": VALUES}, {"targets": ["pic50"]}, "has no column 'pic50'. Did you mean 'pIC50'?"),
         ({"y": VALUES}, {"targets": []}, "Name the column to learn with --target. a.csv has: 'smiles', 'y'"),
+        ({"y": VALUES, "z": VALUES}, {"targets": ["y, z"]}, "no column 'y, z', but each of its parts: give --target"),
         ({"y": VALUES}, {"smiles": "smile"}, "has no column 'smile'. Did you mean 'smiles'?"),
         ({"y": VALUES}, {"weight": "wt"}, "has no column 'wt'"),
         ({"y": VALUES}, {"split": "part"}, "has no column 'part'"),

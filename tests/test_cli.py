@@ -117,6 +117,10 @@ def test_a_model_reads_the_column_that_it_learned_from(smiles: list[str], tmp_pa
     assert len(set(read_table(tmp_path / "p.csv").data["nM_pred"].to_pylist())) > 10
     told = run("predict", tmp_path / "m", tmp_path / "a.csv", "-o", tmp_path / "q.csv", "--smiles-column", "smiles")
     assert len(set(read_table(tmp_path / "q.csv").data["nM_pred"].to_pylist())) == 1
+    rows = [f"{text},CCO,{text}" for text in smiles[:30]]  # two columns look like structures, and none has its name
+    (tmp_path / "b.csv").write_text("\n".join(["parent_smiles,salt_smiles,salt free", *rows]) + "\n")
+    told = run("predict", tmp_path / "m", tmp_path / "b.csv", "-o", tmp_path / "r.csv")
+    assert len(set(read_table(tmp_path / "r.csv").data["nM_pred"].to_pylist())) > 10
     told = run(*words, "--target", "nM", "--to-pic50", "M")
     assert "is the unit right?" in told.err
     told = run(*words, "--target", "seen")
@@ -332,7 +336,7 @@ def test_stops_have_their_codes(
             monkeypatch.setattr("tetramer.assays.read_table", act)
             told = run("train", table, "--target", "pIC50", "-o", tmp_path / "m", *TINY)
             assert told.code == code
-            assert "Stopped; what is done is kept. The same command goes on from there." in told.err
+            assert "Stopped. If a part was finished it is kept" in told.err
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -671,6 +675,20 @@ def test_names_that_chemprop_has_are_understood(table: Path, tmp_path: Path, run
     words = ("--target-columns", "pIC50", "--smiles-columns=smiles", "--output-dir", tmp_path / "m")
     assert run("train", table, *words, *TINY).code == 0
     assert (tmp_path / "m" / "card.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("-i", "name the file without a flag"),
+        ("--epochs=3", "--set training.epochs=N"),
+        ("--task-type", "--task, with"),
+    ],
+)
+def test_flags_of_chemprop_that_need_a_word(table: Path, run: Any, word: str, says: str) -> None:
+    told = run("train", word, table)
+    assert told.code == 2
+    assert told.err.startswith(f"error: {word.partition('=')[0]} is a flag of chemprop. Here: {says}")
 
 
 def test_a_name_that_is_nearly_a_data_set_is_told(run: Any) -> None:

@@ -72,7 +72,7 @@ class Child:
             return None  # done before; a signal that comes while Python closes is the system's
         assert "Traceback" not in self.said(), self.said()
         if code == CODES[number]:
-            assert number == signal.SIGKILL or "Stopped; what is done is kept." in self.said()
+            assert number == signal.SIGKILL or "Stopped. If a part was finished it is kept" in self.said()
             return code
         assert code == 0, self.said()
         return None

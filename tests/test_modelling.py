@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -451,6 +452,15 @@ def test_training_on_a_panel(smiles: list[str], oxygen: np.ndarray, tmp_path: Pa
     scores = result.scores["held-out"]
     assert scores["shared-forest"]["r2"].each[50].rows == 8
     assert scores["shared-forest"]["rmse"].each[0].value < 0.8 * scores["mean"]["rmse"].each[0].value
+
+
+def test_the_mean_is_of_exact_labels(smiles: list[str]) -> None:
+    values = np.array([[0.0, 1.0]] * 20 + [[9.0, 5.0]] * 20)
+    censor = np.array([[0, 1]] * 20 + [[-1, 1]] * 20, np.int8)
+    plan = SimpleNamespace(
+        problem=SimpleNamespace(outputs=1), data=SimpleNamespace(values=values, censor=censor), fold=np.zeros(40, int)
+    )
+    assert mean_answer(cast(Any, plan)).tolist() == [[0.0], [3.0]]  # nothing is exact of the second
 
 
 def test_mean_answers_exactly(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tetramer.datasets import labels as reading_labels
 from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
-from tetramer.datasets.placed import column_notes, structure_columns, texts_for
+from tetramer.datasets.placed import column_like, column_notes, structure_columns, texts_for
 from tetramer.datasets.splits import COLUMNS, Split, from_column
 from tetramer.datasets.tables import Table, find_column, read_table
 from tetramer.errors import UserError
@@ -91,17 +91,20 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
     named = [(files.data, "train"), (files.validation, "valid"), (files.test, "test")]
     task = task_of(files)
     tables = [(read_table(path), part) for path, part in named if path is not None]
-    texts = [text for table, _ in tables for text in texts_for(files.views, table, files.smiles)]
+    columns = structure_columns(tables[0][0], files.smiles)
+    read = [files.smiles or column_like(table, columns) for table, _ in tables]
+    texts = [
+        text for (table, _), name in zip(tables, read, strict=True) for text in texts_for(files.views, table, name)
+    ]
     labels = read_labels([table for table, _ in tables], files)
     weight = None
     if files.weight:
         weight = np.concatenate([reading_labels.weights(table, files.weight) for table, _ in tables])
     unit = "log10" if files.log10 else "pIC50" if files.to_pic50 else ""
     labels, units = transformed(labels, files), (unit,) * len(labels.names)
-    columns = structure_columns(tables[0][0], files.smiles)
     notes = [note for table, _ in tables for note in table.notes]
-    if files.smiles is None and len(columns) == 1:
-        notes += column_notes(tables[0][0], columns[0])
+    for (table, _), name in zip(tables, read, strict=True):
+        notes += column_notes(table, name) if files.smiles is None else []
     if unit == "pIC50":
         notes += reading_labels.pic50_notes(labels)
     assay = assay_of(texts, labels, weight, task)
@@ -168,6 +171,10 @@ def transformed(labels: Labels, files: Files) -> Labels:
 def targets_of(table: Table, files: Files) -> list[str]:
     """The targets named; with none, an error that lists the columns."""
     if files.targets:
+        for name in files.targets:
+            parts = [part.strip() for part in name.split(",")]
+            if name not in table.columns and len(parts) > 1 and {*parts} <= {*table.columns}:
+                raise UserError(f"{table.name} has no column {name!r}, but each of its parts: give --target for each.")
         return list(files.targets)
     raise UserError(f"Name the column to learn with --target. {table.name} has: {', '.join(map(repr, table.columns))}.")
 

@@ -25,7 +25,19 @@ from tetramer.verbs.shaping import conformers, motifs
 
 ALIASES = {"--target-columns": "--target", "--smiles-columns": "--smiles-column", "--output-dir": "--output"}
 """chemprop's names of our flags; help does not list them, so that it is narrow enough to read."""
-STOPPED = "Stopped; what is done is kept. The same command goes on from there."
+ELSEWHERE = {
+    **dict.fromkeys(("-i", "--data-path"), "name the file without a flag, as in `tetramer train FILE --target COLUMN`"),
+    **dict.fromkeys(("--test-path", "--model-path", "--model-paths"), "`tetramer predict MODEL FILE`"),
+    **dict.fromkeys(("--preds-path", "--save-dir"), "--output"),
+    **dict.fromkeys(("--task-type", "--dataset-type"), "--task, with regression, binary or multiclass"),
+    "--split-type": "--split",
+    "--num-workers": "--workers",
+    "--epochs": "--set training.epochs=N",
+    "--batch-size": "--set training.batch=N",
+    "--metrics": "nothing, since every metric of the task is reported",
+}
+"""Flags of chemprop that need a word, and what stands for them."""
+STOPPED = "Stopped. If a part was finished it is kept, and the same command goes on from there."
 
 VERBS: dict[str, Callable[..., None]] = {
     "demo": demo,
@@ -67,6 +79,9 @@ def main(argv: list[str] | None = None) -> None:
     before = signal.signal(signal.SIGTERM, end)
     words = [word.partition("=") for word in (sys.argv[1:] if argv is None else argv)]
     try:
+        for word, *_ in words:
+            if word in ELSEWHERE:
+                raise UserError(f"{word} is a flag of chemprop. Here: {ELSEWHERE[word]}.")
         app(["".join((ALIASES.get(word, word), *rest)) for word, *rest in words])
     except UserError as error:
         say(f"error: {error}")

@@ -53,12 +53,13 @@ def kind_of(plan: Plan, group: str) -> str:
 
 
 def mean_answer(plan: Plan) -> np.ndarray:
-    """(T, K): the training rows' mean, or the share of each class."""
-    values = plan.data.values
-    assert values is not None
+    """(T, K): the training rows' mean, or the share of each class. Bounds count where a target has nothing else."""
+    values, censor = plan.data.values, plan.data.censor
+    assert values is not None and censor is not None  # noqa: PT018
     rows = values[plan.fold >= 0]
     if plan.problem.outputs == 1:
-        return np.asarray(np.nanmean(rows, axis=0)[:, None])
+        exact = np.where(censor[plan.fold >= 0] == 0, rows, np.nan)
+        return np.asarray(np.nanmean(np.where(np.isfinite(exact).any(axis=0), exact, rows), axis=0)[:, None])
     known = np.isfinite(rows).sum(axis=0)
     return np.stack([(rows == k).sum(axis=0) / known for k in range(plan.problem.outputs)], axis=1)
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
-from tetramer.datasets.placed import column_for, column_notes, texts_for
+from tetramer.datasets.placed import column_like, column_notes, texts_for
 from tetramer.datasets.tables import Table, stream_table
 from tetramer.datasets.writing import LOCK, TableWriter, apart, check_columns, disk_errors, spared, unfinished
 from tetramer.errors import UserError
@@ -151,9 +151,7 @@ def pieces(
                     noted.add(note)
                     say(note)
             if column is None:  # found once: every piece of a file is read the same way
-                column = column_for(table, reader.standard.reactions)
-                if len(job.known) == 1 and column is not None and job.known[0] in table.columns:
-                    (column,) = job.known
+                column = column_like(table, job.known, reader.standard.reactions)
                 for note in column_notes(table, column) if number == 0 else ():
                     say(note)
             if skip(number):

@@ -307,7 +307,7 @@ def _spread(lines: Sequence[Line]) -> str:
     if seeds:
         number = f"{seeds[0]} " if len(seeds) == 1 else ""
         return f"± is the sd over {number}training seeds on one split: training noise only"
-    return "one split and one seed, so no ±"
+    return "one split and one seed, so no ±" if any(line.rows for line in lines) else "nothing was measured"
 
 
 def _notes(methods: dict[str, Splits], metric: str, against: str, seeds: Mapping[int, str]) -> list[str]:

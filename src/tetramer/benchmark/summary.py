@@ -188,9 +188,7 @@ def _overall(
         for method in names
     ]
     p = corrected({line.method: line.p for line in over})
-    over = [
-        replace(line, holm=p.get(line.method), verdict=settled(line.verdict, p.get(line.method))) for line in over
-    ]
+    over = [replace(line, holm=p.get(line.method), verdict=settled(line.verdict, p.get(line.method))) for line in over]
     over.sort(key=lambda line: (line.method not in place, math.inf if line.ratio is None else line.ratio, line.method))
     notes = [
         f"{line.method} lacks {', '.join(line.lacks)}; its ratio is over {line.sets} of {len(sets)} data sets."

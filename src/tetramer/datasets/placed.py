@@ -49,6 +49,13 @@ def column_for(table: Table, wanted: bool = False) -> str | None:
     return smiles_column(table) if not found else found[0] if len(found) == 1 else None
 
 
+def column_like(table: Table, known: Sequence[str], wanted: bool = False) -> str | None:
+    """As `column_for`, but the column that was read before, if it is one and this table tells structures by it too."""
+    if len(known) == 1 and known[0] in table.columns and table.blocks is None and not bare(table):
+        return known[0]
+    return column_for(table, wanted)
+
+
 def structure_columns(table: Table, name: str | None = None) -> tuple[str, ...]:
     """The columns that `texts_for` reads; () where structures are no column of texts, as in an SDF."""
     if name is None and (table.blocks is not None or bare(table)):
