@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rdkit import Chem
 from scipy import sparse
 
 from tetramer.benchmark import edit_distance as module
@@ -19,12 +20,15 @@ from tetramer.benchmark.edit_distance import (
     by_pair,
     edit_pairs,
     errors,
+    evened,
+    random_vectors,
     support_vectors,
     tenths,
 )
 from tetramer.datasets.tables import Table
 from tetramer.errors import UserError
 from tetramer.molecules import Limits
+from tetramer.views import graph, read
 
 HERE = Limits(0)
 
@@ -35,7 +39,7 @@ def made(molecules: int = 60, count: int = 500, seed: int = 0) -> tuple[EditPair
     x = rng.integers(0, 5, (molecules, 3)).astype(float)
     left, right = rng.integers(0, molecules, (2, count))
     distance = np.abs(x[left] - x[right]).sum(axis=1)
-    return EditPairs([f"m{k}" for k in range(molecules)], left, right, distance, sparse.csr_array(x)), x
+    return EditPairs([f"m{k}" for k in range(molecules)], left, right, distance, sparse.csr_array(x), x), x
 
 
 def table(*rows: tuple[str, str, float]) -> Table:
@@ -106,10 +110,57 @@ def test_test_labels_are_not_learned_from() -> None:
     split = by_pair(pairs, 0)[0]
     other = pairs.distance.copy()
     other[np.concatenate([split.test, split.valid])] += 100
-    changed = EditPairs(pairs.smiles, pairs.left, pairs.right, other, pairs.counts)
+    changed = EditPairs(pairs.smiles, pairs.left, pairs.right, other, pairs.counts, pairs.random)
     for head in HEADS.values():
         once, twice = errors(x, pairs, [split], head)[0], errors(x, changed, [split], head)[0]
         assert twice == pytest.approx(100, abs=2 * once + 2)
+
+
+def test_random_vectors_follow_their_equation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WIDTH", 8)
+    texts = ["CC(=O)[O-]", "C", "c1ccncc1", "[O-]C(C)=O"]
+    features = read(texts, ["graph"], limits=HERE).features["graph"]
+    assert isinstance(features, graph.GraphFeatures)
+    found = random_vectors(features, 3)
+    draw = np.random.Generator(np.random.Philox(3)).standard_normal
+    elements, charges = draw((119, 8)), draw((9, 8))
+    layers = [(draw((8, 8, 8)) / np.sqrt(8), draw((8, 8))) for _ in range(module.ROUNDS)]  # seven types of bonds
+    for text, vector in zip(texts, found, strict=True):
+        mol = Chem.MolFromSmiles(text)
+        h = [np.tanh(elements[a.GetAtomicNum()] + charges[a.GetFormalCharge() + 4]) for a in mol.GetAtoms()]
+        for weight, shift in layers:
+            new = []
+            for atom in mol.GetAtoms():
+                z = h[atom.GetIdx()] @ weight[0] + shift[0]
+                for bond in atom.GetBonds():
+                    kind = 1 + graph.BOND_TYPE[bond.GetBondType()]
+                    z = z + h[bond.GetOtherAtomIdx(atom.GetIdx())] @ weight[kind] + shift[kind]
+                new.append(np.tanh(z))
+            h = new
+        np.testing.assert_allclose(vector, np.sum(h, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found[0], found[3], rtol=1e-12)  # however the atoms are numbered
+
+
+def test_evened_vectors_have_the_roots_of_their_deviations() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 4)) @ np.diag([100.0, 10.0, 1.0, 1e-9]) @ np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    rows = np.arange(40)
+    found = evened(x, rows)
+    assert found.shape == (50, 3)  # nothing is made of a direction that is only rounding
+    spread = np.linalg.svd(x[rows] - x[rows].mean(axis=0), compute_uv=False)[:3]
+    np.testing.assert_allclose(np.linalg.norm(found[rows], axis=0), np.sqrt(spread))
+    np.testing.assert_allclose(found[rows].mean(axis=0), 0, atol=1e-9)
+    x[40:] = 7  # rows that are not seen change nothing for the others
+    np.testing.assert_allclose(np.abs(evened(x, rows)[rows]), np.abs(found[rows]), rtol=1e-9)
+
+
+def test_errors_of_evened_vectors_use_training_molecules_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs, x = made()
+    split = by_molecule(pairs, 0)[0]
+    asked: list[set[int]] = []
+    monkeypatch.setattr(module, "evened", lambda x, rows: asked.append({*rows.tolist()}) or x)
+    assert errors(x, pairs, [split], even=True).tolist() == errors(x, pairs, [split]).tolist()
+    assert asked == [{*pairs.left[split.train].tolist(), *pairs.right[split.train].tolist()}]
 
 
 def test_a_vector_of_zeros_answers_one_number() -> None:

@@ -21,7 +21,16 @@ AMINES = ["CN", "CCN", "CC(C)N", "NCCO", "NC1CC1", "NCc1ccccc1"]
 REACTIONS = [f"{acid}.{amine}>>{acid[:-1]}{amine[::-1] if amine in ('CN', 'CCN') else 'N' + 'C'}"
              for acid in ACIDS for amine in AMINES]  # fmt: skip
 TINY = Reach("for the test", None, 0, 2, repeats=2, overrides={"training.epochs": "1", "encoder.width": "16"})
-METHODS = ["atom-counts", "count-distance", "re-ranker", "counts-svr", "counts-mean", "molr", "molr-motifs"]
+METHODS = [
+    "atom-counts",
+    "count-distance",
+    "re-ranker",
+    "counts-svr",
+    "counts-mean",
+    "random-network",
+    "molr",
+    "molr-motifs",
+]
 PARTS = ["validation", "products", "products-anew", "reactants", "questions", "edit-distance"]
 
 
@@ -30,7 +39,7 @@ def pairs(limits: object = None) -> EditPairs:
     smiles = ["C" * size for size in range(1, 21)]
     left, right = np.divmod(np.random.default_rng(0).permutation(400)[:200], 20)
     counts = csr_array(np.arange(1.0, 21.0)[:, None])
-    return EditPairs(smiles, left, right, np.abs(left - right).astype(float), counts)
+    return EditPairs(smiles, left, right, np.abs(left - right).astype(float), counts, counts.toarray())
 
 
 def ask(output: Path, **changed: object) -> tuple[list[str], list[str]]:
@@ -98,9 +107,10 @@ def test_the_page_shows_tables_and_what_each_part_adds(done: tuple[Path, list[st
 def test_a_perfect_vector_measures_edit_distance(done: tuple[Path, list[str]]) -> None:
     errors = {
         name: np.mean(json.loads((done[0] / "edit-distance" / f"{name}-0.json").read_text())["rmse"]["pair"])
-        for name in ("counts-svr", "counts-mean")
+        for name in ("counts-svr", "counts-mean", "random-network")
     }
     assert errors["counts-svr"] < 0.2 * errors["counts-mean"]  # the length tells the distance
+    assert errors["random-network"] == errors["counts-svr"]  # which stands for these vectors here
 
 
 def test_wrong_words_teach(patched: object, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tetramer.benchmark.ranking import HITS, Pool, Scores, ranked, summary
 from tetramer.benchmark.reaction_sets import Task, drawn, pools, products, questions, reactant_sets, read_part
 from tetramer.inference import load_embedder, vectors
 from tetramer.members.rankers import Ranker as Order
+from tetramer.members.ridge import Matrix
 from tetramer.molecules import Limits
 from tetramer.molecules.sides import Sides
 from tetramer.ranking import Ranker, load_ranker
@@ -42,6 +43,7 @@ FREE_ROWS = {
     "counts-svr": "SVR on counts of atoms, bonds and rings",
     "counts-boosted": "boosted trees on the same",
     "counts-mean": "the mean",
+    "random-network": "SVR on sums of bounded atoms of a network that has learned nothing",
 }
 
 
@@ -207,12 +209,15 @@ def anew(here: Here, method: str, encoder: Path | None) -> dict[str, Any]:
 
 
 def edit_distance(here: Here, method: str, encoder: Path | None) -> dict[str, Any]:
-    """RMSE on ten splits of the pairs and ten of the molecules."""
-    pairs = here.pairs
-    if encoder is None:
+    """RMSE on ten splits of the pairs and ten of the molecules; of vectors as they are and, `…_evened`, with evened."""
+    pairs, head = here.pairs, "svr"
+    x: Matrix
+    if method.startswith("counts-"):
         x, head = pairs.counts, method.removeprefix("counts-")
+    elif encoder is None:
+        x = pairs.random
     else:
-        model, head = load_embedder(encoder), "svr"
+        model = load_embedder(encoder)
         with Reader(model.standard, here.limits, model.settings) as reader:
             x = vectors(model, reader.read(pairs.smiles, model.views))
     told: dict[str, Any] = {"data": "qm9-ged", "pairs": len(pairs.distance), "molecules": len(pairs.smiles)}
@@ -220,6 +225,8 @@ def edit_distance(here: Here, method: str, encoder: Path | None) -> dict[str, An
     for rule, make in RULES.items():
         splits = make(pairs, SEED)
         told["rmse"][rule] = errors(x, pairs, splits, HEADS[head], SEED).tolist()
+        if isinstance(x, np.ndarray):
+            told["rmse"][f"{rule}_evened"] = errors(x, pairs, splits, HEADS[head], SEED, even=True).tolist()
         told["splits_sha256"][rule] = [split.sha256 for split in splits]
         told["sizes"][rule] = [split.sizes for split in splits]
     return told
@@ -236,5 +243,5 @@ TASKS: dict[str, Measurement] = {
         partial(ranking, lambda here: here.reactants), ("atom-counts", "count-distance", "re-ranker")
     ),
     "questions": Measurement(partial(ranking, lambda here: here.questions), ("atom-counts", "count-distance")),
-    "edit-distance": Measurement(edit_distance, ("counts-mean", "counts-svr", "counts-boosted")),
+    "edit-distance": Measurement(edit_distance, ("counts-mean", "counts-svr", "counts-boosted", "random-network")),
 }
