@@ -62,7 +62,27 @@ def test_all_line_ends_are_read(read, end):
 
 def test_empty_lines_are_no_rows_but_a_quoted_empty_cell_is(read):
     assert rows(read('a,b\n\n1,2\n\n,\n"",""\n\n')) == [["1", "2"], ["", ""], ["", ""]]
-    assert rows(read('a\n""\n\nC\n')) == [[""], ["C"]]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("block", [delimited.BLOCK, 16, 1])
+def test_in_one_column_an_empty_line_is_an_empty_cell(read, monkeypatch, block: int, end: str) -> None:
+    """But not above the header and below the last row, however small the blocks."""
+    monkeypatch.setattr(delimited, "BLOCK", block)
+    filled = ["", "", "a", "", "C", "", "", '""', "CC", "", "", ""]
+    assert rows(read(end.join(filled))) == [[""], ["C"], [""], [""], [""], ["CC"]]
+    assert rows(read(end.join([*filled, f'"C{end}{end}C"', "  ", ""])))[-5:] == [[""]] * 3 + [[f"C{end}{end}C"], ["  "]]
+    assert len(read(end.join(["a", "", "", ""]))) == 0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("block", [delimited.BLOCK, 16, 1])
+def test_skipped_lines_are_told(read, monkeypatch, block: int, end: str) -> None:
+    monkeypatch.setattr(delimited, "BLOCK", block)
+    table = read(end.join(["", "a,b", "1,2", "", "", f'"x{end}{end}y",4', "", "5,6", "", ""]))
+    assert table.notes == ("3 empty lines of table.csv skipped.",)
+    assert read(end.join(["a,b", "1,2", "", "3,4"])).notes == ("1 empty line of table.csv skipped.",)
+    assert read(end.join(["", "a,b", "1,2", "", ""])).notes == ()
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])

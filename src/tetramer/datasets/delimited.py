@@ -9,13 +9,14 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from tetramer.datasets.findings import some
 from tetramer.datasets.opening import HEAD, TextStream, label
 from tetramer.datasets.records import SMILES_TEXT
 from tetramer.errors import UserError
@@ -88,8 +89,8 @@ def read_delimited(
 ) -> tuple[Iterator[pa.RecordBatch], list[str], list[str]]:
     """Batches whose columns are all strings, the header as written, notes for the reader.
 
-    Empty lines between rows are skipped, as spreadsheets and pandas do. Unless `raw`, the apostrophe that
-    `guard` puts before a formula is taken off again.
+    Empty lines between rows are skipped, as spreadsheets and pandas do, and the last note tells how many; in a table of
+    one column they are empty cells. Unless `raw`, the apostrophe that `guard` puts before a formula is taken off again.
     """
     found, delimiter, alone = header(stream, delimiter)
     if not raw:
@@ -97,11 +98,15 @@ def read_delimited(
     names, repeated = unique_names(found)
     notes = [f"The header of {label(stream.path)} repeats {name!r}; a number was added." for name in repeated]
     none = pa.record_batch({name: pa.array([], pa.string()) for name in names})
-    return chain([none], [] if alone else _batches(stream, names, delimiter, raw)), found, notes
+    return chain([none], [] if alone else _batches(stream, names, delimiter, raw, notes)), found, notes
 
 
-def _batches(stream: TextStream, names: list[str], delimiter: str, raw: bool) -> Iterator[pa.RecordBatch]:
+def _batches(
+    stream: TextStream, names: list[str], delimiter: str, raw: bool, notes: list[str]
+) -> Iterator[pa.RecordBatch]:
     """The rows after the header. A row that Arrow refuses is remembered, as its error message does not say enough.
+
+    Before the last rows, `notes` gets one about the empty lines that were skipped.
 
     Arrow gets whole rows in memory of its own: its streaming reader would keep Python objects in threads that outlive
     the interpreter, which then aborts at exit.
@@ -112,12 +117,17 @@ def _batches(stream: TextStream, names: list[str], delimiter: str, raw: bool) ->
         ragged.append(row)
         return "error"
 
-    parse = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember)
+    parse = arrow_csv.ParseOptions(
+        delimiter=delimiter,
+        newlines_in_values=True,
+        ignore_empty_lines=len(names) > 1,
+        invalid_row_handler=remember,
+    )
     convert = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), null_values=[], strings_can_be_null=False
     )
-    last, above = "", 0
-    for block in _blocks(stream, delimiter):
+    last, above, skipped = "", 0, 0
+    for (block, lines), (following, _) in pairwise(chain(_blocks(stream, delimiter), [(b"", 0)])):
         read = arrow_csv.ReadOptions(
             use_threads=False, block_size=len(block), column_names=names, skip_rows_after_names=0 if above else 1
         )
@@ -127,7 +137,10 @@ def _batches(stream: TextStream, names: list[str], delimiter: str, raw: bool) ->
             if ragged:
                 raise UserError(_ragged(label(stream.path), ragged[0], delimiter, above)) from error
             raise UserError(_broken(label(stream.path), str(error))) from error
-        above += table.num_rows + (not above)  # the header counts as a row
+        rows = table.num_rows + (not above)  # the header counts as a row
+        above, skipped = above + rows, skipped + max(0, lines - rows)
+        if skipped and not following:
+            notes.append(f"{some(skipped, 'empty line')} of {label(stream.path)} skipped.")
         for batch in table.to_batches():
             last = batch.column(batch.num_columns - 1)[-1].as_py() if batch.num_rows else last
             yield batch if raw else unguard(batch)
@@ -142,34 +155,41 @@ def _own(block: bytes) -> pa.Buffer:
     return buffer
 
 
-def _blocks(stream: TextStream, delimiter: str) -> Iterator[bytes]:
-    """The stream in pieces that end with a row. UserError for a row of more than LONGEST bytes."""
-    held, blank = b"", b"\r\n"  # empty lines above the header are no rows
+def _blocks(stream: TextStream, delimiter: str) -> Iterator[tuple[bytes, int]]:
+    """The stream in pieces that end with a row, and the number of lines of each, which counts a row as one line.
+
+    Empty lines above the header and below the last row are left out. UserError for a row of more than LONGEST bytes.
+    """
+    held, blank = b"", b"\r\n"  # what is blank above the header
     while piece := stream.read(BLOCK):
         held = (held + piece).lstrip(blank)
-        cut = _rows_end(held, delimiter)
-        if cut and held[:cut].strip():
-            yield held[:cut]
-            held, blank = held[cut:], b""
-        elif len(held) > LONGEST and held.strip():
+        cut, lines = _rows_end(held, delimiter)
+        if filled := len(held[:cut].rstrip(b"\r\n")):
+            line = b"\n" if b"\n" in held else b"\r"
+            end = held.index(line, filled) + 1
+            yield held[:end], lines - held.count(line, end, cut)
+            held, blank = held[end:], b""
+        elif len(held) > LONGEST and held.strip(b"\r\n"):
             raise UserError(_broken(label(stream.path), "straddling"))
-    if held.strip():
-        yield held
+    if held := held.rstrip(b"\r\n"):
+        yield held, _rows_end(held, delimiter)[1] + 1
 
 
-def _rows_end(held: bytes, delimiter: str) -> int:
-    """How many bytes of `held` are whole rows. A line end within quotation marks ends no row."""
+def _rows_end(held: bytes, delimiter: str) -> tuple[int, int]:
+    """How many bytes and lines of `held` are whole rows. A line end within quotation marks ends no row."""
     line = b"\n" if b"\n" in held else b"\r"
+    held = held if line == b"\n" else held[:-1]  # a carriage return at the end may be half a line end
     if b'"' not in held:
-        return held.rfind(line) + 1
+        end = held.rfind(line) + 1
+        return end, held.count(line, 0, end)
     sign = re.escape(delimiter.encode())
     plain = rb"[^%b\r\n]*+" % sign
     cell = rb'(?:"(?:[^"]|"")*+"%b|(?!")%b)' % (plain, plain)
     row = re.compile(rb"%b(?:%b%b)*+%b" % (cell, sign, cell, rb"\r" if line == b"\r" else rb"\r?\n"))
-    end = 0
+    end = lines = 0
     while found := row.match(held, end):
-        end = found.end()
-    return end
+        end, lines = found.end(), lines + 1
+    return end, lines
 
 
 def _ragged(name: str, row: arrow_csv.InvalidRow, delimiter: str, above: int) -> str:
