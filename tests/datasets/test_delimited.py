@@ -91,6 +91,55 @@ def test_the_separator_is_found_in_the_header(read, mark):
     assert delimiter_of(f'"x,,,;;;|||"{mark}b') == mark
 
 
+@pytest.mark.parametrize(
+    ("content", "columns", "row"),
+    [
+        ("SMILES;logD (pH 7,4)\nCCO;1,5\nCC;2,5\n", ["SMILES", "logD (pH 7,4)"], ["CCO", "1,5"]),
+        ("SMILES;logD (pH 7,4)\nCCO;1\nCC;2,5\n", ["SMILES", "logD (pH 7,4)"], ["CCO", "1"]),
+        ("a, b, c;smiles\n1,5;CCO\n", ["a, b, c", "smiles"], ["1,5", "CCO"]),
+        ("smiles,name;other\nCCO,ethanol;alcohol\n", ["smiles", "name;other"], ["CCO", "ethanol;alcohol"]),
+        ("x;y;z,smiles\na;b;c,C\nd;e;f,CC\n", ["x;y;z", "smiles"], ["a;b;c", "C"]),
+    ],
+)
+def test_the_separator_is_the_one_that_suits_the_rows(read, content: str, columns: list[str], row: list[str]) -> None:
+    table = read(content)
+    assert (table.columns, rows(table)[0]) == (columns, row)
+
+
+def test_a_row_that_is_cut_off_does_not_choose_the_separator() -> None:
+    head = "a,;b,;c,\n" + "1;2;3\n" * 3
+    assert delimiter_of(head) == ";"
+    assert delimiter_of(head + "3;4\n") == ","  # nothing is even, and the header has more commas
+    assert delimiter_of(head + "3;" + "4" * delimited.SNIFFED) == ";"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;"])
+def test_a_line_that_names_the_separator_is_no_header(read, line: str, end: str) -> None:
+    table = read(end.join([line, "smiles;y, z", "CCO;1,5", ""]))
+    assert table.data.to_pydict() == {"smiles": ["CCO"], "y, z": ["1,5"]}
+
+
+@pytest.mark.parametrize(
+    "content", ["Assay 7\nSMILES;y\nCCO;1\n", "Assay,7\n\nid,smiles\nx,CCO\n", "Assay,,\nCanonical SMILES,y,z\nC,1,2\n"]
+)
+def test_lines_above_the_header_are_told(read, content: str) -> None:
+    with pytest.raises(UserError, match=r"begins with \['Assay.* looks like column names: remove the lines above"):
+        read(content)
+
+
+def test_a_cell_that_says_smiles_is_no_header(read) -> None:
+    assert len(read("format,structure\nsmiles,CCO\nmol,x.mol\n")) == 2
+    assert len(read("format,structure\nmol,x.mol\nsmiles,CCO\n")) == 2
+
+
+def test_separators_at_the_end_of_the_rows_are_told(read) -> None:
+    with pytest.raises(UserError, match=r"Remove the semicolon at the end of the rows\.$"):
+        read("smiles;y\nCCO;1,5;\nCC;2,5;\n")
+    with pytest.raises(UserError, match=r"If lines stand above the header, remove them\. A value"):
+        read("Title\nstructure,y\nCCO,1\n")
+
+
 def test_a_row_too_long_names_the_separator(read):
     with pytest.raises(
         UserError, match=r"has 3 values, .* A value that contains a vertical bar must stand in quotation"

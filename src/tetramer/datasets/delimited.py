@@ -8,8 +8,8 @@ Rows must be as long as the header. Writing quotes only what needs it: an unalte
 import csv
 import io
 import re
-from collections.abc import Iterator
-from itertools import chain, pairwise
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,10 @@ from tetramer.errors import UserError
 BLOCK = 1 << 20  # bytes given to Arrow at a time
 LONGEST = 1 << 22  # bytes of one row; a longer one is a quotation mark that was never closed
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+SNIFFED, FIRST = 65_536, 20  # characters and rows by which the separator is known
+SEPARATOR_LINE = r"(?i)[\r\n]*\"?sep=([,;\t|])\"?(?:\r\n|\r|\n)"  # as Excel writes it above the header
+NAMES_SMILES = r"(?i)\s*((canonical|isomeric)[\s_]?)?smiles\s*"
+LIKE_NUMBER = r"\s*[<>=≤≥~]*\s*[+-]?\d*[.,]?\d+([eE][+-]?\d+)?\s*"
 RISKY = "^'*[=+\\-@\t\r\n]"
 GUARDED = "^'('*[=+\\-@\t\r\n])"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -47,16 +51,38 @@ def unique_names(names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def delimiter_of(head: str) -> str:
-    """The separator of a CSV's first line: comma, or the one of SEPARATORS that is more frequent outside quotes."""
-    bare = "".join(head.split('"')[::2]).lstrip("\r\n").splitlines()
-    counts = {mark: (bare or [""])[0].count(mark) for mark in SEPARATORS}
-    return max(counts, key=counts.__getitem__)
+    """The separator of a CSV by its first rows: one of SEPARATORS, comma where nothing tells.
+
+    It cuts all of them into equally many cells, more than one. Of several that do, as where decimals have commas, it is
+    the one whose cells are most often numbers or structures, then the most frequent one in the header; where none does,
+    the most frequent one in the header.
+    """
+
+    def fit(mark: str) -> tuple[bool, float, int]:
+        rows = _first_rows(head, mark) or [[]]
+        even = len(rows[0]) > 1 and all(len(row) == len(rows[0]) for row in rows)
+        cells = [cell for row in rows[1:] for cell in row if cell.strip()] if even else []
+        plain = [cell for cell in cells if re.fullmatch(LIKE_NUMBER, cell) or re.match(SMILES_TEXT, cell.strip())]
+        return even, len(plain) / max(1, len(cells)), len(rows[0])
+
+    return max(SEPARATORS, key=fit)
+
+
+def _first_rows(head: str, delimiter: str) -> list[list[str]]:
+    """At most FIRST rows that are not empty; one that is cut off is left out, unless it is the only one."""
+    reader = csv.reader(io.StringIO(head[:SNIFFED], newline=""), delimiter=delimiter)
+    rows = list(islice((row for row in reader if row), FIRST))
+    return rows[:-1] if len(head) > SNIFFED and 1 < len(rows) < FIRST else rows
 
 
 def header(stream: TextStream, delimiter: str | None) -> tuple[list[str], str, bool]:
-    """Column names as written, the separator, and whether nothing follows; nothing is consumed."""
+    """Column names as written, the separator, and whether nothing follows; only a line `sep=;` is consumed."""
     text = stream.head().decode(errors="ignore")
-    delimiter = delimiter or delimiter_of(text[:65_536])
+    if told := re.match(SEPARATOR_LINE, text):
+        delimiter, text = told[1], text[told.end() :]
+        stream.read(len(told[0]))
+    _refuse_title(stream, text, SEPARATORS if delimiter is None else [delimiter])
+    delimiter = delimiter or delimiter_of(text)
     rows = (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row)
     try:
         first = next(rows, None)
@@ -75,6 +101,26 @@ def header(stream: TextStream, delimiter: str | None) -> tuple[list[str], str, b
             f"{label(stream.path)} begins with {first!r}, which looks like data: add a line of column names before it."
         )
     return first, delimiter, alone
+
+
+def _refuse_title(stream: TextStream, text: str, delimiters: Iterable[str]) -> None:
+    """UserError where one row below the first says "SMILES" above structures: the names of the columns."""
+    for delimiter in delimiters:
+        rows = _first_rows(text, delimiter)
+        named = [(row, at) for row, cells in enumerate(rows) for at, cell in enumerate(cells) if _says_smiles(cell)]
+        if len(named) != 1 or not named[0][0] or any("smiles" in cell.casefold() for cell in rows[0]):
+            continue
+        names, at = rows[named[0][0]], named[0][1]
+        below = [row[at].strip() for row in rows[named[0][0] + 1 :] if len(row) == len(names)]
+        if len(names) > 1 and below and all(re.match(SMILES_TEXT, cell) for cell in below if cell):
+            raise UserError(
+                f"{label(stream.path)} begins with {rows[0]!r}, but {names!r} in a row below looks like column names: "
+                "remove the lines above the header."
+            )
+
+
+def _says_smiles(cell: str) -> bool:
+    return re.fullmatch(NAMES_SMILES, cell) is not None
 
 
 def _is_data(cells: list[str]) -> bool:
@@ -197,7 +243,11 @@ def _ragged(name: str, row: arrow_csv.InvalidRow, delimiter: str, above: int) ->
     shown = row.text if len(row.text) <= 80 else row.text[:80] + "…"
     where = f"Data row {row.number - 1 + above}" if row.number is not None else "A row"  # Arrow counts the header
     advice = f"A value that contains a {SEPARATORS[delimiter]} must stand in quotation marks"
-    if row.actual_columns < row.expected_columns:
+    if row.expected_columns == 1:
+        advice = f"If lines stand above the header, remove them. {advice}"
+    elif row.actual_columns == row.expected_columns + 1 and row.text.rstrip("\r\n").endswith(delimiter):
+        advice = f"Remove the {SEPARATORS[delimiter]} at the end of the rows"
+    elif row.actual_columns < row.expected_columns:
         advice = f"Every row needs a value or an empty cell for each column, a {SEPARATORS[delimiter]} between them"
     if row.text.count('"') % 2:
         advice = "A quotation mark in it is never closed"
