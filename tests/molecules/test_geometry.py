@@ -313,6 +313,11 @@ def test_published_geometries_are_read_whole(name: str, comments: bool, data_dir
         assert not comments or one.smiles == Chem.CanonSmiles(row["smiles"])
 
 
+def test_a_lone_hydrogen_is_written_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    assert " H " in mol_block("[H+]", np.zeros((1, 3)))
+    assert capfd.readouterr().err == ""
+
+
 def test_mol_blocks_that_are_written_are_read_again() -> None:
     mol = embedded("C[C@H](N)C(=O)O")
     first = read(Chem.MolToMolBlock(mol))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 SAME_PLACE = 0.1  # Å; two atoms nearer than this are a mistake
 FLAT = 200  # atoms; a larger molecule is not flat
@@ -84,7 +84,8 @@ def mol_block(smiles: str, positions: np.ndarray, title: str = "", flat: bool = 
 
     positions: (N, 3) Å   flat: say that they are a drawing   ValueError if the SMILES has not N atoms
     """
-    mol = Chem.MolFromSmiles(smiles)
+    with rdBase.BlockLogs():  # warnings too, such as of a hydrogen alone
+        mol = Chem.MolFromSmiles(smiles)
     full = None if mol is None else Chem.AddHs(mol)
     if full is None or full.GetNumAtoms() != len(positions):
         raise ValueError(f"{smiles} is not a molecule of {len(positions)} atoms")
