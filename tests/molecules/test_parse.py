@@ -95,6 +95,10 @@ def test_atoms_are_renumbered_and_the_way_back_is_kept() -> None:
     [
         ("[Na+].CC([O-])=O", Standard(salts="largest"), "CC(=O)[O-]", [1, 2, 4, 3]),
         ("[Na+].CC([O-])=O", Standard(salts="largest", charges="neutral"), "CC(=O)O", [1, 2, 4, 3]),
+        ("C.[Pt+2].[Cl-].[Cl-]", Standard(salts="largest"), "C", [0]),
+        ("[Pt+2].[Cl-].[Cl-].N.N", Standard(salts="largest"), "N.N.[Cl-].[Cl-].[Pt+2]", [3, 4, 1, 2, 0]),
+        ("[Na+].[Cl-]", Standard(salts="largest"), "[Cl-].[Na+]", [1, 0]),
+        ("[NH4+].[O-][N+](=O)[O-]", Standard(salts="largest"), "O=[N+]([O-])[O-].[NH4+]", [3, 2, 1, 4, 0]),
         ("C[N+](C)(C)C", Standard(charges="neutral"), "C[N+](C)(C)C", [0, 1, 2, 3, 4]),
         ("Oc1ccccn1", Standard(tautomers="canonical"), "O=c1cccc[nH]1", [0, 1, 2, 3, 4, 5, 6]),
         ("Oc1ccccn1", Standard(), "Oc1ccccn1", [0, 1, 2, 3, 4, 5, 6]),

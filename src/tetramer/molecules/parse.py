@@ -33,8 +33,9 @@ class Standard:
     """How a structure is read; part of every cache key and of every model card.
 
     The default keeps the molecule as it is and only makes its SMILES canonical. `salts="largest"` keeps the largest
-    organic fragment, `charges="neutral"` removes charges that protons can remove, `tautomers="canonical"` takes
-    RDKit's canonical tautomer (it may erase stereocentres that take part in the tautomerism).
+    organic fragment, and the whole where no fragment has carbon; `charges="neutral"` removes charges that protons can
+    remove, `tautomers="canonical"` takes RDKit's canonical tautomer (it may erase stereocentres that take part in the
+    tautomerism).
     """
 
     salts: str = "keep"  # keep | largest
@@ -236,7 +237,7 @@ def standardise(mol: Chem.Mol, standard: Standard) -> Chem.Mol:
     numbered = unnumber(mol)
     if numbered:
         mol = Chem.RemoveHs(mol)  # a hydrogen that was only there for its number
-    if standard.salts == "largest":
+    if standard.salts == "largest" and any(atom.GetAtomicNum() == 6 for atom in mol.GetAtoms()):
         mol = rdMolStandardize.LargestFragmentChooser(preferOrganic=True).choose(mol)
     if standard.charges == "neutral":
         mol = rdMolStandardize.Uncharger().uncharge(mol)
