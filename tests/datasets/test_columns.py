@@ -88,6 +88,16 @@ def test_labels_far_from_all_others_are_slips() -> None:
     assert check_cells(column("y", values[:-1]), 0) == []
 
 
+def test_values_that_stand_for_not_measured_are_told_once() -> None:
+    values = np.random.default_rng(0).normal(size=2_000) / 1e6
+    values[4::500] = -999
+    (one,) = check_cells(column("y", values), 10)
+    assert (one.code, one.severity, one.count, one.rows) == ("STAND_IN", "warning", 4, (15, 515, 1015, 1515))
+    assert "4 labels of 'y': -999, while all others lie between -3." in one.sentence
+    classes = column("y", np.array([0.0, 1.0, -999.0] * 30), "multiclass")
+    assert codes(check_cells(classes, 0)) == [("STAND_IN", 30, tuple(range(3, 33, 3)))]
+
+
 def test_numbers_of_parquet_tell_nan_from_null() -> None:
     cells = pa.array([1.0, None, float("nan"), float("-inf"), 2.0])
     found = read_column(table(y=cells), "y")

@@ -14,6 +14,7 @@ from tetramer.datasets.signals import (
     extremes,
     logistic,
     ordered,
+    stand_ins,
     style,
 )
 
@@ -214,6 +215,31 @@ def test_a_few_labels_far_away_are_found_in_any_unit(seed: int, unit: float, sid
     values[:number] = side * 1e7 * np.arange(1, number + 1)
     assert extremes(unit * values).tolist() == list(range(number))
     assert extremes(unit * values[number:]).tolist() == []
+
+
+def test_values_that_stand_for_not_measured_are_found() -> None:
+    values = np.random.default_rng(0).normal(3, 1, 300)
+    values[::6] = -999
+    assert stand_ins(values) == [-999]
+    values[1::6] = 9999
+    assert stand_ins(values) == [-999, 9999]
+    values[1::6] = 999
+    assert stand_ins(np.append(values[2::6], -999)) == [-999]
+    assert stand_ins(np.append(values[2::6], [-77] * 3)) == [-77]
+    assert stand_ins(np.append(np.arange(2) == 1, [-999] * 3).repeat(10), classes=True) == [-999]
+
+
+def test_values_that_recur_among_others_stand_for_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(3, 1, 100)
+    assert stand_ins(np.append(values, [-77] * 2)) == []
+    assert stand_ins(np.append(values, [-2.0] * 30)) == []  # not far
+    assert stand_ins(np.append(values + 100, [0.0] * 30)) == []
+    assert stand_ins(np.minimum(10.0 ** rng.uniform(-3, 9, 2_000), 1e5)) == []  # the limit of an assay
+    assert stand_ins(np.append(rng.uniform(-2_000, 2_000, 200), [-999] * 3)) == []  # inside
+    assert stand_ins(np.append(rng.uniform(0, 998, 200), [999])) == []
+    assert stand_ins(np.append(values[:19], [-999] * 9)) == []  # too few others
+    assert stand_ins(np.array([0.0, 1.0] * 30), classes=True) == stand_ins(np.ones(50)) == []
 
 
 def test_what_is_far_but_not_alone_is_no_slip() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from tetramer.datasets.columns import FEW, IDENTIFIER, Column, hinted, words
 from tetramer.datasets.findings import ALARM, NOTE, WARNING, Finding, beyond, first_rows, some
 from tetramer.datasets.labels import LARGEST
-from tetramer.datasets.signals import extremes
+from tetramer.datasets.signals import extremes, stand_ins
 
 SHOWN = 5  # classes in a sentence
 MEASURED = 0.05  # share of numbers among texts from which a column may be one of measurements
@@ -68,7 +68,8 @@ def check_cells(column: Column, start: int, named: bool = True) -> list[Finding]
         )
         places, more = first_rows(rows, start), beyond(rows)
         found.append(Finding("FEW_OF_CLASS", WARNING, column.name, len(few), places, sentence, more=more))
-    return [*found, *_extremes(column, start)]
+    told = _stand_ins(column, start)
+    return [*found, *told, *_extremes(column, [one.values["value"] for one in told], start)]
 
 
 def check_classes(column: Column) -> list[Finding]:
@@ -116,9 +117,29 @@ def _wrong(column: Column, code: str, start: int) -> Finding:
     return Finding(code, severity, column.name, len(rows), first_rows(rows, start), sentence, more=beyond(rows))
 
 
-def _extremes(column: Column, start: int) -> list[Finding]:
-    """A few labels that lie so far away that they can only be slips of a unit or of a keyboard."""
-    places = np.flatnonzero(column.known & (column.censor == 0))
+def _stand_ins(column: Column, start: int) -> list[Finding]:
+    """Values such as -999 that may mean that nothing was measured."""
+    if column.classes:
+        return []
+    labels = column.values[column.known & (column.censor == 0)]
+    values, found = stand_ins(labels, classes=column.kind != "regression"), []
+    others = labels[~np.isin(labels, values)]
+    for value in values:
+        rows = np.flatnonzero((column.values == value) & (column.censor == 0))
+        sentence = (
+            f"{some(len(rows), 'label')} of {column.name!r}: {value:g}, while all others lie between {others.min():g} "
+            f"and {others.max():g}. If it means that nothing was measured, empty these cells, or it is learned as a "
+            "measurement."
+        )
+        told = {"value": value, "least": float(others.min()), "most": float(others.max())}
+        where, more = first_rows(rows, start), beyond(rows)
+        found.append(Finding("STAND_IN", WARNING, column.name, len(rows), where, sentence, told, more))
+    return found
+
+
+def _extremes(column: Column, told: list[float], start: int) -> list[Finding]:
+    """A few labels that lie so far away that they can only be slips of a unit or of a keyboard; `told`: known ones."""
+    places = np.flatnonzero(column.known & (column.censor == 0) & ~np.isin(column.values, told))
     if column.kind != "regression" or not len(rows := places[extremes(column.values[places])]):
         return []
     values = {"median": float(np.median(column.values[places])), "first": float(column.values[rows[0]])}

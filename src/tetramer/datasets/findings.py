@@ -33,6 +33,7 @@ CODES: dict[str, str] = {
     "LABEL_FORMAT": "numbers that are not written as numbers: a decimal comma, a unit, %, ± or ~",
     "LABEL_HUGE": "labels too large to compute with",
     "EXTREME": "labels alone and far from all others",
+    "STAND_IN": "labels of one value beyond all others, such as -999, that may mean that nothing was measured",
     "ALL_MISSING": "a target without any label",
     "ONE_CLASS": "a class target whose labels are all the same",
     "CONSTANT": "a numeric target whose labels are all the same",

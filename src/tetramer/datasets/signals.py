@@ -18,6 +18,9 @@ ENOUGH = 20  # labels of which one may be alone
 FAR = 1e4  # scales from the median beyond which a label may be a slip
 GAP = 100.0  # times as far as the next label: it is alone
 ALONE = 0.01  # of the labels at most are alone
+STAND_INS = (-9999.0, -999.0, 999.0, 9999.0)  # that people write where nothing was measured
+RECURS = 3  # labels of one value that are no accident
+APART = 10.0  # scales from the nearest other label
 FALSE = 0.01  # share of false ones among the rows that are told to contradict
 TUKEY = 4.685  # scales at which a row has no weight left in the fit; 95 % efficient for normal errors
 SIGMA = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
@@ -131,6 +134,32 @@ def extremes(values: np.ndarray) -> np.ndarray:
     first = next((jump for jump in jumps.tolist() if len(values) - jump <= max(1, ALONE * len(values))), len(values))
     alone: np.ndarray = np.sort(order[first:])
     return alone
+
+
+def stand_ins(values: np.ndarray, classes: bool = False) -> list[float]:
+    """Values among the labels (n,) that may stand for "not measured": beyond all others, and far from them.
+
+    One of STAND_INS counts where it recurs RECURS times beyond all others, or lies far from the nearest of them: APART
+    scales, and more than all others span. Any other value but 0, which many a
+    count and sum has by nature, has to do both. classes: whether the numbers are classes, of
+    which none is far from another. None with fewer than ENOUGH labels besides.
+    """
+    usual = values[~np.isin(values, STAND_INS)]
+    if len(usual) < ENOUGH:
+        return []
+    found = []
+    for value in {float(usual.min()), float(usual.max()), *STAND_INS}:
+        count, rest = int((values == value).sum()), usual[usual != value]
+        if not count or not len(rest) or rest.min() <= value <= rest.max():
+            continue
+        size = np.abs(rest - np.median(rest))
+        scale = SIGMA * float(np.median(size) or (np.median(size[size > 0]) if size.any() else 0.0))
+        gap = float(np.abs(rest - value).min())
+        named, recurs = value in STAND_INS, count >= RECURS
+        far = not classes and scale > 0 and gap > max(APART * scale, float(np.ptp(rest)))
+        if (named and (recurs or far)) or (value and recurs and far):
+            found.append(value)
+    return sorted(found)
 
 
 @dataclass(frozen=True)
