@@ -55,6 +55,17 @@ def test_repeats_that_agree_and_conflict() -> None:
     assert found.of("DUPLICATE")[0].values == {"molecules": 3.0, "rows": 7.0}
 
 
+def test_how_the_file_was_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("smiles,größe,größe\nC,1,1\n\nCC,2,2\n".encode("cp1252"))
+    found = audit(read_table(path), [], options=HERE)
+    assert [one.severity for one in found.of("AS_READ")] == ["note", "note"]
+    first, second = (one.sentence for one in found.of("AS_READ"))
+    assert first == "1 empty line of a.csv skipped."
+    assert second == "a.csv is not UTF-8 (first in line 1); it was read as Windows-1252."
+    assert {code for code, *_ in told(found)} == {"AS_READ", "REPEATED_HEADER"}
+
+
 def test_classes_conflict_and_several_targets_are_summed() -> None:
     smiles = ["CCO", "CCO", "CCN", "CCN", "CCC", "CCC"]
     found = audit(table(smiles, a=list("001101"), b=[*"yynyy", ""]), ["a", "b"], options=HERE)

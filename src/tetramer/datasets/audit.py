@@ -129,9 +129,13 @@ def read_structures(texts: list[str], options: Options, views: list[str]) -> Str
 
 
 def check_rows(table: Table) -> list[Finding]:
-    """A table without rows, of which there is nothing else to tell."""
+    """A table without rows, of which there is nothing else to tell, and how the file was read.
+
+    Of repeated names in the header tells `check_copies`, which sees more of them.
+    """
+    found = [Finding("AS_READ", NOTE, None, 1, (), note) for note in table.notes if not note.startswith("The header ")]
     sentence = f"{table.name} has no rows, only the names of its columns."
-    return [] if len(table) else [Finding("NO_ROWS", ALARM, None, 0, (), sentence)]
+    return found if len(table) else [*found, Finding("NO_ROWS", ALARM, None, 0, (), sentence)]
 
 
 def check_reading(read: Structures, start: int) -> list[Finding]:

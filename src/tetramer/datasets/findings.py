@@ -13,6 +13,7 @@ SEVERITIES = (ALARM, WARNING, NOTE)
 
 CODES: dict[str, str] = {
     "NO_ROWS": "a table without rows",
+    "AS_READ": "what the reader of the file had to guess or leave out, such as its encoding",
     "DUPLICATE": "rows whose molecule stands in an earlier row",
     "CONFLICT": "molecules whose repeated rows have different labels",
     "ISOMER": "molecules that differ only in stereo, tautomer, charge or isotope from another one",
