@@ -227,7 +227,12 @@ def test_targets_must_be_there_and_different():
         ([0, 1] * 30, "binary", "'y' holds two different values, 0 (30 rows) and 1 (30 rows), so it is binary."),
         ([0] * 299 + [1], "binary", "'y' holds two different values, 0 (299 rows) and 1 (1 row), so it is binary."),
         ([2.5, 7] * 30, "binary", "two different values, 2.5 (30 rows) and 7 (30 rows)"),
-        ([1, 2, 3] * 10, "multiclass", "'y' holds 3 whole numbers that recur, so it is multiclass."),
+        (
+            [1, 2, 3] * 10,
+            "multiclass",
+            "'y' holds 3 whole numbers that recur, so it is multiclass: 1 (10 rows), 2 (10 rows), 3 (10 rows). "
+            "To learn them as numbers, give --task regression.",
+        ),
         ([1, 2, 3] * 9, "regression", "'y' holds 3 different numbers, so it is regression."),
         ([1, 2, 3.5] * 20, "regression", "3 different numbers"),
         (list(range(11)) * 20, "regression", "11 different numbers"),
@@ -245,7 +250,10 @@ INACTIVE = ("inactive", "active", "inactive")
 
 
 def test_texts_and_bounds_decide_the_task():
-    assert infer_task(read("a", "b", "c", "a")).kind == "multiclass"
+    many = infer_task(read("inactive", "Active", "n.t.", "active ", "active"))
+    assert many.kind == "multiclass"
+    assert many.why.endswith("multiclass: Active (1 row), active (2 rows), inactive (1 row), n.t. (1 row).")
+    assert infer_task(read(*"abcdefghijkl")).why.endswith(" i (1 row), j (1 row) and 2 more.")
     assert "two different values, inactive (2 rows) and active (1 row)," in infer_task(read(*INACTIVE)).why
     some = Labels(("y",), np.array([[0.0], [2], [2]]), np.zeros((3, 1), np.int8), (("a", "b", "c"),))
     assert "two different values, a (1 row) and c (2 rows)," in infer_task(some).why

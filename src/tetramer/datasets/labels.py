@@ -197,14 +197,16 @@ def _infer(labels: Labels, column: int) -> Task:
     if labels.censor[:, column].any():
         return Task("regression", f"{name!r} holds bounds (> or <), so it is regression.")
     whole = bool((values == np.round(values)).all())
+    pairs = zip(values[:FEW].tolist(), counts.tolist(), strict=False)
+    shown = [f"{classes[int(value)] if classes else f'{value:g}'} ({some(count, 'row')})" for value, count in pairs]
+    listed = ", ".join(shown) + (f" and {len(values) - FEW} more" if len(values) > FEW else "")
     if len(values) == 2 and (classes or whole or counts.min() > 1):
-        texts = [classes[int(value)] if classes else f"{value:g}" for value in values]
-        shown = [f"{text} ({some(int(count), 'row')})" for text, count in zip(texts, counts, strict=True)]
         return Task("binary", f"{name!r} holds two different values, {shown[0]} and {shown[1]}, so it is binary.")
     if classes is not None:
-        return Task("multiclass", f"{name!r} holds {len(values)} different texts, so it is multiclass.")
+        return Task("multiclass", f"{name!r} holds {len(values)} different texts, so it is multiclass: {listed}.")
     if whole and 2 < len(values) <= FEW and known.sum() >= FEW * len(values):
-        return Task("multiclass", f"{name!r} holds {len(values)} whole numbers that recur, so it is multiclass.")
+        sentence = f"{name!r} holds {len(values)} whole numbers that recur, so it is multiclass: {listed}."
+        return Task("multiclass", f"{sentence} To learn them as numbers, give --task regression.")
     return Task("regression", f"{name!r} holds {len(values):,} different numbers, so it is regression.")
 
 
