@@ -691,6 +691,14 @@ def test_flags_of_chemprop_that_need_a_word(table: Path, run: Any, word: str, sa
     assert told.err.startswith(f"error: {word.partition('=')[0]} is a flag of chemprop. Here: {says}")
 
 
+def test_the_name_of_a_file_may_hold_commas(table: Path, tmp_path: Path, run: Any) -> None:
+    path = tmp_path / "my, tab le ü.csv"
+    path.write_bytes(table.read_bytes())
+    told = run("benchmark", "--methods", "mean", "--data", path, "-o", tmp_path / "rows")
+    assert told.code == 2
+    assert f"{path.name} with --target." in told.err
+
+
 def test_a_name_that_is_nearly_a_data_set_is_told(run: Any) -> None:
     told = run("audit", "clintoxx")
     assert told.err == "error: 'clintoxx' is neither a data set nor a file. Did you mean 'clintox'?\n"

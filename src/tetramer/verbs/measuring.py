@@ -130,6 +130,8 @@ def benchmark(
         listed = [
             [name.strip() for name in text.split(",") if name.strip()] for text in (methods, data, splits, fit_rows)
         ]
+        if Path(data).is_file():  # commas may stand in the name of a file
+            listed[1] = [data]
         protocol = Protocol(listed[0], listed[1], listed[2], repeats, listed[3])
         programs = (("chemprop", chemprop),) if chemprop else ()
         shared = Settings(
