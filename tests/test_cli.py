@@ -498,6 +498,9 @@ def test_standard_input_and_output(model: Path, run: Any, monkeypatch: pytest.Mo
     rows = told.out.splitlines()
     assert [row.split(",")[:2] for row in rows] == [["smiles", "n"], ["CCO", "1"], ["bad", "2"], ["", "3"]]
     assert told.err == "3 rows, 2 without a number (1 EMPTY, 1 PARSE).\n"
+    sys.stdin.seek(0)
+    devices = run("predict", model, "/dev/stdin", "--output=/dev/stdout", "--workers", "0")
+    assert (devices.out, devices.err) == (told.out, told.err)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tetramer.verbs.shaping import conformers, motifs
 
 ALIASES = {"--target-columns": "--target", "--smiles-columns": "--smiles-column", "--output-dir": "--output"}
 """chemprop's names of our flags; help does not list them, so that it is narrow enough to read."""
+ALIASES |= dict.fromkeys(("/dev/stdin", "/dev/stdout"), "-")
 ELSEWHERE = {
     **dict.fromkeys(("-i", "--data-path"), "name the file without a flag, as in `tetramer train FILE --target COLUMN`"),
     **dict.fromkeys(("--test-path", "--model-path", "--model-paths"), "`tetramer predict MODEL FILE`"),
@@ -82,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
         for word, *_ in words:
             if word in ELSEWHERE:
                 raise UserError(f"{word} is a flag of chemprop. Here: {ELSEWHERE[word]}.")
-        app(["".join((ALIASES.get(word, word), *rest)) for word, *rest in words])
+        app(["".join(ALIASES.get(part, part) for part in parts) for parts in words])
     except UserError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +95,24 @@ def test_sdf_gives_mol_blocks_and_properties_as_columns(file):
     }
     assert table.texts == [BLOCK, BLOCK.replace("methane", ""), "", BLOCK.replace("methane", "last")]
     assert structures(table, "pIC50") == ["5.48", "", "", ""]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+@pytest.mark.parametrize(
+    ("name", "content"), [("63", "smiles\nC\n"), ("63", SDF), ("pipe.sdf", SDF), ("a.csv", "a,b\n1,2\n")]
+)
+def test_a_pipe_is_read_once(tmp_path, name, content):
+    pipe, plain = tmp_path / name, tmp_path / "plain.txt"
+    plain.write_text(content)
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(content,), daemon=True)
+    writer.start()
+    assert table_as_told(read_table(pipe)) == table_as_told(read_table(plain))
+    writer.join()
+
+
+def table_as_told(table):
+    return table.data.to_pydict(), table.blocks, table.structure
 
 
 def test_an_sdf_without_a_property_called_name_calls_the_title_so(file):

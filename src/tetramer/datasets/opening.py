@@ -47,7 +47,8 @@ def label(path: str | Path) -> str:
 def format_of(path: str | Path) -> str:
     """The format that the ending promises, one of the values of ENDINGS; `.gz` after it is fine.
 
-    Upper and lower case do not matter. Standard input is "text". An unknown ending is a UserError that lists the known.
+    Upper and lower case do not matter. Standard input is "text", and so is a pipe or device whose name has no such
+    ending, as a shell makes them of `<(…)`. An unknown ending is a UserError that lists the known.
     """
     if str(path) == STDIN:
         return "text"
@@ -55,6 +56,8 @@ def format_of(path: str | Path) -> str:
     last = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     if last in ENDINGS:
         return ENDINGS[last]
+    if is_pipe(path):
+        return "text"
     if last in (".xlsx", ".xls", ".ods"):
         raise UserError(
             f"{label(path)} is a spreadsheet. Save it as CSV (File, Save As, CSV UTF-8) and give that file."
@@ -64,6 +67,11 @@ def format_of(path: str | Path) -> str:
         f"{label(path)} {found}, so its format is unknown. Rename it to one of: {', '.join(ENDINGS)} "
         "(text formats also with .gz)."
     )
+
+
+def is_pipe(path: str | Path) -> bool:
+    """Whether what stands at a path can be read once only: standard input, a named pipe or a device."""
+    return str(path) == STDIN or Path(path).is_fifo() or Path(path).is_char_device()
 
 
 def existing(path: str | Path) -> Path:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tetramer.datasets import records
 from tetramer.datasets.delimited import SEPARATORS, is_text, read_delimited, unique_names
-from tetramer.datasets.opening import STDIN, TextStream, existing, format_of, label
+from tetramer.datasets.opening import STDIN, TextStream, existing, format_of, is_pipe, label
 from tetramer.errors import UserError, nearest
 
 ROWS = 65_536
@@ -104,8 +104,8 @@ def _open(stream: TextStream, kind: str, raw: bool) -> tuple[Iterator[pa.RecordB
 
 
 def _sdf(stream: TextStream) -> Iterator[pa.RecordBatch]:
-    """A file is read twice, first for the names of all properties; standard input is held in memory instead."""
-    if str(stream.path) == STDIN:
+    """A file is read twice, first for the names of all properties; standard input or a pipe is held in memory."""
+    if is_pipe(stream.path):
         held = list(records.records(stream))
         return records.read_sdf(held, records.property_names(held))
     with TextStream(stream.path) as first:
