@@ -513,6 +513,7 @@ def test_standard_input_and_output(model: Path, run: Any, monkeypatch: pytest.Mo
         (["{model}", "CCO>CC"], "It does not read as one SMILES either."),
         (["{model}", "not a molecule"], "It does not read as one SMILES either."),
         (["{model}", "C/C=X/C"], "It does not read as one SMILES either."),
+        (["{model}", "InChI=1S/CH4/h1H4"], "'InChI=1S/CH4/h1H4' is an InChI. Give the molecule as SMILES."),
         (["{model}", ""], "The name of the input is empty."),
         (["{model}", "{table}", "--level", "0"], "--level 0.0 is not a probability"),
         (["{model}", "{table}", "--level", "nan"], "is not a probability"),

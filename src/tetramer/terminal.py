@@ -26,6 +26,8 @@ def one_smiles(data: str) -> Iterator[str]:
 
     if data == "-" or os.path.lexists(data) or not reads_as_structure(data.strip()):
         if data.strip() not in ("", "-") and not data.casefold().removesuffix(".gz").endswith(tuple(ENDINGS)):
+            if data.strip().startswith("InChI="):
+                raise UserError(f"{data.strip()!r} is an InChI. Give the molecule as SMILES.")
             try:
                 existing(data)
             except UserError as error:

@@ -42,6 +42,7 @@ def smiles(text: str, standard: Standard | None = None) -> str:
         ("CC(C", "PARSE", "extra open parentheses around position 3"),
         ("CCO>>CC=O", "PARSE", "a reaction arrow"),
         ("CCO>[Pd]>CC=O", "PARSE", "a reaction arrow"),
+        ("InChI=1S/CH4/h1H4", "PARSE", "an InChI; give SMILES"),
         ("CN(C)(C)C", "SANITIZE", "Explicit valence for atom # 1 N, 4, is greater than permitted"),
         ("c1cccc1", "SANITIZE", "Can't kekulize mol"),
     ],

@@ -266,6 +266,8 @@ def explain(text: str, told: str) -> Rejected:
     """Tell a text that is no SMILES from a molecule that RDKit refuses; `told` is what RDKit said."""
     if ">" in text and "->" not in text and "<-" not in text:
         return Rejected(text, "PARSE", "a reaction arrow '>'; give one molecule, not a reaction")
+    if text.startswith("InChI="):
+        return Rejected(text, "PARSE", "an InChI; give SMILES")
     with rdBase.CaptureErrorLog():
         raw = Chem.MolFromSmiles(text, UNCHECKED)
     if raw is None:
