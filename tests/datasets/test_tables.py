@@ -115,6 +115,16 @@ def table_as_told(table):
     return table.data.to_pydict(), table.blocks, table.structure
 
 
+def test_several_values_of_one_property_are_told(file):
+    def record(*values):
+        return BLOCK + "".join(f"> <y>\n{value}\n\n" for value in values) + "$$$$\n"
+
+    table = read_table(file(record(1, 2) + record(3) + record(5, 5) + record(1, 2, 1), "t.sdf"))
+    assert table.notes == ("2 records of t.sdf with several values of 'y'; the last one was taken.",)
+    assert table.data["y"].to_pylist() == ["2", "3", "5", "1"]
+    assert read_table(file(record(5, 5), "t.sdf")).notes == ()
+
+
 def test_an_sdf_without_a_property_called_name_calls_the_title_so(file):
     assert read_table(file(BLOCK, "t.mol")).data.to_pydict() == {"name": ["methane"]}
 

@@ -69,23 +69,32 @@ def parse_record(record: str) -> tuple[str, str, dict[str, str]]:
     """Mol block (to `M  END`), title line, properties of one record; values of several lines keep their breaks.
 
     Without `M  END` the block goes on to the first property, and is damaged: it may lack bonds, or charges. A value
-    ends at an empty line.
+    ends at an empty line; of a property that stands there twice it is the last one.
     """
     end = record.find("\nM  END")
-    cut = record.find("\n", end + 1) + 1 if end >= 0 else record.find("\n>") + 1
-    cut = cut or len(record)
+    cut = _block_end(record)
     block = record[:cut] if end >= 0 else _damaged(record[:cut])
-    properties: dict[str, str] = {}
+    return (block if block.strip() else ""), record.partition("\n")[0].strip(), dict(_properties(record[cut:]))
+
+
+def _block_end(record: str) -> int:
+    """Where the mol block of a record ends."""
+    end = record.find("\nM  END")
+    cut = record.find("\n", end + 1) + 1 if end >= 0 else record.find("\n>") + 1
+    return cut or len(record)
+
+
+def _properties(text: str) -> Iterator[tuple[str, str]]:
+    """Names and values below the mol block of a record."""
     name, value = "", list[str]()
-    for line in [*record[cut:].split("\n"), ""]:
+    for line in [*text.split("\n"), ""]:
         if name and line:
             value.append(line)
         elif name:
-            properties[name] = "\n".join(value)
+            yield name, "\n".join(value)
             name, value = "", []
         elif match := PROPERTY.match(line):
             name = match[1]
-    return (block if block.strip() else ""), record.partition("\n")[0].strip(), properties
 
 
 def _damaged(block: str) -> str:
@@ -99,12 +108,17 @@ def _damaged(block: str) -> str:
     return "\n".join([*head, *[""] * (3 - len(head)), "M  END", *rest])
 
 
-def property_names(texts: Iterable[str]) -> list[str]:
-    """All properties of SDF records in order of first appearance."""
+def property_names(texts: Iterable[str]) -> tuple[list[str], dict[str, int]]:
+    """All properties of SDF records in order of first appearance; how many records have one with several values."""
     seen: dict[str, None] = {}
+    unclear: dict[str, int] = {}
     for record in texts:
-        seen.update(dict.fromkeys(parse_record(record)[2]))
-    return list(seen)
+        first: dict[str, str] = {}
+        pairs = list(_properties(record[_block_end(record) :]))
+        seen.update(dict.fromkeys(name for name, _ in pairs))
+        for name in dict.fromkeys(name for name, value in pairs if first.setdefault(name, value) != value):
+            unclear[name] = unclear.get(name, 0) + 1
+    return list(seen), unclear
 
 
 def read_sdf(texts: Iterable[str], properties: list[str]) -> Iterator[pa.RecordBatch]:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tetramer.datasets import records
 from tetramer.datasets.delimited import SEPARATORS, is_text, read_delimited, unique_names
+from tetramer.datasets.findings import some
 from tetramer.datasets.opening import STDIN, TextStream, existing, format_of, is_pipe, label
 from tetramer.errors import UserError, nearest
 
@@ -98,19 +99,26 @@ def _open(stream: TextStream, kind: str, raw: bool) -> tuple[Iterator[pa.RecordB
     if kind == "smi":
         return records.read_smi(stream), kind, [], []
     if kind == "sdf":
-        return _sdf(stream), kind, [], []
+        batches, notes = _sdf(stream)
+        return batches, kind, [], notes
     batches, header, notes = read_delimited(stream, "\t" if kind == "tsv" else None, raw)
     return batches, kind, header, notes
 
 
-def _sdf(stream: TextStream) -> Iterator[pa.RecordBatch]:
+def _sdf(stream: TextStream) -> tuple[Iterator[pa.RecordBatch], list[str]]:
     """A file is read twice, first for the names of all properties; standard input or a pipe is held in memory."""
     if is_pipe(stream.path):
-        held = list(records.records(stream))
-        return records.read_sdf(held, records.property_names(held))
-    with TextStream(stream.path) as first:
-        names = records.property_names(records.records(first))
-    return records.read_sdf(records.records(stream), names)
+        texts: Iterable[str] = list(records.records(stream))
+        names, unclear = records.property_names(texts)
+    else:
+        with TextStream(stream.path) as first:
+            names, unclear = records.property_names(records.records(first))
+        texts = records.records(stream)
+    notes = [
+        f"{some(count, 'record')} of {label(stream.path)} with several values of {name!r}; the last one was taken."
+        for name, count in unclear.items()
+    ]
+    return records.read_sdf(texts, names), notes
 
 
 def sniff(stream: TextStream) -> str:
