@@ -17,6 +17,7 @@ from tetramer.datasets.writing import write_table
 from tetramer.errors import UserError
 
 CELL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+PLAIN = CELL.filter(lambda text: not text.startswith("'"))  # an apostrophe may be our guard
 TRIGGERS = "=+-@\t\r\n"
 HOSTILE = st.one_of(
     CELL,
@@ -223,23 +224,23 @@ def test_odd_column_names_are_not_taken_for_data(read, header):
     assert read(header + "\n").columns == header.split(",")
 
 
-@given(st.lists(st.tuples(CELL, CELL), max_size=20), st.sampled_from(["\n", "\r\n"]))
+@given(st.lists(st.tuples(PLAIN, PLAIN), max_size=20), st.sampled_from(["\n", "\r\n"]))
 @settings(deadline=None)
 def test_what_the_standard_library_writes_is_read_unaltered(tmp_path_factory, cells, end):
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *cells])
     path.write_bytes(text.getvalue().encode())
-    assert rows(read_table(path, raw_csv=True)) == [list(row) for row in cells]
+    assert rows(read_table(path)) == [list(row) for row in cells]
 
 
-@given(st.lists(st.tuples(HOSTILE, HOSTILE), min_size=1, max_size=20), st.booleans(), st.sampled_from([1, 2]))
+@given(st.lists(st.tuples(HOSTILE, HOSTILE), min_size=1, max_size=20), st.sampled_from([1, 2]))
 @settings(deadline=None)
-def test_writing_and_reading_gives_the_same_cells(tmp_path_factory, cells, raw, columns):
+def test_writing_and_reading_gives_the_same_cells(tmp_path_factory, cells, columns):
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     data = pa.table({name: pa.array([row[i] for row in cells], pa.string()) for i, name in enumerate("ab"[:columns])})
-    write_table(data, path, raw_csv=raw)
-    assert read_table(path, raw_csv=raw).data.equals(data)
+    write_table(data, path)
+    assert read_table(path).data.equals(data)
 
 
 @given(st.lists(HOSTILE, min_size=1, max_size=20))

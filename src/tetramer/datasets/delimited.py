@@ -130,26 +130,21 @@ def _is_data(cells: list[str]) -> bool:
     return bool(numbers and structures) and not any("smiles" in cell.casefold() for cell in cells)
 
 
-def read_delimited(
-    stream: TextStream, delimiter: str | None, raw: bool
-) -> tuple[Iterator[pa.RecordBatch], list[str], list[str]]:
+def read_delimited(stream: TextStream, delimiter: str | None) -> tuple[Iterator[pa.RecordBatch], list[str], list[str]]:
     """Batches whose columns are all strings, the header as written, notes for the reader.
 
     Empty lines between rows are skipped, as spreadsheets and pandas do, and the last note tells how many; in a table of
-    one column they are empty cells. Unless `raw`, the apostrophe that `guard` puts before a formula is taken off again.
+    one column they are empty cells. The apostrophe that `guard` puts before a formula is taken off again.
     """
     found, delimiter, alone = header(stream, delimiter)
-    if not raw:
-        found = [re.sub(GUARDED, r"\1", name) for name in found]
+    found = [re.sub(GUARDED, r"\1", name) for name in found]
     names, repeated = unique_names(found)
     notes = [f"The header of {label(stream.path)} repeats {name!r}; a number was added." for name in repeated]
     none = pa.record_batch({name: pa.array([], pa.string()) for name in names})
-    return chain([none], [] if alone else _batches(stream, names, delimiter, raw, notes)), found, notes
+    return chain([none], [] if alone else _batches(stream, names, delimiter, notes)), found, notes
 
 
-def _batches(
-    stream: TextStream, names: list[str], delimiter: str, raw: bool, notes: list[str]
-) -> Iterator[pa.RecordBatch]:
+def _batches(stream: TextStream, names: list[str], delimiter: str, notes: list[str]) -> Iterator[pa.RecordBatch]:
     """The rows after the header. A row that Arrow refuses is remembered, as its error message does not say enough.
 
     Before the last rows, `notes` gets one about the empty lines that were skipped.
@@ -189,7 +184,7 @@ def _batches(
             notes.append(f"{some(skipped, 'empty line')} of {label(stream.path)} skipped.")
         for batch in table.to_batches():
             last = batch.column(batch.num_columns - 1)[-1].as_py() if batch.num_rows else last
-            yield batch if raw else unguard(batch)
+            yield unguard(batch)
     if re.search("[\r\n]", last) and (stream.quotes % 2 or not stream.ending.rstrip(b"\r\n").endswith(b'"')):
         raise UserError(f"A quotation mark in the last row of {label(stream.path)} is never closed: {last[:80]!r}.")
 
@@ -294,13 +289,12 @@ def _quote(values: pa.Array, delimiter: str, alone: bool) -> pa.Array:
     return pc.if_else(needs, pc.binary_join_element_wise(pa.scalar('"'), doubled, pa.scalar('"'), ""), values)
 
 
-def _cells(values: pa.Array, raw: bool) -> pa.Array:
+def _cells(values: pa.Array) -> pa.Array:
     """One column as text: null and NaN are empty, floats are the shortest text that reads back equal."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if is_text(values.type):
-        text = pc.fill_null(values.cast(pa.string()), "")
-        return text if raw else guard(text)
+        return guard(pc.fill_null(values.cast(pa.string()), ""))
     if textless(values.type):
         raise UserError(f"CSV cannot hold a column of {values.type}; write Parquet.")
     if pa.types.is_floating(values.type):
@@ -335,7 +329,7 @@ def widen(data: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, names)
 
 
-def to_csv(data: pa.Table, delimiter: str = ",", raw: bool = False) -> Iterator[bytes]:
+def to_csv(data: pa.Table, delimiter: str = ",") -> Iterator[bytes]:
     """Lines of CSV without a header, a block of rows at a time, UTF-8 with LF.
 
     Vectorised over columns: about a million rows of four columns a second.
@@ -343,15 +337,14 @@ def to_csv(data: pa.Table, delimiter: str = ",", raw: bool = False) -> Iterator[
     rows = max(1, min(ROWS, CELLS // max(1, data.num_columns)))
     for start in range(0, data.num_rows, rows):
         piece = data.slice(start, rows).combine_chunks()
-        columns = [_quote(_cells(column.chunk(0), raw), delimiter, data.num_columns == 1) for column in piece.columns]
+        columns = [_quote(_cells(column.chunk(0)), delimiter, data.num_columns == 1) for column in piece.columns]
         lines = pc.binary_join_element_wise(*columns, delimiter)
         text = pc.binary_join_element_wise(lines, pa.scalar("\n"), "")
         offsets = np.frombuffer(text.buffers()[1], np.int32)
         yield text.buffers()[2][offsets[text.offset] : offsets[text.offset + len(text)]].to_pybytes()
 
 
-def csv_header(names: list[str], delimiter: str = ",", raw: bool = False) -> bytes:
+def csv_header(names: list[str], delimiter: str = ",") -> bytes:
     """The line of column names, guarded and quoted like cells."""
-    cells = pa.array(names, pa.string())
-    cells = _quote(cells if raw else guard(cells), delimiter, len(names) == 1)
+    cells = _quote(guard(pa.array(names, pa.string())), delimiter, len(names) == 1)
     return (delimiter.join(cells.to_pylist()) + "\n").encode()

@@ -51,13 +51,13 @@ class Table:
         return structures(self)
 
 
-def read_table(path: str | Path, raw_csv: bool = False) -> Table:
+def read_table(path: str | Path) -> Table:
     """The whole of a file ("-": standard input) as one table.
 
     The ending decides the format; `.gz` may follow; `.txt` and standard input are recognised by their first lines.
-    `raw_csv` keeps the apostrophe before `= + - @` that `write_table` adds for the sake of spreadsheets.
+    The apostrophe before `= + - @` that `write_table` adds for the sake of spreadsheets is taken off.
     """
-    pieces = list(stream_table(path, raw_csv=raw_csv))
+    pieces = list(stream_table(path))
     blocks = [piece.blocks for piece in pieces if piece.blocks is not None]
     return Table(
         pa.concat_tables([piece.data for piece in pieces]),
@@ -69,7 +69,7 @@ def read_table(path: str | Path, raw_csv: bool = False) -> Table:
     )
 
 
-def stream_table(path: str | Path, rows: int = ROWS, raw_csv: bool = False) -> Iterator[Table]:
+def stream_table(path: str | Path, rows: int = ROWS) -> Iterator[Table]:
     """A file in pieces of `rows` rows (the last may be shorter), in order, in constant memory.
 
     All pieces have the same columns; a file without rows gives one empty piece. Arguments as `read_table`.
@@ -83,7 +83,7 @@ def stream_table(path: str | Path, rows: int = ROWS, raw_csv: bool = False) -> I
             yield Table(data.rename_columns(unique_names([*names])[0]), label(path), start, header=names)
         return
     with TextStream(path) as stream:
-        batches, kind, header, notes = _open(stream, kind, raw_csv)
+        batches, kind, header, notes = _open(stream, kind)
         for start, data in _cut(batches, rows):
             blocks = data[records.BLOCKS] if kind == "sdf" else None
             rest = data.drop_columns([records.BLOCKS]) if kind == "sdf" else data
@@ -92,7 +92,7 @@ def stream_table(path: str | Path, rows: int = ROWS, raw_csv: bool = False) -> I
             yield Table(rest, label(path), start, structure, blocks, found, tuple(header))
 
 
-def _open(stream: TextStream, kind: str, raw: bool) -> tuple[Iterator[pa.RecordBatch], str, list[str], list[str]]:
+def _open(stream: TextStream, kind: str) -> tuple[Iterator[pa.RecordBatch], str, list[str], list[str]]:
     """Batches of any size, the format that was recognised, the header as written, notes for the reader."""
     if kind == "text":
         kind = sniff(stream)
@@ -101,7 +101,7 @@ def _open(stream: TextStream, kind: str, raw: bool) -> tuple[Iterator[pa.RecordB
     if kind == "sdf":
         batches, notes = _sdf(stream)
         return batches, kind, [], notes
-    batches, header, notes = read_delimited(stream, "\t" if kind == "tsv" else None, raw)
+    batches, header, notes = read_delimited(stream, "\t" if kind == "tsv" else None)
     return batches, kind, header, notes
 
 

@@ -106,14 +106,13 @@ class TableWriter:
 
     Until then everything lies in a temporary file beside the target, which an error removes. The ending of `path`
     decides: .csv, .tsv (also .gz) or .parquet; "-" is CSV on standard output, where nothing can be held back. Used as
-    a context manager it finishes by itself. `raw_csv` leaves out the guard against formulas.
+    a context manager it finishes by itself.
     """
 
     KINDS: ClassVar[dict[str, str]] = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet"}
 
-    def __init__(self, path: str | Path, raw_csv: bool = False) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.raw = raw_csv
         self.kind = _kind(path, self.KINDS)
         self.schema: pa.Schema | None = None
         self._bytes = 0
@@ -147,7 +146,7 @@ class TableWriter:
             if self._sheet is not None:
                 self._sheet.write_table(table, row_group_size=ROWS)
             else:
-                for block in to_csv(table, self._delimiter, self.raw):
+                for block in to_csv(table, self._delimiter):
                     self._out.write(block)
 
     @property
@@ -163,7 +162,7 @@ class TableWriter:
         if self.kind == "parquet":
             self._sheet = pq.ParquetWriter(self._out, schema, compression="zstd")
         else:
-            self._out.write(csv_header(names, self._delimiter, self.raw))
+            self._out.write(csv_header(names, self._delimiter))
         return schema
 
     @contextlib.contextmanager
@@ -288,11 +287,11 @@ def spared(names: list[str], ours: Collection[str]) -> list[str]:
     return out
 
 
-def write_table(data: pa.Table, path: str | Path, raw_csv: bool = False) -> None:
+def write_table(data: pa.Table, path: str | Path) -> None:
     """Write a whole table: what TableWriter does, in one call.
 
-    Text cells that a spreadsheet would run as a formula get an apostrophe, which `read_table` takes off again, unless
-    `raw_csv`. Parquet has neither need nor guard.
+    Text cells that a spreadsheet would run as a formula get an apostrophe, which `read_table` takes off again.
+    Parquet has neither need nor guard.
     """
-    with TableWriter(path, raw_csv) as writer:
+    with TableWriter(path) as writer:
         writer.append(data)
