@@ -23,9 +23,10 @@ from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.intervals import Intervals
 from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import fit_piece
-from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, read_into, train
+from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, train
 from tetramer.molecules import Limits, Standard
 from tetramer.molecules.geometry import as_xyz
+from tetramer.reading import read_into
 from tetramer.recipes import RECIPES, resolve
 from tetramer.scoring import interval_notes, leak_notes, mean_answer
 from tetramer.training import epoch_order
@@ -152,7 +153,7 @@ def test_a_sum_over_atoms_is_seen_and_recovered(smiles: list[str], features: dic
     energy = elements @ np.linspace(-400.0, -2.0, elements.shape[1]) + 3.0 * rings
     for recipe, overrides in (("graph", GRAPH), ("baseline", TREES)):
         result = train(assay(smiles, energy), options(recipe, overrides), tmp_path / recipe)
-        assert result.model.problem.extensive
+        assert result.model.problem.extensive == (True,)
         assert any("grows with the molecule" in note for note in result.notes)
         told = result.model.predict(features, np.arange(80)).values[:, 0, 0]
         assert np.abs(told - energy).max() < 5.0  # of energies that spread over thousands
@@ -174,7 +175,35 @@ def test_the_training_part_alone_says_whether_a_target_grows(
     rows = epoch_order(0, 0, 80)
     energy[rows[:20]] = 1e9
     given = Split(np.sort(rows[20:]), np.zeros(0, np.int64), np.sort(rows[:20]), "given")
-    assert train(assay(smiles, energy), options(), tmp_path, given).model.problem.extensive
+    assert train(assay(smiles, energy), options(), tmp_path, given).model.problem.extensive == (True,)
+
+
+@pytest.mark.parametrize(("recipe", "overrides"), [("baseline", TREES), ("graph", GRAPH)])
+def test_a_target_that_grows_is_seen_beside_one_that_does_not(
+    smiles: list[str], features: dict[str, Any], tmp_path: Path, recipe: str, overrides: Any
+) -> None:
+    """Each is learned as it is by itself: the one beyond a fit on its atoms, the other raw."""
+    elements = features["fingerprint"].elements.astype(float)
+    energy = elements @ np.linspace(-400.0, -2.0, elements.shape[1])
+    values, rows = np.stack([energy, np.cos(np.arange(80.0))], axis=1), np.arange(80)
+    values[::7, 0] = np.nan
+    both = train(assay(smiles, values), options(recipe, overrides), tmp_path / "both")
+    assert both.model.problem.extensive == (True, False)
+    assert any("y grows with the molecule, z does not" in note for note in both.notes)
+    both.model.save(tmp_path / "model")
+    model = Model.load(tmp_path / "model")
+    assert model.problem == both.model.problem
+    told = model.predict(features, rows).values[:, :, 0]
+    known = np.isfinite(values[:, 0])
+    assert told[known, 0] == pytest.approx(energy[known], abs=2.0)  # of energies that spread over thousands
+    if recipe == "baseline":  # whose members learn target by target
+        for place in (0, 1):
+            alone = train(assay(smiles, values[:, place]), options(recipe, overrides), tmp_path / str(place)).model
+            alike = alone.predict(features, rows).values[:, 0, 0]
+            assert told[:, place] == pytest.approx(alike, abs=0.05 * np.nanstd(values[:, place]))
+    else:
+        config = both.plan.pieces[0].config["encoder_config"]
+        assert config == {"width": 16, "depth": 3}  # atoms are not summed
 
 
 def test_several_targets_with_gaps(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
@@ -496,8 +525,11 @@ def test_a_view_refuses_for_those_who_look_at_it_alone(tmp_path: Path) -> None:
 
 def test_what_is_done_about_extensive_targets_is_told_of_those_it_is_done_for() -> None:
     ours, published = resolve("graph", {}).members, resolve("study001-mpnn", {}).members
-    assert extensive_note(ours).endswith("atoms are summed.")
-    assert extensive_note(published).endswith("atoms are summed, but not for combining-mpnn.")
+    grows = Problem(REGRESSION, ("y",), (), (True,))
+    assert extensive_note(ours, grows).endswith("atoms are summed.")
+    assert extensive_note(published, grows).endswith("atoms are summed, but not for combining-mpnn.")
+    some = extensive_note(ours, Problem(REGRESSION, ("a", "b", "c", "d"), (), (True, False, True, False)))
+    assert some.startswith("a and c grow with the molecule, b and d do not: of the former a fit on what")
 
 
 def test_auto_looks_at_geometry_where_it_is_given(smiles: list[str], features: dict[str, Any], tmp_path: Path) -> None:

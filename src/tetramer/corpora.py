@@ -17,11 +17,11 @@ from tetramer.datasets.reactions import reactions
 from tetramer.datasets.tables import Table
 from tetramer.members.base import usable
 from tetramer.members.work import Progress
-from tetramer.modelling import read_into
 from tetramer.molecules import Limits, Molecule, parse, sides
 from tetramer.molecules.decoys import decoys
 from tetramer.molecules.reactions import PRODUCT, REAGENT
 from tetramer.objectives import Sample
+from tetramer.reading import read_into
 from tetramer.training import Data
 from tetramer.views import Reader, motifs
 from tetramer.views.base import Features, concat, gather, offsets

@@ -1,7 +1,5 @@
 """From measurements to a model: read, split, plan, fit, blend, calibrate, score. The work behind `tetramer train`."""
 
-import json
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -16,7 +14,7 @@ import numpy as np
 from tetramer import __version__
 from tetramer.assays import Assay
 from tetramer.checkpoint import FORMAT, config_hash
-from tetramer.datasets import splits, writing
+from tetramer.datasets import splits
 from tetramer.datasets.labels import LEAST
 from tetramer.datasets.partitions import kept_aside, repeats
 from tetramer.datasets.placed import form_of
@@ -32,11 +30,11 @@ from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import Fitted, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
+from tetramer.reading import read_into
 from tetramer.recipes import BY_TARGET, Recipe, groups, resolve
-from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, origin_notes, score
+from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, listed, origin_notes, score
 from tetramer.training import Data, epoch_order
-from tetramer.views import Reader, Reading, store
-from tetramer.views.read import MODULES, joined
+from tetramer.views import Reader, Reading
 
 MANY_LABELS = 500_000  # above, boosted trees of one target after the other would take an hour and more
 LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
@@ -162,51 +160,6 @@ def views_of(recipe: Recipe) -> tuple[str, ...]:
     return to_read({"graph", *(view for config in configs for view in config.views)})
 
 
-def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str], progress: Progress) -> Reading:
-    """Read the structures into `parts`, but for the views that an earlier run of the same texts left there.
-
-    Each view is read on its own, so that what it refuses does not depend on the views that were read with it.
-    """
-    folder, note = parts / "features", parts / "features" / "reading.json"
-    told: dict[str, dict[str, Any]] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    keys = {
-        view: store.key(texts, view, reader.standard, reader.settings.get(view, MODULES[view].SETTINGS()))
-        for view in views
-    }
-    known = [view for view in views if told.get(view, {}).get("key") == keys[view]]
-    stores = {view: store.get(folder, view, MODULES[view].FEATURES) for view in known}
-    missing = [view for view in views if stores.get(view) is None]
-    for place, view in enumerate(missing):
-        readings, count = [], 0
-        for reading in reader.stream(texts, [view], max(1, min(256, len(texts) // 8 + 1))):
-            readings.append(reading)
-            count += len(reading)
-            progress("structures", (place + count / len(texts)) / len(missing))
-        whole = joined(readings)
-        told[view] = {"key": keys[view], "smiles": whole.smiles, "codes": whole.codes, "reasons": whole.reasons}
-        with writing.disk_errors(parts, 0):
-            folder.mkdir(parents=True, exist_ok=True)
-            note.unlink(missing_ok=True)
-            shutil.rmtree(folder / view, ignore_errors=True)
-            store.put(folder, view, whole.features[view])
-            temporary = note.with_suffix(".tmp")
-            temporary.write_text(json.dumps(told), encoding="utf-8")
-            temporary.replace(note)  # the last step: what it names is there
-        stores[view] = store.get(folder, view, MODULES[view].FEATURES)
-    features = {view: held for view, held in stores.items() if held is not None}
-    return Reading(dict(features), *first_refusals([told[view] for view in views]))
-
-
-def first_refusals(told: Sequence[dict[str, list[str]]]) -> tuple[list[str], list[str], list[str]]:
-    """SMILES, codes and reasons of rows that were read several times: of the first time that refused a row, if any."""
-    smiles, codes, reasons = (list(told[0][name]) for name in ("smiles", "codes", "reasons"))
-    for other in told[1:]:
-        for row, code in enumerate(other["codes"]):
-            if codes[row] == "ok" and code != "ok":
-                smiles[row], codes[row], reasons[row] = "", code, other["reasons"][row]
-    return smiles, codes, reasons
-
-
 def only(split: Split, known: np.ndarray) -> Split:
     """The split without rows that have no label or no structure."""
     kept = {part: getattr(split, part)[known[getattr(split, part)]] for part in ("train", "valid", "test")}
@@ -251,24 +204,34 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     calibrates[valid if not folds else []] = True
     members, left = chosen_members(recipe, problem, int(np.isfinite(values[rows]).sum()))
     notes += left
-    if extensive:
-        notes.append(extensive_note(members))
-    pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, options, extensive)]
+    if any(extensive):
+        notes.append(extensive_note(members, problem))
+    summing = all(extensive) and len(extensive) > 0
+    pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, options, summing)]
     data = Data(reading.features, values, assay.labels.censor, assay.weight / assay.weight[rows].mean())
     return Plan(problem, tuple(pieces), data, fold, calibrates), notes
 
 
-def extensive_note(members: dict[str, dict[str, Any]]) -> str:
+def extensive_note(members: dict[str, dict[str, Any]], problem: Problem) -> str:
     """What is done about targets that grow with the molecule, which the settings of a network may forbid."""
     left = [name for name, spec in members.items() if spec["config"].get("reference", "auto") == "none"]
     but = f", but not for {', '.join(left)}" if left else ""
-    return f"The target grows with the molecule: a fit on what it is made of is taken off first, atoms are summed{but}."
+    fit = "a fit on what it is made of is taken off first"
+    if all(problem.extensive):
+        return f"The target grows with the molecule: {fit}, atoms are summed{but}."
+    pairs = list(zip(problem.targets, problem.extensive, strict=True))
+    grow, stay = (listed([name for name, one in pairs if one is wanted]) for wanted in (True, False))
+    one, other = problem.extensive.count(True) == 1, problem.extensive.count(False) == 1
+    return (
+        f"{grow} grow{'s' * one} with the molecule, {stay} do{'es' * other} not: of the former {fit}{but}. Atoms are "
+        "not summed, since a network shares them among its targets; a model of each kind by itself suits better."
+    )
 
 
-def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> bool:
-    """Whether every target grows with the molecule, by the training rows alone."""
+def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> tuple[bool, ...]:
+    """Whether each target grows with the molecule, by the training rows alone; () where none may."""
     if assay.task != REGRESSION or form_of(assay.texts) == "reaction":
-        return False
+        return ()
     counts = atom_counts(reading.features, rows)
     return is_extensive(assay.labels.values[rows], counts)
 
@@ -285,10 +248,13 @@ def chosen_members(recipe: Recipe, problem: Problem, labels: int) -> tuple[dict[
     return {name: spec for name, spec in members.items() if name not in left}, [note]
 
 
-def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, extensive: bool) -> list[Piece]:
-    """One piece a fold; a classical member is fitted once more on all rows and answers by that fit alone."""
+def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, summing: bool) -> list[Piece]:
+    """One piece a fold; a classical member is fitted once more on all rows and answers by that fit alone.
+
+    summing: whether all targets grow with the molecule, so that networks add up their atoms
+    """
     config, kind = deepcopy(spec["config"]), spec["kind"]
-    if extensive and kind not in CLASSICAL:
+    if summing and kind not in CLASSICAL:
         summed(spec | {"config": config})
     places: list[int | None] = [*range(folds), *([None] if kind in CLASSICAL or not folds else [])]
     seeds = options.seeds if kind not in CLASSICAL else 1

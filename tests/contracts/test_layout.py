@@ -21,6 +21,7 @@ ORDER += [
     "inference",
     "scoring",
     "assays",
+    "reading",
     "modelling",
     "corpora",
     "equivalence",

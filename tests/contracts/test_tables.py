@@ -56,7 +56,7 @@ def piece(case: str, fold: int | None = None) -> Piece:
     return Piece(case, case, kind, config, fold, 0)
 
 
-def problem_of(task: str, targets: int = 1, extensive: bool = False) -> Problem:
+def problem_of(task: str, targets: int = 1, extensive: tuple[bool, ...] = ()) -> Problem:
     classes = {REGRESSION: (), BINARY: (("0", "1"),) * targets, MULTICLASS: (("x", "y", "z"),) * targets}[task]
     return Problem(task, NAMES[:targets], classes, extensive)
 

@@ -9,7 +9,7 @@ import pytest
 from tetramer.checkpoint import pack, unpack
 from tetramer.errors import UserError
 from tetramer.members.base import atom_counts
-from tetramer.members.offsets import learned, offset_from
+from tetramer.members.offsets import Mixed, learned, offset_from
 from tetramer.members.references import Composition, Histograms, Pieces
 from tetramer.molecules import Limits
 from tetramer.training import Data, epoch_order
@@ -37,8 +37,8 @@ def bonds(features: dict[str, Any]) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["pieces", "histograms"])
 def test_a_sum_over_bonds_is_recovered(features: dict[str, Any], bonds: np.ndarray, kind: str) -> None:
     """By the graph but for bonds that occur once; distances tell most of them, and atoms alone few."""
-    offset, rest = learned(kind, data(features, bonds), TRAIN)
-    _, left = learned("atoms", data(features, bonds), TRAIN)
+    offset, rest = learned([kind], data(features, bonds), TRAIN)
+    _, left = learned(["atoms"], data(features, bonds), TRAIN)
     assert isinstance(offset, FITS[kind])
     told = offset(features, REST)
     share = np.abs(rest[REST]).mean() / np.abs(left[REST]).mean()
@@ -55,8 +55,8 @@ def test_what_is_left_over_is_that_of_a_fit_without_the_row(
     """Noise that only one row has is left over nearly whole; the sum over atoms alone is fitted with the row."""
     noise = np.zeros_like(bonds)
     noise[TRAIN[5]] = 1e4
-    _, clean = learned(kind, data(features, bonds), TRAIN)
-    offset, rest = learned(kind, data(features, bonds + noise), TRAIN)
+    _, clean = learned([kind], data(features, bonds), TRAIN)
+    offset, rest = learned([kind], data(features, bonds + noise), TRAIN)
     assert rest[TRAIN[5], 0] > 8e3
     seen = (bonds + noise - offset(features, np.arange(80)))[TRAIN[5], 0]
     assert seen < rest[TRAIN[5], 0]
@@ -66,7 +66,7 @@ def test_what_is_left_over_is_that_of_a_fit_without_the_row(
 @pytest.mark.parametrize("kind", FITS)
 def test_a_file_is_the_fit(features: dict[str, Any], bonds: np.ndarray, kind: str) -> None:
     values = np.concatenate([bonds, np.where(np.arange(80)[:, None] % 3, 2 * bonds, np.nan)], axis=1)
-    offset, rest = learned(kind, data(features, values), TRAIN)
+    offset, rest = learned([kind] * 2, data(features, values), TRAIN)
     again = offset_from(offset.file(), 2)
     assert type(again) is type(offset)
     assert np.array_equal(again(features, REST), offset(features, REST))
@@ -78,7 +78,7 @@ def test_a_file_is_the_fit(features: dict[str, Any], bonds: np.ndarray, kind: st
 def test_an_element_that_nobody_measured_has_no_energy(features: dict[str, Any], bonds: np.ndarray, kind: str) -> None:
     chlorine = atom_counts(features, np.arange(80))[:, 17] > 0
     rows = np.flatnonzero(~chlorine)
-    offset, _ = learned(kind, data(features, bonds), rows)
+    offset, _ = learned([kind], data(features, bonds), rows)
     told = offset(features, np.arange(80))[:, 0]
     assert np.isnan(told[chlorine]).all()
     assert np.isfinite(told[~chlorine]).all()
@@ -86,7 +86,7 @@ def test_an_element_that_nobody_measured_has_no_energy(features: dict[str, Any],
 
 
 def test_a_molecule_without_places_has_what_its_pieces_say(features: dict[str, Any], bonds: np.ndarray) -> None:
-    offset, _ = learned("histograms", data(features, bonds), TRAIN)
+    offset, _ = learned(["histograms"], data(features, bonds), TRAIN)
     assert isinstance(offset, Histograms)
     conformers = features["conformer"]
     ok = conformers.ok.copy()
@@ -101,7 +101,7 @@ def test_the_first_conformer_is_looked_at_and_not_how_it_lies(bonds: np.ndarray,
     settings = {"conformer": ConformerSettings(3)}
     with Reader(limits=Limits(0), settings=settings) as reader:
         several = joined(list(reader.stream(smiles, list(VIEWS)))).features
-    offset, _ = learned("histograms", data(several, bonds), TRAIN)
+    offset, _ = learned(["histograms"], data(several, bonds), TRAIN)
     features = several["conformer"]
     assert isinstance(features, ConformerFeatures)
     turn = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], np.float32)
@@ -112,13 +112,38 @@ def test_the_first_conformer_is_looked_at_and_not_how_it_lies(bonds: np.ndarray,
 
 @pytest.mark.parametrize("kind", ["pieces", "histograms"])
 def test_arrays_that_do_not_fit_are_refused(features: dict[str, Any], bonds: np.ndarray, kind: str) -> None:
-    arrays = unpack(learned(kind, data(features, bonds), TRAIN)[0].file(), "offset")
+    arrays = unpack(learned([kind], data(features, bonds), TRAIN)[0].file(), "offset")
     for name in ("weights", "constant"):
         for spoilt in (arrays | {name: arrays[name][:-1]}, {key: one for key, one in arrays.items() if key != name}):
             with pytest.raises(UserError, match="do not fit"):
                 offset_from(pack(spoilt), 1)
     with pytest.raises(UserError, match="do not fit"):
         offset_from(pack(arrays), 2)
+
+
+def test_every_target_has_its_own_fit(features: dict[str, Any], bonds: np.ndarray) -> None:
+    """The very numbers of the fits by themselves; a target without one stays as it is."""
+    values = bonds * np.array([1.0, -2.0, 0.5, 3.0]) + np.array([0.0, 5.0, 0.0, 7.0])
+    kinds = ["pieces", "", "trend", "pieces"]
+    offset, rest = learned(kinds, data(features, values), TRAIN)
+    assert isinstance(offset, Mixed)
+    assert set(offset.views) == {"graph", "fingerprint"}
+    for target, kind in enumerate(kinds):
+        if kind:
+            own, left = learned([kind], data(features, values[:, [target]]), TRAIN)
+            assert offset(features, REST)[:, target] == pytest.approx(own(features, REST)[:, 0], rel=1e-12)
+            assert rest[:, target] == pytest.approx(left[:, 0], rel=1e-9, abs=1e-9)
+    assert not offset(features, REST)[:, 1].any()
+    assert np.array_equal(rest[:, 1], values[:, 1])
+    again = offset_from(offset.file(), 4)
+    assert isinstance(again, Mixed)
+    assert np.array_equal(again(features, REST), offset(features, REST))
+    arrays = unpack(offset.file(), "offset")
+    for name in ("0:targets", "1:weights"):
+        with pytest.raises(UserError, match="do not fit"):
+            offset_from(pack({key: one for key, one in arrays.items() if key != name}), 4)
+    with pytest.raises(UserError, match="do not fit"):
+        offset_from(pack(arrays), 3)
 
 
 def test_atoms_of_an_element_that_nobody_measured_have_no_energy(features: dict[str, Any], bonds: np.ndarray) -> None:

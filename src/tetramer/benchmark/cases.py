@@ -16,8 +16,8 @@ from tetramer.datasets.placed import NUMBERS, PLACES, Form, form_of, has_geometr
 from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
-from tetramer.modelling import read_into
 from tetramer.molecules import Standard
+from tetramer.reading import read_into
 from tetramer.views import Reader, Reading
 
 FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "log-loss"}  # the metric that a table shows first

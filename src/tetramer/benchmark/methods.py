@@ -23,8 +23,9 @@ from tetramer.members.blend import PRIOR
 from tetramer.members.origin import read_origin
 from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import fit_piece, load_piece, one_thread
-from tetramer.modelling import Options, extensive_targets, read_into, train, views_of
+from tetramer.modelling import Options, extensive_targets, train, views_of
 from tetramer.molecules import Limits, Standard
+from tetramer.reading import read_into
 from tetramer.recipes import RECIPES, SHARED, TREES, is_recipe, resolve, takes
 from tetramer.training import Data
 from tetramer.views import Reader, Reading

@@ -25,7 +25,7 @@ class Problem:
     task: str
     targets: tuple[str, ...]
     classes: tuple[tuple[str, ...], ...] = ()  # names of the labels, one tuple a target; empty for a regression
-    extensive: bool = False  # the target grows with the molecule: learn the rest beyond a fit on atom counts
+    extensive: tuple[bool, ...] = ()  # of each target, whether it grows with the molecule; (): none does
 
     @property
     def outputs(self) -> int:
@@ -35,7 +35,9 @@ class Problem:
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> Self:
         """The problem as `dataclasses.asdict` wrote it into a card."""
-        return cls(card["task"], tuple(card["targets"]), tuple(map(tuple, card["classes"])), card["extensive"])
+        told = card["extensive"]  # older models have one bool for all targets; nothing but training looks at it
+        extensive = (told,) * len(card["targets"]) if isinstance(told, bool) else tuple(told)
+        return cls(card["task"], tuple(card["targets"]), tuple(map(tuple, card["classes"])), extensive)
 
 
 class Member(Protocol):

@@ -5,7 +5,8 @@ fit is the better guess; the member then learns what that fit leaves over. Both 
 member is fitted on, and travel with it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -58,16 +59,63 @@ class Trend:
         return pack({"quantiles": self.quantiles, "centre": self.centre, "weights": self.weights, "mean": self.mean})
 
 
-Offset = Composition | Pieces | Histograms | Trend
+Plain = Composition | Pieces | Histograms | Trend
 
 
-def learned(kind: str, data: Data, rows: np.ndarray) -> tuple[Offset, np.ndarray]:
-    """A reference of REFERENCES or the trend, fitted on `rows` (n,), and the labels that it leaves over, (N, T).
+@dataclass(frozen=True)
+class Mixed:
+    """Several fits, each of some of the targets; nothing is added to a target that none of them has."""
+
+    parts: tuple[tuple[np.ndarray, Plain], ...]  # places of targets, (t,) int64, and their fit
+    targets: int  # T
+
+    def __call__(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
+        """(n,) → (n, T)."""
+        out = np.zeros((len(rows), self.targets))
+        for places, fit in self.parts:
+            out[:, places] = fit(features, rows)
+        return out
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What has to be there."""
+        return tuple(dict.fromkeys(view for _, fit in self.parts for view in fit.views))
+
+    def file(self) -> bytes:
+        """What `offset_from` reads."""
+        arrays = {}
+        for number, (places, fit) in enumerate(self.parts):
+            arrays |= {f"{number}:{name}": value for name, value in unpack(fit.file(), FILE).items()}
+            arrays[f"{number}:targets"] = places
+        return pack(arrays)
+
+
+Offset = Plain | Mixed
+
+
+def learned(kinds: Sequence[str], data: Data, rows: np.ndarray) -> tuple[Offset, np.ndarray]:
+    """The fit of each target, fitted on `rows` (n,), and the labels that are left over, (N, T).
+
+    kinds: for each target a reference of REFERENCES, "trend" or "": nothing is taken off
+    """
+    assert data.values is not None
+    if len(set(kinds)) == 1:
+        return fitted(kinds[0], data, rows)
+    rest, parts = data.values.copy(), []
+    for kind in dict.fromkeys(filter(None, kinds)):
+        places = np.array([place for place, one in enumerate(kinds) if one == kind], np.int64)
+        fit, rest[:, places] = fitted(kind, replace(data, values=data.values[:, places]), rows)
+        parts.append((places, fit))
+    return Mixed(tuple(parts), len(kinds)), rest
+
+
+def fitted(kind: str, data: Data, rows: np.ndarray) -> tuple[Plain, np.ndarray]:
+    """One fit for all targets of `data`, and the labels that it leaves over, (N, T).
 
     Of the rows fitted on, a wide fit leaves too little over: there stands what it would miss without the row.
     """
     assert data.values is not None
-    offset: Offset
+    offset: Plain
     missed = None
     if kind == "histograms":
         offset, missed = Histograms.fit(data, rows)
@@ -126,6 +174,21 @@ def offset_from(data: bytes, targets: int) -> Offset:
     """What `file` wrote. UserError if the arrays do not fit this version or each other."""
     arrays = unpack(data, FILE)
     finite(arrays, FILE)
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        number, _, own = name.rpartition(":")
+        groups.setdefault(number, {})[own] = array
+    if set(groups) == {""}:
+        return plain_from(arrays, targets)
+    places = [groups[number].pop("targets", np.zeros(0)) for number in sorted(groups)]
+    if not all(one.dtype == np.int64 and set(one.tolist()) <= set(range(targets)) for one in places):
+        raise UserError(f"The arrays of {FILE} do not fit this version or each other. Train again.")
+    fits = [plain_from(groups[number], len(one)) for number, one in zip(sorted(groups), places, strict=True)]
+    return Mixed(tuple(zip(places, fits, strict=True)), targets)
+
+
+def plain_from(arrays: dict[str, np.ndarray], targets: int) -> Plain:
+    """One fit of its arrays. UserError if they do not fit this version or each other."""
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes == {"weights": (ELEMENTS, targets), "elements": (ELEMENTS,)}:
         return Composition(arrays["weights"], arrays["elements"].astype(bool))

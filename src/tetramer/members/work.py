@@ -96,9 +96,9 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
     """Fit one piece and put it at `folder/pieces/NAME`, with its answers for the rows it had not seen."""
     rows, held = plan.rows(piece)
     config = config_of(piece.kind, piece.config, piece.seed)
-    data, kind, offset = plan.data, reference_of(config, plan), None
-    if kind:
-        offset, rest = learned(kind, data, rows)
+    data, kinds, offset = plan.data, references_of(config, plan), None
+    if any(kinds):
+        offset, rest = learned(kinds, data, rows)
         data = replace(data, values=rest)
     member: Trees | SharedForest | Kernels | Neural
     if isinstance(config, TreesConfig):
@@ -118,14 +118,16 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
     write_folder(folder / "pieces" / piece.name, card | {"key": key(piece)}, files)
 
 
-def reference_of(config: Config, plan: Plan) -> str:
-    """The fit that a member with this config learns the rest of (`offsets.learned`); "" for most."""
+def references_of(config: Config, plan: Plan) -> tuple[str, ...]:
+    """For each target the fit that a member with this config learns the rest of (`offsets.learned`); "" for most."""
+    problem = plan.problem
     wanted = config.reference if isinstance(config, NeuralConfig) else "auto"
-    if plan.problem.extensive and wanted != "none":
-        looks = (*config.views, *(["graph"] if "graph" in plan.data.features else []))
-        best = "histograms" if "conformer" in looks else "pieces" if "graph" in looks else "atoms"
-        return best if wanted == "auto" else wanted
-    return "trend" if plan.problem.task == REGRESSION and not isinstance(config, KernelConfig) and config.trend else ""
+    looks = (*config.views, *(["graph"] if "graph" in plan.data.features else []))
+    best = "histograms" if "conformer" in looks else "pieces" if "graph" in looks else "atoms"
+    trended = problem.task == REGRESSION and not isinstance(config, KernelConfig) and config.trend
+    plain, summed = "trend" if trended else "", best if wanted == "auto" else wanted
+    grows = problem.extensive or (False,) * len(problem.targets)
+    return tuple(summed if one and wanted != "none" else plain for one in grows)
 
 
 def key(piece: Piece) -> str:

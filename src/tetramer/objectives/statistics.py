@@ -41,8 +41,8 @@ def element_reference(values: np.ndarray, elements: np.ndarray) -> np.ndarray:
     return reference
 
 
-def is_extensive(values: np.ndarray, elements: np.ndarray) -> bool:
-    """Whether every target grows with the molecule so that a sum over its atoms explains it.
+def is_extensive(values: np.ndarray, elements: np.ndarray) -> tuple[bool, ...]:
+    """Whether each of T targets grows with the molecule so that a sum over its atoms explains it.
 
     values: (n, T) or (n,)   elements: (n, E) counts, hydrogens included
 
@@ -52,7 +52,7 @@ def is_extensive(values: np.ndarray, elements: np.ndarray) -> bool:
     Molecules with an element that the other folds lack are passed over. False with fewer than 50 labels.
     """
     columns = values.reshape(len(values), -1).T
-    return bool(len(columns)) and all(_explained(column, elements) > 0.95 for column in columns)
+    return tuple(_explained(column, elements) > 0.95 for column in columns)
 
 
 def _explained(column: np.ndarray, elements: np.ndarray) -> float:

@@ -1,0 +1,57 @@
+"""Structures read once and kept beside unfinished work, a view at a time: a run that is started again finds them."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tetramer.datasets import writing
+from tetramer.members.work import Progress
+from tetramer.views import Reader, Reading, store
+from tetramer.views.read import MODULES, joined
+
+
+def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str], progress: Progress) -> Reading:
+    """Read the structures into `parts`, but for the views that an earlier run of the same texts left there.
+
+    Each view is read on its own, so that what it refuses does not depend on the views that were read with it.
+    """
+    folder, note = parts / "features", parts / "features" / "reading.json"
+    told: dict[str, dict[str, Any]] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    keys = {
+        view: store.key(texts, view, reader.standard, reader.settings.get(view, MODULES[view].SETTINGS()))
+        for view in views
+    }
+    known = [view for view in views if told.get(view, {}).get("key") == keys[view]]
+    stores = {view: store.get(folder, view, MODULES[view].FEATURES) for view in known}
+    missing = [view for view in views if stores.get(view) is None]
+    for place, view in enumerate(missing):
+        readings, count = [], 0
+        for reading in reader.stream(texts, [view], max(1, min(256, len(texts) // 8 + 1))):
+            readings.append(reading)
+            count += len(reading)
+            progress("structures", (place + count / len(texts)) / len(missing))
+        whole = joined(readings)
+        told[view] = {"key": keys[view], "smiles": whole.smiles, "codes": whole.codes, "reasons": whole.reasons}
+        with writing.disk_errors(parts, 0):
+            folder.mkdir(parents=True, exist_ok=True)
+            note.unlink(missing_ok=True)
+            shutil.rmtree(folder / view, ignore_errors=True)
+            store.put(folder, view, whole.features[view])
+            temporary = note.with_suffix(".tmp")
+            temporary.write_text(json.dumps(told), encoding="utf-8")
+            temporary.replace(note)  # the last step: what it names is there
+        stores[view] = store.get(folder, view, MODULES[view].FEATURES)
+    features = {view: held for view, held in stores.items() if held is not None}
+    return Reading(dict(features), *first_refusals([told[view] for view in views]))
+
+
+def first_refusals(told: Sequence[dict[str, list[str]]]) -> tuple[list[str], list[str], list[str]]:
+    """SMILES, codes and reasons of rows that were read several times: of the first time that refused a row, if any."""
+    smiles, codes, reasons = (list(told[0][name]) for name in ("smiles", "codes", "reasons"))
+    for other in told[1:]:
+        for row, code in enumerate(other["codes"]):
+            if codes[row] == "ok" and code != "ok":
+                smiles[row], codes[row], reasons[row] = "", code, other["reasons"][row]
+    return smiles, codes, reasons
