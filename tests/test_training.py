@@ -143,6 +143,13 @@ def test_every_sample_once_an_epoch_also_when_interrupted() -> None:
         assert ids == epoch_order(0, epoch, 20).tolist()
 
 
+def test_the_rate_falls_by_the_epochs_that_are_made() -> None:
+    """Visits cut twelve epochs to three: the rate falls at the end of each, not four times as fast."""
+    config = TrainConfig(epochs=12, batch=10, peak=1e-2, visits=60, schedule="exponential", decay=0.5)
+    rates = [row["rate"] for row in fit(Run(Toy(), config), data(), ROWS)]
+    assert rates == [1e-2, 1e-2, 5e-3, 5e-3, 2.5e-3, 2.5e-3]
+
+
 def test_rows_choose_the_samples() -> None:
     run = Run(Toy(), TrainConfig(epochs=1, batch=4))
     list(fit(run, data(), np.array([3, 5, 21])))

@@ -81,7 +81,7 @@ def warmup_cosine(step: int, steps: int, config: TrainConfig) -> float:
 
 
 def exponential(step: int, steps: int, config: TrainConfig) -> float:
-    """`decay` to the power of the epochs done so far."""
+    """`decay` to the power of the epochs done so far; `config` says how many there are."""
     return config.decay ** (step * config.epochs // steps)
 
 
@@ -249,7 +249,8 @@ def fit(run: Run, data: Data, rows: np.ndarray, valid: np.ndarray | None = None)
     """
     config, objective = run.config, run.objective
     per_epoch = steps_per_epoch(len(rows), config.batch)
-    steps = epochs_of(config, len(rows)) * per_epoch
+    epochs = epochs_of(config, len(rows))
+    steps, made = epochs * per_epoch, replace(config, epochs=epochs)
     rng = torch.Generator()
     order, order_of = np.empty(0, np.int64), -1
     while run.step < steps and not (config.patience and run.stale >= config.patience):
@@ -258,7 +259,7 @@ def fit(run: Run, data: Data, rows: np.ndarray, valid: np.ndarray | None = None)
             order, order_of = rows[epoch_order(config.seed, epoch, len(rows))], epoch
         torch.default_generator.manual_seed(mix(config.seed, run.step))  # dropout; torch.manual_seed is slow
         rng.manual_seed(mix(config.seed, run.step, 1))  # corruption
-        rate = config.peak * run.plateau_share * SCHEDULES[config.schedule](run.step, steps, config)
+        rate = config.peak * run.plateau_share * SCHEDULES[config.schedule](run.step, steps, made)
         chosen = order[place * config.batch : (place + 1) * config.batch]
         augment = np.random.Generator(np.random.Philox(key=mix(config.seed, run.step, 5)))
         loss, norm = update(run, data.sample(chosen, objective.views, augment, objective.others), rng, rate)

@@ -83,7 +83,7 @@ class Mixed:
 
     def file(self) -> bytes:
         """What `offset_from` reads."""
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for number, (places, fit) in enumerate(self.parts):
             arrays |= {f"{number}:{name}": value for name, value in unpack(fit.file(), FILE).items()}
             arrays[f"{number}:targets"] = places

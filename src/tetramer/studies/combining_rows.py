@@ -140,7 +140,7 @@ class Rows:
                 continue
             held, told = (np.stack([one[name] for one in whole]) for name in ("held_values", "values"))
             truth = self.values[whole[0]["held"]][:, None]
-            problem = Problem(REGRESSION, (self.target,), (), False)
+            problem = Problem(REGRESSION, (self.target,))
             weights = fit_weights(held, truth, np.zeros(truth.shape, np.int8), problem)
             answer = combine(weights, told)[:, 0, 0]
             errors[seed] = float(np.abs(answer - self.values[whole[0]["rows"]]).mean())
