@@ -26,7 +26,7 @@ from tetramer.members.work import fit_piece
 from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, train
 from tetramer.molecules import Limits, Standard
 from tetramer.molecules.geometry import as_xyz
-from tetramer.reading import read_into
+from tetramer.reading import geometry_notes, read_into
 from tetramer.recipes import RECIPES, resolve
 from tetramer.scoring import interval_notes, leak_notes, mean_answer
 from tetramer.training import epoch_order
@@ -558,6 +558,21 @@ def test_auto_looks_at_geometry_where_it_is_given(smiles: list[str], features: d
     assert not is_placed(smiles)
     assert not is_placed([])
     assert is_placed(texts)
+
+
+def test_molecules_without_geometry_are_counted(smiles: list[str], tmp_path: Path) -> None:
+    """Of one nothing could be made, of another a drawing; two more are refused or have no label."""
+    texts = [*smiles[:40], "C" * 300, "C" * 130, "C1CC", "C" * 131]
+    values = np.array([*map(len, smiles[:40]), 1.0, 2.0, 3.0, np.nan])
+    small = {"training.epochs": "1", "encoder.graph.width": "8", "encoder.conformer.width": "8"}
+    result = train(assay(texts, values), options("graph+conformer", small), tmp_path)
+    assert result.model.card["geometries"] == {"given": 0, "made": 40, "CONF_2D": 1, "CONF_NONE": 1}
+    (note,) = [note for note in result.notes if "geometry" in note]
+    assert note.startswith("Of 1 of 42 no geometry could be made (CONF_NONE) and of 1 of 42 there is no more than a fl")
+    assert geometry_notes({"given": 9, "made": 1, "CONF_2D": 0, "CONF_NONE": 0}, True) == [
+        "1 of 10 structures came without their geometry; it was made."
+    ]
+    assert "geometries" not in train(assay(smiles, np.arange(80.0)), options("graph", GRAPH), tmp_path / "b").model.card
 
 
 def test_only_ratios_of_weights_count(

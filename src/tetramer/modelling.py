@@ -30,7 +30,7 @@ from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import Fitted, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives.statistics import is_extensive
-from tetramer.reading import read_into
+from tetramer.reading import geometry_counts, geometry_notes, read_into
 from tetramer.recipes import BY_TARGET, Recipe, groups, resolve
 from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, listed, origin_notes, score
 from tetramer.training import Data, epoch_order
@@ -124,6 +124,8 @@ def train(
     plan, notes = make_plan(assay, options, recipe, reading, split)
     plan = plan.beginning(origin)
     notes += [*meanings(plan.problem, assay.units), *origin_notes(options.recipe, recipe, plan)]
+    places = geometry_counts(reading, np.flatnonzero(known))
+    notes += geometry_notes(places, form == "placed")
     shared = splits.leak(split, reading.smiles, limits=options.limits) if len(split.test) else None
     notes += [
         *(leak_notes(shared, form if form == "reaction" else "molecule") if shared else []),
@@ -136,9 +138,10 @@ def train(
     model, told, held = blend(plan, parts, options, recipe)
     scores = {"held-out": score(plan, model, told, held)}
     if len(split.test):
-        scores["test"] = score(plan, model, model.told(plan.data.features, split.test), split.test)
+        scores["test"] = score(plan, model, model.told(reading.features, split.test), split.test)
     card = make_card(assay, options, recipe, reading, split, plan, scores, notes)
     card["split"] |= {"leak": shared} if shared else {}
+    card |= {"geometries": places} if places else {}
     if origin is not None:
         card["from"] = {"name": origin.name, "kind": origin.kind, "sha256": origin.sha256}
     model = replace(model, card=card)

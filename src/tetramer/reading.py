@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tetramer.datasets import writing
 from tetramer.members.work import Progress
+from tetramer.molecules.conformers import NOTES
 from tetramer.views import Reader, Reading, store
+from tetramer.views.conformer import ConformerFeatures
 from tetramer.views.read import MODULES, joined
 
 
@@ -55,3 +59,34 @@ def first_refusals(told: Sequence[dict[str, list[str]]]) -> tuple[list[str], lis
             if codes[row] == "ok" and code != "ok":
                 smiles[row], codes[row], reasons[row] = "", code, other["reasons"][row]
     return smiles, codes, reasons
+
+
+def geometry_counts(reading: Reading, rows: np.ndarray) -> dict[str, int]:
+    """How many of `rows` (n,) have a geometry that was given, one that was made, or none; {} where nothing looks at it.
+
+    The keys are `given`, `made`, and the notes of rows without one: CONF_2D, drawn flat, and CONF_NONE.
+    """
+    features = reading.features.get("conformer")
+    if not isinstance(features, ConformerFeatures):
+        return {}
+    notes = np.where(features.drawn | (features.ok == 1), features.notes, NOTES.index("CONF_NONE"))[rows]
+    names = {"GIVEN": "given", "": "made", "CONF_2D": "CONF_2D", "CONF_NONE": "CONF_NONE"}
+    return {name: int((notes == NOTES.index(note)).sum()) for note, name in names.items()}
+
+
+def geometry_notes(counts: dict[str, int], placed: bool) -> list[str]:
+    """Sentences on molecules without geometry among those with a label.
+
+    counts: of `geometry_counts`   placed: whether structures came with their geometry
+    """
+    total, notes = sum(counts.values()), []
+    if placed and counts.get("made"):
+        notes.append(f"{counts['made']} of {total} structures came without their geometry; it was made.")
+    words = {"CONF_NONE": "no geometry could be made", "CONF_2D": "there is no more than a flat drawing"}
+    lacking = [f"{counts[code]} of {total} {word} ({code})" for code, word in words.items() if counts.get(code)]
+    if lacking:
+        notes.append(
+            f"Of {' and of '.join(lacking)}: a network that looks at geometry alone does not learn from these "
+            "molecules, one of several views learns from their others."
+        )
+    return notes

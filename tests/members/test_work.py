@@ -21,8 +21,10 @@ from tetramer.members.plan import Piece, Plan
 from tetramer.members.references import Pieces
 from tetramer.members.trees import TreesConfig
 from tetramer.members.work import Crew, died, fit_piece, is_done, key, load_piece, one_thread, run
+from tetramer.molecules.conformers import NOTES
 from tetramer.training import Data
 from tetramer.views import store
+from tetramer.views.conformer import ConformerFeatures
 
 TREES = Piece("t.0-0", "t", "trees", {"mode": "boosted", "trees": 3}, 0, 0)
 TREES_1 = replace(TREES, name="t.1-0", fold=1, seed=1)
@@ -180,6 +182,33 @@ def test_a_member_with_a_trend_answers_with_it_and_learns_the_rest(plan: Plan, t
     alone = Trees.fit(TreesConfig(**piece.config), plan.problem, rest, rows, piece.seed)
     expected = alone.predict(plan.data.features, held)[:, :, 0] + fitted.offset(plan.data.features, held)
     assert told[:, :, 0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("encoder", ["painn", "fusion"])
+def test_nothing_is_learned_from_a_drawing(plan: Plan, tmp_path: Path, encoder: str) -> None:
+    """A molecule that was drawn flat counts as one without a geometry, also where it chooses the weights."""
+    shape: dict[str, Any] = {"width": 8, "depth": 1}
+    config = {"graph": {"width": 8}, "conformer": shape}
+    settings = shape if encoder == "painn" else {"branches": config}
+    piece = replace(NETWORK, config=NETWORK.config | {"encoder": encoder, "encoder_config": settings}, fold=None)
+    made = plan.data.features["conformer"]
+    assert isinstance(made, ConformerFeatures)
+    some = np.isin(np.arange(80), [1, 4, 9, 75])
+    plan.valid[70:] = True
+
+    def answers(name: str, **changed: np.ndarray) -> np.ndarray:
+        features = plan.data.features | {"conformer": replace(made, **changed)}
+        put(tmp_path / name, replace(plan, pieces=(piece,), data=replace(plan.data, features=features)))
+        fit_piece(tmp_path / name, Plan.load(tmp_path / name), piece)
+        fitted, _, held = load_piece(tmp_path / name, plan, piece)
+        assert np.isnan(held[5]).any() == (encoder == "painn" and name != "as-geometry")  # row 75
+        return fitted.predict(plan.data.features, np.arange(80))
+
+    drawn = answers("drawn", notes=np.where(some, NOTES.index("CONF_2D"), made.notes).astype(np.uint8))
+    absent = answers("absent", ok=np.where(some, 0, made.ok).astype(np.uint8))
+    assert np.array_equal(drawn, absent)
+    assert not np.array_equal(drawn, answers("as-geometry"))
+    assert np.isfinite(drawn).all()  # whoever asks about a drawing gets a number, and a note
 
 
 def test_disk_errors_keep_their_kind(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,14 @@
 """What the members of a model share: the problem, the shape of an answer, and the way to a folder and back."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from tetramer.checkpoint import Files
 from tetramer.training import Data
-from tetramer.views import VIEWS, fingerprint, graph
+from tetramer.views import VIEWS, conformer, fingerprint, graph
 from tetramer.views.base import Features
 
 REGRESSION, BINARY, MULTICLASS = "regression", "binary", "multiclass"
@@ -68,6 +68,14 @@ def usable(features: dict[str, Features], views: Sequence[str], rows: np.ndarray
     """(n,) bool: which of `rows` have every one of `views`, or (partial) at least one of them."""
     there = [features[view].ok[rows] == 1 for view in views]
     return np.asarray((np.logical_or if partial else np.logical_and).reduce(there))
+
+
+def without_drawings(features: dict[str, Features]) -> dict[str, Features]:
+    """Features in which a molecule that was drawn flat has no geometry: a drawing is nothing to learn from."""
+    made = features.get("conformer")
+    if not isinstance(made, conformer.ConformerFeatures) or not made.drawn.any():
+        return features
+    return features | {"conformer": replace(made, ok=np.where(made.drawn, 0, made.ok).astype(np.uint8))}
 
 
 def atom_counts(features: dict[str, Features], rows: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from tetramer.checkpoint import config_hash, pack, read_folder, unpack, write_folder
 from tetramer.errors import DiskError, Stopped, UserError, pick
 from tetramer.members import MEMBERS, Kernels, Neural, SharedForest, Trees
-from tetramer.members.base import REGRESSION, Problem, usable
+from tetramer.members.base import REGRESSION, Problem, usable, without_drawings
 from tetramer.members.forest import ForestConfig
 from tetramer.members.kernels import KernelConfig
 from tetramer.members.neural import NeuralConfig
@@ -96,7 +96,8 @@ def fit_piece(folder: Path, plan: Plan, piece: Piece, log: Callable[[Row], None]
     """Fit one piece and put it at `folder/pieces/NAME`, with its answers for the rows it had not seen."""
     rows, held = plan.rows(piece)
     config = config_of(piece.kind, piece.config, piece.seed)
-    data, kinds, offset = plan.data, references_of(config, plan), None
+    data = replace(plan.data, features=without_drawings(plan.data.features))
+    kinds, offset = references_of(config, plan), None
     if any(kinds):
         offset, rest = learned(kinds, data, rows)
         data = replace(data, values=rest)

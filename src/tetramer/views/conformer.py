@@ -52,6 +52,11 @@ class ConformerFeatures(Features):
     place_starts: np.ndarray  # (n + 1,) int64
     geometry_starts: np.ndarray  # (n + 1,) int64
 
+    @property
+    def drawn(self) -> np.ndarray:
+        """(n,) bool, of which molecules no geometry could be made: a flat drawing stands for it."""
+        return np.asarray(self.notes == NOTES.index("CONF_2D"))
+
 
 @dataclass(frozen=True)
 class ConformerBatch(Batch):

@@ -62,7 +62,7 @@ class Reading:
                 codes[row], reasons[row] = f"ok:{note}" if answered[row] else note, why
         made = self.features.get("conformer")
         if isinstance(made, conformer.ConformerFeatures):
-            for row in np.flatnonzero(self.ok & answered & (made.notes == NOTES.index("CONF_2D"))):
+            for row in np.flatnonzero(self.ok & answered & made.drawn):
                 codes[row], reasons[row] = "ok:CONF_2D", FLAT
             for row in np.flatnonzero(self.ok & answered & (made.notes == NOTES.index("")) & placed):
                 codes[row], reasons[row] = "ok:CONF_MADE", MADE
