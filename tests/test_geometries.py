@@ -10,7 +10,8 @@ import pytest
 from rdkit import Chem
 
 from tetramer import geometries, shards
-from tetramer.datasets.placed import placed, texts_for
+from tetramer.assays import Files, read_files
+from tetramer.datasets.placed import conformer_notes, placed, texts_for
 from tetramer.datasets.tables import read_table, structures
 from tetramer.errors import UserError
 from tetramer.molecules import Limits, Molecule, Standard, parse
@@ -77,6 +78,25 @@ def test_what_was_written_is_read_as_given_geometry(table: str, tmp_path: Path) 
     assert texts_for(("graph",), read_table(bare)) == placed(read_table(bare))  # nothing else tells the structures
     assert texts_for(("graph",), read_table(out), "smiles") == structures(read_table(out), "smiles")
     assert texts_for(("graph", "conformer"), read_table(out), "smiles") == texts
+
+
+def test_of_several_conformers_the_first_is_read_and_that_is_told(table: str, tmp_path: Path) -> None:
+    """In training as in prediction, where somebody looks at geometry; SMILES that come later have one made."""
+    run(table, out := tmp_path / "several.parquet")
+    run(table, one := tmp_path / "one.parquet", count=1)
+    (note,) = conformer_notes(("conformer",), read_table(out), "smiles")
+    assert note.startswith("several.parquet has several conformers of a molecule; the first of each is read")
+    assert conformer_notes(("graph",), read_table(out), "smiles") == []
+    assert conformer_notes(("conformer",), read_table(one), "smiles") == []
+    told = pa.concat_tables([pq.read_table(out)] * 4)
+    pq.write_table(told.append_column("y", pa.array(np.arange(24.0))), out)
+    assert note in read_files(Files(out, ["y"], "smiles", views=("conformer",)))[0].notes
+    settings, said = ConformerSettings(), list[str]()
+    job = geometries.job(str(out), str(tmp_path / "again.parquet"), settings, Standard(), "smiles")
+    with Reader(limits=Limits(0), settings={"conformer": settings}) as reader:
+        shards.apply(job, reader, say=said.append)
+    assert note in said
+    assert pq.read_table(tmp_path / "again.parquet")["status"].to_pylist() == 4 * CODES
 
 
 def test_sdf_has_a_record_for_every_geometry_and_a_table_for_every_row(table: str, tmp_path: Path) -> None:

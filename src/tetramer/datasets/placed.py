@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tetramer.datasets.reactions import found_columns, reactions
 from tetramer.datasets.tables import Table, looks_like_smiles, names_smiles, smiles_column, structures
@@ -73,6 +74,21 @@ def column_notes(table: Table, chosen: str | None) -> list[str]:
         return []
     also = f"{', '.join(named)} {'look' if len(named) > 1 else 'looks'} like structures too"
     return [f"Structures are read from the column {chosen!r}; {also}. --smiles-column names another one."]
+
+
+def conformer_notes(views: Collection[str], table: Table, name: str | None = None) -> list[str]:
+    """What to say where `texts_for` reads rows that have several geometries: it takes the first."""
+    if not has_geometry(table) or not ("conformer" in views or bare(table, name)):
+        return []
+    atoms, places = (table.data[column] for column in (NUMBERS, PLACES))
+    flat = 1 if pa.types.is_nested(places.type.value_type) else 3
+    more = pc.greater(pc.list_value_length(places), pc.multiply(pc.list_value_length(atoms), flat))
+    if not pc.any(more).as_py():
+        return []
+    return [
+        f"{table.name} has several conformers of a molecule; the first of each is read, which is the one of lowest "
+        "energy if `tetramer conformers` made them."
+    ]
 
 
 def reaction_columns(table: Table, wanted: bool = False) -> tuple[str, ...]:
