@@ -12,7 +12,7 @@ import pytest
 
 from tetramer.datasets.readers import READERS
 from tetramer.datasets.sources import SOURCES, targets
-from tetramer.datasets.xyz import NUMBERS, QM9, frames
+from tetramer.datasets.xyz import QM9, frames
 from tetramer.errors import UserError
 
 METHANE = """5
@@ -48,18 +48,6 @@ def tar(path, files, pack=gzip.compress):
     return path
 
 
-def test_a_symbol_has_its_number():
-    assert (NUMBERS["H"], NUMBERS["C"], NUMBERS["Br"], NUMBERS["I"], NUMBERS["U"], NUMBERS["Og"]) == (
-        1,
-        6,
-        35,
-        53,
-        92,
-        118,
-    )
-    assert len(NUMBERS) == 118
-
-
 def test_qm9_as_published(tmp_path):
     files = {"dsgdb9nsd_000003.xyz": WATER, "./dsgdb9nsd_000001.xyz": METHANE, "readme.txt": "not a frame"}
     table = READERS["qm9-tar"]([tar(tmp_path / "3195389", files, bz2.compress)])
@@ -75,12 +63,12 @@ def test_qm9_as_published(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("5\n", "6\n", "is not an element and three coordinates: '1341.307"),
+        ("5\n", "6\n", "line 8 is not an element and three coordinates: '1341.307"),
         ("5\n", "five\n", "line 1 is not a number of atoms: 'five'"),
         ("5\n", "9999999999999\n", "line 1 is not a number of atoms"),
         ("C\t-0.01", "Xx\t-0.01", "line 3 is not an element and three coordinates"),
         ("\t 1.0858041578", "\t nan", "a coordinate of the frame that begins at line 1 is not finite"),
-        ("\t 1.0858041578", "\t one", "could not convert"),
+        ("\t 1.0858041578", "\t one", "line 3 is not an element and three coordinates"),
         ("gdb 1", "gdx 1", "not that of a QM9 file"),
         ("6.469", "", "not that of a QM9 file"),
         ("\nC\tC\n", "\nC\n", "not that of a QM9 file"),
@@ -96,10 +84,12 @@ def test_what_is_no_qm9_file_is_refused(tmp_path, old, new, said):
 def test_frames_follow_each_other():
     first, second = frames(["2", "a", "H 0 0 0", "H +1.5 0 -2e-1 rest", "", "1", "", "He 0 0 0", ""])
     assert (first.comment, first.numbers.tolist(), second.comment, second.numbers.tolist()) == ("a", [1, 1], "", [2])
-    assert np.allclose(first.places, [[0, 0, 0], [1.5, 0, -0.2]])
-    assert (first.numbers.dtype, first.places.dtype, first.places.shape) == (np.uint8, np.float32, (2, 3))
+    assert np.allclose(first.positions, [[0, 0, 0], [1.5, 0, -0.2]])
+    assert (first.numbers.dtype, first.positions.shape) == (np.uint8, (2, 3))
     with pytest.raises(ValueError, match="line 1 announces 2 atoms, and 1 follow"):
         list(frames(["2", "a", "H 0 0 0"]))
+    with pytest.raises(ValueError, match="of the frame that begins at line 4, line 3 is not an element"):
+        list(frames(["1", "a", "H 0 0 0", "1", "b", "H 0 0"]))
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tetramer.datasets import tables
+from tetramer.datasets.placed import is_placed
 from tetramer.datasets.tables import (
     Table,
     column,
@@ -25,6 +26,7 @@ from tetramer.datasets.tables import (
 from tetramer.datasets.writing import TableWriter, write_table
 from tetramer.errors import UserError
 from tetramer.molecules import Limits
+from tetramer.molecules.conformers import NOTES
 from tetramer.molecules.parse import parse_block
 from tetramer.views import read
 
@@ -127,6 +129,47 @@ def test_several_values_of_one_property_are_told(file):
 
 def test_an_sdf_without_a_property_called_name_calls_the_title_so(file):
     assert read_table(file(BLOCK, "t.mol")).data.to_pydict() == {"name": ["methane"]}
+
+
+WATER = "3\n{}\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -0.4692\n"
+XYZ = WATER.format("O") + "\n" + WATER.format("by hand").replace("O 0", "Qq 0") + "2\n\nH 0 0 0\nH 0 0 0.74\n\n\n"
+
+
+@pytest.mark.parametrize("name", ["w.xyz", "w.xyz.gz", "w.txt"])
+def test_an_xyz_file_has_a_row_a_frame(file, name):
+    """Also of a frame whose atoms cannot be read: it is refused, and costs no other."""
+    table = read_table(file(gzip.compress(XYZ.encode()) if name.endswith("gz") else XYZ, name))
+    assert table.data.to_pydict() == {"comment": ["O", "by hand", ""]}
+    damaged = WATER.format("by hand").replace("O 0", "Qq 0")
+    assert table.texts == [WATER.format("O").strip(), damaged.strip(), "2\n\nH 0 0 0\nH 0 0 0.74"]
+    reading = read(table.texts, ("conformer",), limits=Limits(0))
+    assert (reading.smiles, reading.codes) == (["O", "", "[H][H]"], ["ok", "PARSE", "ok"])
+    assert [NOTES[note] for note in reading.features["conformer"].notes] == ["GIVEN", "", "GIVEN"]
+    assert is_placed([table.texts[0], table.texts[2]])
+    pieces = list(stream_table(file(XYZ, "again.xyz"), rows=2))
+    assert [(piece.start, len(piece)) for piece in pieces] == [(0, 2), (2, 1)]
+
+
+def test_files_of_qm9_may_follow_each_other(file):
+    """Behind the atoms stand three lines that belong to the frame."""
+    frame = "1\ngdb 1\t2\nC 0 0 0\n1341.307\nC\tC\nInChI=1S/CH4/h1H4\tInChI\n"
+    table = read_table(file(frame + frame.replace("gdb 1", "gdb 2") + "1\ngdb 3\nHe 0 0 0\n1\n\nHe 0 0 0\n", "q.xyz"))
+    assert table.data["comment"].to_pylist() == ["gdb 1\t2", "gdb 2\t2", "gdb 3", ""]
+    assert table.texts[0] == frame.strip()
+    assert table.texts[2:] == ["1\ngdb 3\nHe 0 0 0", "1\n\nHe 0 0 0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("water\n" + XYZ, "line 1 is not a number of atoms: 'water'"),
+        (XYZ.replace("2\n\nH", "3\n\nH"), "line 12 announces 3 atoms, and 2 follow"),
+        (WATER.format("O") + "rest\n", "line 6 is not a number of atoms: 'rest'"),
+    ],
+)
+def test_what_is_no_xyz_is_one_sentence(file, text, says):
+    with pytest.raises(UserError, match=f"w.xyz cannot be read as XYZ: {says}"):
+        read_table(file(text.rstrip() + "\n", "w.xyz"))
 
 
 def test_any_property_name_is_a_column(file):

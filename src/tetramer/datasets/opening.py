@@ -31,6 +31,7 @@ ENDINGS = {
     ".sdf": "sdf",
     ".sd": "sdf",
     ".mol": "sdf",
+    ".xyz": "xyz",
     ".parquet": "parquet",
     ".pq": "parquet",
 }

@@ -1,4 +1,4 @@
-"""SMI and SDF: structures in their own formats, with the names and properties beside them."""
+"""SMI, SDF and XYZ: structures in their own formats, with the names and properties beside them."""
 
 import io
 import re
@@ -8,6 +8,7 @@ from itertools import chain, count, islice
 import pyarrow as pa
 
 from tetramer.datasets.opening import TextStream, label
+from tetramer.datasets.xyz import texts
 from tetramer.errors import UserError
 
 SMILES_HEADERS = ("smiles", "canonical_smiles", "isomeric_smiles", "#smiles")
@@ -136,5 +137,23 @@ def read_sdf(texts: Iterable[str], properties: list[str]) -> Iterator[pa.RecordB
         for name in properties:
             columns[name] = pa.array([row[2].get(name) for row in some], pa.string())
         yield pa.record_batch(columns)
+        if len(some) < CHUNK:
+            return
+
+
+def read_xyz(stream: TextStream) -> Iterator[pa.RecordBatch]:
+    """Columns BLOCKS, the text of each frame, and `comment`, its second line.
+
+    A frame whose atoms cannot be read is a row, and is refused where it is read. UserError if the file is not one frame
+    after another.
+    """
+    rows = texts(lines(stream))
+    while True:
+        try:
+            some = [frame for _, frame in islice(rows, CHUNK)]
+        except ValueError as error:
+            raise UserError(f"{label(stream.path)} cannot be read as XYZ: {error}.") from error
+        blocks = pa.array(["\n".join(frame) for frame in some], pa.string())
+        yield pa.record_batch({BLOCKS: blocks, "comment": pa.array([frame[1] for frame in some], pa.string())})
         if len(some) < CHUNK:
             return

@@ -1,4 +1,4 @@
-"""Tables of molecules: CSV, TSV, SMI, SDF and Parquet in; every row kept, no value altered."""
+"""Tables of molecules: CSV, TSV, SMI, SDF, XYZ and Parquet in; every row kept, no value altered."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -18,6 +18,8 @@ from tetramer.errors import UserError, nearest
 ROWS = 65_536
 SAMPLE = 1_000  # rows looked at to recognise a column of SMILES
 SMILES_TEXT = records.SMILES_TEXT
+BLOCKY = ("sdf", "xyz")  # formats whose structures are texts of several lines
+XYZ_ATOM = re.compile(r"\s*[A-Za-z]{1,2}(\s+[-+]?[\d.]+(e[-+]?\d+)?){3}")
 TELLING = r"[a-z()=#\[\d]"  # at least some values must hold one: `CI` alone may be a code
 
 
@@ -25,9 +27,10 @@ TELLING = r"[a-z()=#\[\d]"  # at least some values must hold one: `CI` alone may
 class Table:
     """Rows of a file. Text formats give text columns as read; Parquet gives its own types.
 
-    `blocks` are the mol blocks of an SDF: they are structures and no column, so an output that repeats `data` stays
-    readable. `start` is the number of data rows of the file that come before this piece. A header that repeats a name
-    gives columns `x`, `x.1`, …; no one can mean either of them by `x`, so `header` keeps the names as written.
+    `blocks` are the mol blocks of an SDF or the frames of an XYZ file: they are structures and no column, so an output
+    that repeats `data` stays readable. `start` is the number of data rows of the file that come before this piece. A
+    header that repeats a name gives columns `x`, `x.1`, …; no one can mean either of them by `x`, so `header` keeps the
+    names as written.
     """
 
     data: pa.Table
@@ -85,8 +88,8 @@ def stream_table(path: str | Path, rows: int = ROWS) -> Iterator[Table]:
     with TextStream(path) as stream:
         batches, kind, header, notes = _open(stream, kind)
         for start, data in _cut(batches, rows):
-            blocks = data[records.BLOCKS] if kind == "sdf" else None
-            rest = data.drop_columns([records.BLOCKS]) if kind == "sdf" else data
+            blocks = data[records.BLOCKS] if kind in BLOCKY else None
+            rest = data.drop_columns([records.BLOCKS]) if kind in BLOCKY else data
             found = (*notes, stream.note) if stream.note else tuple(notes)
             structure = "smiles" if kind == "smi" else None
             yield Table(rest, label(path), start, structure, blocks, found, tuple(header))
@@ -98,6 +101,8 @@ def _open(stream: TextStream, kind: str) -> tuple[Iterator[pa.RecordBatch], str,
         kind = sniff(stream)
     if kind == "smi":
         return records.read_smi(stream), kind, [], []
+    if kind == "xyz":
+        return records.read_xyz(stream), kind, [], []
     if kind == "sdf":
         batches, notes = _sdf(stream)
         return batches, kind, [], notes
@@ -122,10 +127,12 @@ def _sdf(stream: TextStream) -> tuple[Iterator[pa.RecordBatch], list[str]]:
 
 
 def sniff(stream: TextStream) -> str:
-    """csv (whatever its separator), smi or sdf, by the first lines."""
+    """csv (whatever its separator), smi, sdf or xyz, by the first lines."""
     lines = stream.head()[:65_536].decode(errors="ignore").splitlines()
     if len(lines) > 3 and re.search(r"V[23]000\s*$", lines[3]):
         return "sdf"
+    if len(lines) > 2 and lines[0].strip().isdecimal() and XYZ_ATOM.match(lines[2]):
+        return "xyz"
     first = next((line for line in lines if line.strip()), "")
     cells = [cell.strip(' "').casefold() for cell in re.split(f"[{''.join(SEPARATORS)}]", first)]
     word = first.split(maxsplit=1)[0][:1000] if first.strip() else ""
@@ -221,7 +228,7 @@ def _plain(name: str) -> str:
 def smiles_column(table: Table, name: str | None = None) -> str:
     """The column of structures: the one named, else found by its name, else by what stands in it.
 
-    An SDF needs none (`blocks`); asking for it is the same error as for any table without SMILES.
+    An SDF or XYZ file needs none (`blocks`); asking for it is the same error as for any table without SMILES.
     """
     if name is not None:
         return find_column(table, name)
@@ -282,7 +289,7 @@ def looks_like_smiles(values: pa.ChunkedArray, least: float = 0.9, telling: floa
 def structures(table: Table, name: str | None = None) -> list[str]:
     """The structure text of every row: SMILES without outer white space, "" where there is none.
 
-    Of an SDF the mol blocks, unless a property is named.
+    Of an SDF the mol blocks, of an XYZ file its frames, unless a column is named.
     """
     if table.blocks is not None and name is None:
         return list(table.blocks.to_pylist())

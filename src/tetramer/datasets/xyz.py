@@ -2,47 +2,58 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 
-SYMBOLS = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
-    "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu "
-    "Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr "
-    "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
-)
-NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS.split(), 1)}
+from tetramer.molecules.geometry import Frame, read_atoms
+
 LARGEST = 100_000  # atoms of one frame
 QM9 = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "u0", "u298", "h298", "g298", "cv")
 """Columns of a QM9 comment line, in order, by MoleculeNet's names; their units stand in SOURCES."""
+QM9_REST = 3  # lines behind the atoms of a file of QM9: frequencies, SMILES, InChI
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One geometry. `numbers`: (n,) uint8 atomic numbers; `places`: (n, 3) float32 Å; `comment`: the second line."""
+def texts(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Frames as their lines, each with the number of its first one; ValueError names the line that is not right.
 
-    comment: str
-    numbers: np.ndarray
-    places: np.ndarray
+    A frame is the number of atoms n, a comment, and n lines. Empty lines between frames are skipped. The lines that
+    files of QM9 have behind the atoms belong to the frame.
+    """
+    numbered, held = enumerate(lines, 1), None
+    while (first := held or next(numbered, None)) is not None:
+        (place, line), held = first, None
+        if not line.strip():
+            continue
+        frame = [line, *(text for _, text in islice(numbered, _count(place, line) + 1))]
+        if len(frame) < int(line) + 2:
+            raise ValueError(f"line {place} announces {int(line)} atoms, and {max(0, len(frame) - 2)} follow")
+        if frame[1].split()[:1] == ["gdb"]:
+            held = next(numbered, None)
+            if held is not None and held[1].strip() and not held[1].strip().isdecimal():
+                frame += [held[1], *(text for _, text in islice(numbered, QM9_REST - 1))]
+                held = None
+        yield place, frame
 
 
 def frames(lines: Iterable[str]) -> Iterator[Frame]:
-    """Frames until the lines end; ValueError names the line that is not as it must be.
+    """Frames until the lines end, their places as `texts` has them; ValueError names the line that is not so.
 
-    A frame is the number of atoms n, a comment, and n lines of an element and x, y, z in Å; what stands behind them,
-    as QM9's partial charges, is not read. Empty lines between frames are skipped. QM9 writes 1*^-5 for 1e-5.
+    A line of an atom is an element and x, y, z in Å; what stands behind them, as QM9's partial charges, is not read.
     """
-    numbered = enumerate(lines, 1)
-    for place, line in numbered:
-        if line.strip():
-            count = _count(place, line)
-            comment = next(numbered, (0, ""))[1]
-            atoms = [atom for _, atom in zip(range(count), numbered, strict=False)]
-            if len(atoms) < count:
-                raise ValueError(f"line {place} announces {count} atoms, and {len(atoms)} follow")
-            yield Frame(comment, *_atoms(atoms))
+    for place, (_, comment, *atoms) in texts(lines):
+        yield _frame(place, comment, atoms)
+
+
+def _frame(place: int, comment: str, atoms: Sequence[str]) -> Frame:
+    try:
+        numbers, positions = read_atoms(atoms)
+    except ValueError as error:
+        raise ValueError(f"of the frame that begins at line {place}, {error}") from error
+    if not np.isfinite(positions).all():
+        raise ValueError(f"a coordinate of the frame that begins at line {place} is not finite")
+    return Frame(numbers, positions, comment=comment)
 
 
 def _count(place: int, line: str) -> int:
@@ -51,24 +62,11 @@ def _count(place: int, line: str) -> int:
     return int(line)
 
 
-def _atoms(lines: Sequence[tuple[int, str]]) -> tuple[np.ndarray, np.ndarray]:
-    numbers, places = np.empty(len(lines), np.uint8), np.empty((len(lines), 3), np.float32)
-    for row, (place, line) in enumerate(lines):
-        words = line.replace("*^", "e").split()
-        if len(words) < 4 or words[0] not in NUMBERS:
-            raise ValueError(f"line {place} is not an element and three coordinates: {line[:40]!r}")
-        numbers[row] = NUMBERS[words[0]]
-        places[row] = [float(word) for word in words[1:4]]
-    if not np.isfinite(places).all():
-        raise ValueError(f"a coordinate of the frame that begins at line {lines[0][0] - 2} is not finite")
-    return numbers, places
-
-
 def geometry_columns(some: Sequence[Frame]) -> dict[str, pa.Array]:
     """`atomic_numbers` list<uint8> and `coordinates` list<float32>, x, y, z of the first atom, then of the next (Å)."""
     starts = np.cumsum([0, *(len(frame.numbers) for frame in some)]).astype(np.int32)
     numbers = np.concatenate([np.zeros(0, np.uint8), *(frame.numbers for frame in some)])
-    places = np.concatenate([np.zeros(0, np.float32), *(frame.places.reshape(-1) for frame in some)])
+    places = np.concatenate([np.zeros(0), *(frame.positions.reshape(-1) for frame in some)]).astype(np.float32)
     return {
         "atomic_numbers": pa.ListArray.from_arrays(pa.array(starts), pa.array(numbers)),
         "coordinates": pa.ListArray.from_arrays(pa.array(3 * starts), pa.array(places)),
@@ -94,7 +92,7 @@ def qm9_frame(text: str) -> tuple[Frame, list[float], tuple[str, str], str]:
     """
     lines = text.splitlines()
     count = _count(1, lines[0] if lines else "")
-    frame = next(frames(lines[: count + 2]))
+    frame = _frame(1, "".join(lines[1:2]), lines[2 : count + 2])
     words = frame.comment.replace("*^", "e").split()
     smiles = lines[count + 3].split() if len(lines) > count + 3 else []
     if len(words) != 2 + len(QM9) or words[0] != "gdb" or len(smiles) != 2:

@@ -26,6 +26,7 @@ class Frame:
     numbers: np.ndarray  # (N,) uint8
     positions: np.ndarray  # (N, 3) float64, Å
     smiles: tuple[str, ...] = ()  # texts in it that may be its SMILES, the likeliest first
+    comment: str = ""  # its second line
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def read_xyz(text: str) -> Frame:
         raise ValueError(f"{len(rest)} lines follow the last of {count} atoms; give one geometry a row")
     numbers, positions = read_atoms(rows)
     check_places(positions)
-    return Frame(numbers, positions, tuple(reversed(rest[1].split())) if from_gdb else smiles_in(comment))
+    smiles = tuple(reversed(rest[1].split())) if from_gdb else smiles_in(comment)
+    return Frame(numbers, positions, smiles, comment)
 
 
 def read_atoms(rows: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

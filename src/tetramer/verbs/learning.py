@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[str, Argument(help="CSV, TSV, SMI, SDF or Parquet file (.gz may follow), or - for standard input")],
+    data: Annotated[str, Argument(help="CSV, TSV, SMI, SDF, XYZ or Parquet file (.gz too), or - for standard input")],
     output: Annotated[Path, Option("--output", "-o", help="folder for the model")],
     target: Annotated[list[str] | None, Option(metavar="<str>", help="column to learn; may be given again")] = None,
     smiles_column: Smiles = None,
