@@ -26,6 +26,7 @@ from tetramer.views.base import to_bytes
 from tetramer.views.conformer import ConformerSettings
 from tetramer.views.read import Reader
 
+os.environ["TETRAMER_CONFORMERS"] = "off"  # what was made before is no measurement
 CHUNK = 32  # molecules in a request, as `tetramer conformers` asks for them
 
 

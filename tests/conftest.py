@@ -12,6 +12,7 @@ from hypothesis import settings
 # Tests run side by side on few cores. torch reads this when it is first imported, also in child processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["TETRAMER_CONFORMERS"] = "off"  # a test makes what it tests, and leaves nothing behind
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
 if "TETRAMER_DATA" not in os.environ and BESIDE.is_dir():

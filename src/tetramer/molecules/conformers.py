@@ -105,8 +105,14 @@ def rebuilt(molecule: Molecule) -> Chem.Mol:
 
     Its Mol has the same atoms in the same order, but its bonds lie as the input wrote them, and embedding sees that.
     """
-    mol = Chem.MolFromSmiles(molecule.smiles)
-    return Chem.AddHs(mol if mol is not None and same_graph(mol, molecule.mol) else molecule.mol)
+    return Chem.AddHs(of_smiles(molecule) or molecule.mol)
+
+
+def of_smiles(molecule: Molecule) -> Chem.Mol | None:
+    """The Mol of the canonical SMILES if its atoms are those of the molecule, in the same order."""
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(molecule.smiles)
+    return mol if mol is not None and same_graph(mol, molecule.mol) else None
 
 
 def same_graph(one: Chem.Mol, other: Chem.Mol) -> bool:

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import ClassVar
 
 import numpy as np
 
 from tetramer.errors import UserError
 from tetramer.molecules import Molecule
-from tetramer.molecules.conformers import NOTES, generate
+from tetramer.molecules.conformers import NOTES, PATIENCE, generate, of_smiles
 from tetramer.views.base import Batch, Features, Settings, gather, offsets
+from tetramer.views.kept import Kept, Made
 
 MOST = 100  # conformers of a molecule
 
@@ -86,21 +88,21 @@ def featurize(
     charges: list[np.ndarray] = [np.empty(0, np.int8)]
     positions: list[np.ndarray] = [np.empty((0, 3), np.float32)]
     energies: list[np.ndarray] = [np.empty(0, np.float32)]
-    for place, molecule in enumerate(molecules):
-        tick(place)
-        if molecule is None or molecule.roles is not None:  # the molecules of a reaction lie nowhere
-            continue
-        made = generate(molecule, settings.count, settings.optimise, partial(tick, place))
-        notes[place] = NOTES.index(made.note)
-        kept = len(made.positions)
-        if not kept:
-            continue
-        counts[:, place] = len(made.numbers), kept * len(made.numbers), kept
-        numbers.append(made.numbers)
-        charges.append(made.charges)
-        centred = made.positions - made.positions.mean(1, keepdims=True)
-        positions.append(centred.reshape(-1, 3).astype(np.float32))
-        energies.append(made.energies.astype(np.float32))
+    with Kept(settings) as known:
+        for place, molecule in enumerate(molecules):
+            tick(place)
+            if molecule is None or molecule.roles is not None:  # the molecules of a reaction lie nowhere
+                continue
+            made = made_of(molecule, settings, known, partial(tick, place))
+            notes[place] = made.note
+            kept = len(made.positions)
+            if not kept:
+                continue
+            counts[:, place] = len(made.numbers), kept * len(made.numbers), kept
+            numbers.append(made.numbers)
+            charges.append(made.charges)
+            positions.append(made.positions.reshape(-1, 3))
+            energies.append(made.energies)
     return ConformerFeatures(
         ok=(counts[2] > 0).astype(np.uint8),
         notes=notes,
@@ -112,6 +114,21 @@ def featurize(
         place_starts=offsets(counts[1]),
         geometry_starts=offsets(counts[2]),
     )
+
+
+def made_of(molecule: Molecule, settings: ConformerSettings, known: Kept, alive: Callable[[], None]) -> Made:
+    """Geometries of one molecule: given, made before, or made now, and then kept if its SMILES alone decided them."""
+    alone = molecule.geometry is None and of_smiles(molecule) is not None
+    if alone and (before := known.get(molecule.smiles)) is not None:
+        return before
+    start = monotonic()
+    told = generate(molecule, settings.count, settings.optimise, alive)
+    centred = told.positions - told.positions.mean(1, keepdims=True) if len(told.positions) else told.positions
+    floats = centred.astype(np.float32), told.energies.astype(np.float32)
+    made = Made(NOTES.index(told.note), told.numbers, told.charges, *floats)
+    if alone and monotonic() - start < PATIENCE:  # no clock has cut it off
+        known.put(molecule.smiles, made)
+    return made
 
 
 def collate(features: ConformerFeatures, rows: np.ndarray, rng: np.random.Generator | None = None) -> ConformerBatch:
