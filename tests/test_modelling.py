@@ -23,7 +23,7 @@ from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.intervals import Intervals
 from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import fit_piece
-from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, train
+from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, readout_notes, train
 from tetramer.molecules import Limits, Standard
 from tetramer.molecules.geometry import as_xyz
 from tetramer.reading import geometry_notes, read_into
@@ -526,10 +526,33 @@ def test_a_view_refuses_for_those_who_look_at_it_alone(tmp_path: Path) -> None:
 def test_what_is_done_about_extensive_targets_is_told_of_those_it_is_done_for() -> None:
     ours, published = resolve("graph", {}).members, resolve("study001-mpnn", {}).members
     grows = Problem(REGRESSION, ("y",), (), (True,))
-    assert extensive_note(ours, grows).endswith("atoms are summed.")
-    assert extensive_note(published, grows).endswith("atoms are summed, but not for combining-mpnn.")
+    assert extensive_note(ours, grows).endswith("is taken off first.")
+    assert extensive_note(published, grows).endswith("is taken off first, but not for combining-mpnn.")
     some = extensive_note(ours, Problem(REGRESSION, ("a", "b", "c", "d"), (), (True, False, True, False)))
     assert some.startswith("a and c grow with the molecule, b and d do not: of the former a fit on what")
+
+
+def test_how_atoms_are_read_out_is_told() -> None:
+    def told(recipe: str, summing: bool, *problem: Any) -> list[str]:
+        members = resolve(recipe, {}).members.items()
+        pieces = [piece for name, spec in members for piece in pieces_of(name, spec, 2, Options(), summing)]
+        return readout_notes(pieces, Problem(*problem))
+
+    one, two = ("y",), ("y", "z")
+    assert told("graph", True, REGRESSION, one, (), (True,)) == ["Atoms are read out by their sum in graph."]
+    assert told("graph", False, REGRESSION, one, (), (False,)) == [
+        "The target does not grow with the molecule. Atoms are read out by their sum / 100 in graph."
+    ]
+    assert told("auto", False, REGRESSION, two) == [
+        "No target grows with the molecule. Atoms are read out by their sum in graph."
+    ]
+    assert told("graph+conformer", False, "binary", one, (("0", "1"),)) == [
+        "Atoms are read out by their sum / 100 in graph, by their mean in conformer."
+    ]
+    assert told("graph+conformer", True, REGRESSION, one, (), (True,)) == [
+        "Atoms are read out by their sum in graph and conformer."
+    ]
+    assert told("smiles", False, REGRESSION, one) == told("baseline", False, REGRESSION, one) == []
 
 
 def test_auto_looks_at_geometry_where_it_is_given(smiles: list[str], features: dict[str, Any], tmp_path: Path) -> None:

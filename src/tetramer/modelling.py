@@ -33,9 +33,11 @@ from tetramer.objectives.statistics import is_extensive
 from tetramer.reading import geometry_counts, geometry_notes, read_into
 from tetramer.recipes import BY_TARGET, Recipe, groups, resolve
 from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, listed, origin_notes, score
+from tetramer.settings import configured
 from tetramer.training import Data, epoch_order
 from tetramer.views import Reader, Reading
 
+READOUTS = {"norm": "sum / 100", "attention": "sum weighted by attention"}  # others are words already
 MANY_LABELS = 500_000  # above, boosted trees of one target after the other would take an hour and more
 LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
 
@@ -211,6 +213,7 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
         notes.append(extensive_note(members, problem))
     summing = all(extensive) and len(extensive) > 0
     pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, options, summing)]
+    notes += readout_notes(pieces, problem)
     data = Data(reading.features, values, assay.labels.censor, assay.weight / assay.weight[rows].mean())
     return Plan(problem, tuple(pieces), data, fold, calibrates), notes
 
@@ -219,16 +222,34 @@ def extensive_note(members: dict[str, dict[str, Any]], problem: Problem) -> str:
     """What is done about targets that grow with the molecule, which the settings of a network may forbid."""
     left = [name for name, spec in members.items() if spec["config"].get("reference", "auto") == "none"]
     but = f", but not for {', '.join(left)}" if left else ""
-    fit = "a fit on what it is made of is taken off first"
+    fit = f"a fit on what it is made of is taken off first{but}"
     if all(problem.extensive):
-        return f"The target grows with the molecule: {fit}, atoms are summed{but}."
+        return f"The target grows with the molecule: {fit}."
     pairs = list(zip(problem.targets, problem.extensive, strict=True))
     grow, stay = (listed([name for name, one in pairs if one is wanted]) for wanted in (True, False))
     one, other = problem.extensive.count(True) == 1, problem.extensive.count(False) == 1
     return (
-        f"{grow} grow{'s' * one} with the molecule, {stay} do{'es' * other} not: of the former {fit}{but}. Atoms are "
-        "not summed, since a network shares them among its targets; a model of each kind by itself suits better."
+        f"{grow} grow{'s' * one} with the molecule, {stay} do{'es' * other} not: of the former {fit}. A network reads "
+        "its atoms out in one way for all targets, so a model of each kind by itself suits better."
     )
+
+
+def readout_notes(pieces: Sequence[Piece], problem: Problem) -> list[str]:
+    """A sentence on how networks, and branches of one, make a molecule of its atoms, and for which kind of target."""
+    told: dict[str, list[str]] = {}
+    for group, piece in {piece.group: piece for piece in pieces if piece.kind not in CLASSICAL}.items():
+        for (*_, name), place, kind in groups({"kind": piece.kind, "config": piece.config}):
+            settings = {k: v for k, v in reduce(getitem, place, piece.config).items() if k != "encoder"}
+            if any(one.name == "readout" for one in fields(kind)):
+                how = configured(kind, settings).readout
+                told.setdefault(READOUTS.get(how, how), []).append(name if len(place) > 1 else group)
+    if not told:
+        return []
+    plain = problem.task == REGRESSION and not any(problem.extensive)
+    first = "The target does not grow with the molecule. " if plain and len(problem.targets) == 1 else ""
+    first = "No target grows with the molecule. " if plain and not first else first
+    ways = [f"by their {how} in {listed(names)}" for how, names in told.items()]
+    return [f"{first}Atoms are read out {', '.join(ways)}."]
 
 
 def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> tuple[bool, ...]:
