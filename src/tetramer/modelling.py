@@ -25,7 +25,7 @@ from tetramer.members import REGRESSION, Problem
 from tetramer.members.base import atom_counts, to_read
 from tetramer.members.blend import combine, fit_weights, spread
 from tetramer.members.intervals import Intervals
-from tetramer.members.origin import read_origin
+from tetramer.members.origin import Origin, read_origin, together
 from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import Fitted, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
@@ -55,7 +55,7 @@ class Options:
     level: float = LEVEL
     standard: Standard = field(default_factory=Standard)
     limits: Limits = field(default_factory=Limits)
-    start: Path | None = None  # folder with weights that networks begin with
+    start: tuple[Path, ...] = ()  # folders with weights that networks begin with
 
     def __post_init__(self) -> None:
         if self.fit_rows not in ("train", "train+valid"):
@@ -103,9 +103,7 @@ def train(
     options = replace(options, standard=replace(options.standard, reactions=form == "reaction"))
     for spec in recipe.members.values():
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
-    origin = None if options.start is None else read_origin(options.start)
-    if origin is not None:
-        origin.matched(options.recipe, recipe.networks)
+    origin = origin_for(options, recipe)
     keys = keys_of(assay, options)
     for note in (*assay.notes, assay.why, *(["The structures are reactions."] if form == "reaction" else [])):
         say(note)
@@ -148,6 +146,18 @@ def train(
         card["from"] = {"name": origin.name, "kind": origin.kind, "sha256": origin.sha256}
     model = replace(model, card=card)
     return Result(model, assay, reading, split, plan, scores, held, model.blended(told, options.level), notes)
+
+
+def origin_for(options: Options, recipe: Recipe) -> Origin | None:
+    """The weights to begin with. UserError, before any work, if those of a folder fit no network."""
+    origins = [read_origin(path) for path in options.start]
+    for one in origins:
+        one.matched(options.recipe, recipe.networks)
+    if not origins:
+        return None
+    whole = together(origins)
+    whole.matched(options.recipe, recipe.networks)
+    return whole
 
 
 def keys_of(assay: Assay, options: Options) -> Sequence[object] | None:

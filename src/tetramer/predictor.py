@@ -98,6 +98,13 @@ def weights_of(weight: Column, rows: int) -> np.ndarray | None:
 Given = tuple[np.ndarray, np.ndarray] | None  # labels as numbers (n, T), and as they were given (n, T)
 
 
+def folders_of(start: str | Path | Sequence[str | Path] | None) -> tuple[Path, ...]:
+    """The folders that `start` names."""
+    if start is None:
+        return ()
+    return (Path(start),) if isinstance(start, str | Path) else tuple(map(Path, start))
+
+
 class _Predictor(BaseEstimator):  # type: ignore[misc]
     """What Regressor and Classifier share."""
 
@@ -110,14 +117,14 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         seeds: int = 1,
         settings: dict[str, Any] | None = None,
         workers: int | None = None,
-        start: str | Path | None = None,
+        start: str | Path | Sequence[str | Path] | None = None,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
         self.seeds = seeds
         self.settings = settings
         self.workers = workers
-        self.start = start  # folder of an encoder or a model whose weights networks begin with
+        self.start = start  # folder, or folders, of an encoder or a model whose weights networks begin with
 
     def fit(self, X: Column, y: Column, sample_weight: Sequence[float] | None = None) -> Self:
         """Fit on SMILES (n,) and labels (n,) or (n, T); NaN or None is a label nobody measured.
@@ -154,7 +161,7 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             seed=int(self.seed),
             seeds=int(self.seeds),
             limits=Limits(self.workers),
-            start=None if self.start is None else Path(self.start),
+            start=folders_of(self.start),
         )
 
     def _take(self, model: Model, scores: dict[str, Any], given: Given = None) -> Self:

@@ -107,7 +107,8 @@ def origin_notes(name: str, recipe: Recipe, plan: Plan) -> list[str]:
         ]
     told = plan.origin.matched(name, {piece.group: piece.config for piece in plan.pieces if piece.origin})
     if plan.origin.kind != "encoder":
-        told.append(f"{plan.origin.name} has learned labels: numbers on what it knew flatter this model.")
+        some = "has" if not any(one.folder for one in plan.origin.sources) else "(at least one of these) has"
+        told.append(f"{plan.origin.name} {some} learned labels: numbers on what it knew flatter this model.")
     return told
 
 

@@ -13,7 +13,7 @@ from tetramer.encoders import BRANCHES
 from tetramer.errors import UserError
 from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.neural import Neural, NeuralConfig, build, start, train
-from tetramer.members.origin import Origin, Source, origin_of, raw, read_origin
+from tetramer.members.origin import Origin, Source, origin_of, raw, read_origin, together
 from tetramer.recipes import RECIPES, resolve
 from tetramer.training import Data, TrainConfig
 from tetramer.views.smiles import VOCABULARY_HASH
@@ -221,6 +221,29 @@ def test_nothing_fits_and_what_would_is_told() -> None:
     assert held.matched("x", {"a": {"encoder": "lstm", "encoder_config": SIZES["lstm"]}}) == [
         "The network a begins with 5 arrays of lstm from there."
     ]
+
+
+def test_every_branch_may_begin_with_weights_of_its_own_folder() -> None:
+    graph, places = source("mpnn"), source("painn", seed=1)
+    both = together([Origin("g", "encoder", (graph,)), Origin("c", "model", (places,))])
+    branches = {"branches": {"graph": settings_of("mpnn"), "conformer": settings_of("painn")}}
+    config = {"fusion": {"encoder": "fusion", "encoder_config": branches}}
+    assert both.matched("graph+conformer", config) == [
+        f"The network branch graph of fusion begins with {len(graph.arrays)} arrays of mpnn from g.",
+        f"The network branch conformer of fusion begins with {len(places.arrays)} arrays of painn from c.",
+    ]
+    assert (both.name, both.kind) == ("g and c", "model")
+    network = build(NeuralConfig("fusion", branches, {"widths": [8]}, TrainConfig()), PROBLEM, 0)
+    for where, one in both.fitting("fusion", branches).items():
+        one.put(network.encoder.get_submodule(where))
+    for prefix, held in (("graph", graph), ("conformer", places)):
+        for name, value in held.arrays.items():
+            assert np.array_equal(network.state_dict()[f"encoder.branches.{prefix}.{name}"].numpy(), value)
+    assert Origin.from_files(*both.files()).sha256 == both.sha256
+    alone = Origin("g", "encoder", (graph,))
+    assert together([alone]) is alone
+    with pytest.raises(UserError, match="--from h gives nothing"):
+        together([alone, Origin("h", "encoder", (source("mpnn", seed=2),))]).matched("graph+conformer", config)
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,8 @@ def _recipe(given: Given, name: str, overrides: dict[str, str], start: Path | No
         read_once(given, views_of(recipe), recipe.settings(), case.standard)
         shutil.copytree(case.folder / "features", given.folder / "features")
     limits = Limits(given.workers)
-    options = Options(name, overrides, "none", given.seed, fit_rows=given.fit_rows, limits=limits, start=start)
+    starts = () if start is None else (start,)
+    options = Options(name, overrides, "none", given.seed, fit_rows=given.fit_rows, limits=limits, start=starts)
     learned = replace(given.split, test=np.zeros(0, np.int64))
     with one_thread():
         result = train(case.assay, options, given.folder, learned)

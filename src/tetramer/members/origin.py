@@ -1,8 +1,8 @@
 """Weights to start from: the encoders of a model folder, and where they fit in the network of a recipe."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
@@ -30,6 +30,7 @@ class Source:
     encoder: str  # of ENCODERS
     settings: Spec  # of its Config
     arrays: dict[str, np.ndarray]  # by their names within the encoder
+    folder: str = ""  # where it comes from, if there are several
 
     def put(self, module: nn.Module) -> None:
         """The weights into an encoder of this kind and shape."""
@@ -57,7 +58,7 @@ class Source:
             prefix = f"branches.{view}."
             arrays = {name.removeprefix(prefix): v for name, v in self.arrays.items() if name.startswith(prefix)}
             kind, own = branch_settings(view, settings)
-            told.append(type(self)(f"{self.name}, {view}", kind, own, arrays))
+            told.append(type(self)(f"{self.name}, {view}", kind, own, arrays, self.folder))
         return told
 
     @property
@@ -76,9 +77,12 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """A folder that weights come from: an encoder of `tetramer pretrain`, or a model of `tetramer train`."""
+    """A folder that weights come from: an encoder of `tetramer pretrain`, or a model of `tetramer train`.
 
-    name: str  # of the folder
+    Several folders may stand as one (`together`).
+    """
+
+    name: str  # of the folder, or all their names
     kind: str  # "encoder", or "model": it has seen labels
     sources: tuple[Source, ...]
 
@@ -111,21 +115,26 @@ class Origin:
     def matched(self, recipe: str, members: Mapping[str, Spec]) -> list[str]:
         """A sentence for every network, or branch of one, that begins with weights from here.
 
-        members: name → config of the networks of `recipe`. UserError if nothing fits any.
+        members: name → config of the networks of `recipe`. UserError if nothing fits any, or a folder is not needed.
         """
-        lines = []
+        lines, used = [], set[str]()
         for member, config in members.items():
             for place, source in self.fitting(config["encoder"], config["encoder_config"]).items():
                 where = f"branch {place.removeprefix('branches.')} of {member}" if place else member
-                lines.append(
-                    f"The network {where} begins with {len(source.arrays)} arrays of {source.encoder} from {self.name}."
-                )
+                what = f"{len(source.arrays)} arrays of {source.encoder} from {source.folder or self.name}"
+                lines.append(f"The network {where} begins with {what}.")
+                used.add(source.folder)
         if not lines:
             held = [branch for one in self.sources for branch in (one.branches or [one])]
             raise UserError(
                 f"{self.name} holds {', '.join(f'{one.encoder} ({one.name})' for one in held)}, and no network of "
                 f"--recipe {recipe} has an encoder of that kind and shape. These would fit: "
                 f"{'; '.join(dict.fromkeys(one.recipe for one in held))}."
+            )
+        for folder in {one.folder: None for one in self.sources if one.folder not in used}:
+            raise UserError(
+                f"--from {folder} gives nothing: every network or branch that its weights fit begins with those of "
+                "another --from. Leave it out."
             )
         return lines
 
@@ -150,6 +159,15 @@ class Origin:
 def read_origin(path: Path) -> Origin:
     """The encoders of a folder. UserError if it has none, or was altered, or was made with other tokens of SMILES."""
     return origin_of(path, *read_folder(path))
+
+
+def together(origins: Sequence[Origin]) -> Origin:
+    """Several origins as one; of weights that fit the same place the first are taken."""
+    if len(origins) == 1:
+        return origins[0]
+    kind = "encoder" if all(one.kind == "encoder" for one in origins) else "model"
+    sources = tuple(replace(source, folder=one.name) for one in origins for source in one.sources)
+    return Origin(" and ".join(one.name for one in origins), kind, sources)
 
 
 def origin_of(path: Path, card: Card, files: Files) -> Origin:

@@ -25,7 +25,8 @@ def train(
     task: Annotated[str, Option(help="auto, regression, binary or multiclass")] = "auto",
     recipe: Annotated[str, Option(help="auto, baseline, a view, views as in graph+conformer, or fusion")] = "auto",
     start: Annotated[
-        Path | None, Option("--from", help="folder of `tetramer pretrain` or `train` whose weights networks begin with")
+        list[Path] | None,
+        Option("--from", help="folder of `pretrain` or `train` whose weights networks begin with; may be given again"),
     ] = None,
     fusion: Annotated[
         str | None, Option(help="how views are joined: residual, concat, mean, gated or attention")
@@ -71,7 +72,7 @@ def train(
     )  # fmt: skip
     options = Options(
         recipe, overrides, split, seed, seeds, fit_rows, level,
-        Standard(salts, charges, tautomers), Limits(workers), start,
+        Standard(salts, charges, tautomers), Limits(workers), tuple(start or ()),
     )  # fmt: skip
     run_training(
         read_files(files), options, output, output / "report.html", Path(str(data)).name, not no_structures, as_json
