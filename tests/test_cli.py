@@ -341,6 +341,42 @@ def test_stops_have_their_codes(
         signal.signal(signal.SIGINT, before)
 
 
+# ---- several views in one network
+
+ONCE = ["--set", "training.epochs=1", "--set", "encoder.graph.width=8", "--workers", "0"]
+
+
+@pytest.mark.parametrize("join", ["residual", "concat", "mean", "gated", "attention"])
+def test_fusions_are_trained_and_answer(join: str, run: Any, table: Path, tmp_path: Path) -> None:
+    words = ["--recipe", "fingerprint+graph", "--fusion", join, *ONCE, "--set", "encoder.fingerprint.widths=8"]
+    assert run("train", table, "--target", "pIC50", "-o", tmp_path / "m", *words).code == 0
+    config = json.loads((tmp_path / "m" / "card.json").read_text())["members_config"]["fusion"]["config"]
+    assert config["encoder_config"]["join"] == join
+    told = run("predict", tmp_path / "m", "CCO", "--workers", "0")
+    assert told.code == 0
+    header, row = (line.split(",") for line in told.out.splitlines())
+    assert np.isfinite(float(row[header.index("pIC50_pred")]))
+
+
+def test_the_fusion_of_all_four_views(run: Any, table: Path, tmp_path: Path) -> None:
+    """A molecule without a geometry has a number from the other three, and the status says so."""
+    few = table.read_text().splitlines()[:31]
+    (tmp_path / "few.csv").write_text("\n".join(few) + "\n")
+    sizes = {"fingerprint.widths": 8, "smiles.width": 8, "smiles.depth": 1, "smiles.heads": 2, "conformer.width": 8}
+    words = ["--recipe", "fusion", *ONCE, *(w for name, v in sizes.items() for w in ("--set", f"encoder.{name}={v}"))]
+    assert run("train", tmp_path / "few.csv", "--target", "pIC50", "-o", tmp_path / "m", *words).code == 0
+    card = json.loads((tmp_path / "m" / "card.json").read_text())
+    assert card["views"] == ["fingerprint", "smiles", "graph", "conformer"]
+    assert card["geometries"]["made"] == 30
+    (tmp_path / "asked.csv").write_text(f"smiles\nCCO\n{'C' * 300}\n")
+    assert (
+        run("predict", tmp_path / "m", tmp_path / "asked.csv", "-o", tmp_path / "o.parquet", "--workers", "0").code == 0
+    )
+    told = pq.read_table(tmp_path / "o.parquet")
+    assert told["status"].to_pylist() == ["ok", "ok:CONF_NONE"]
+    assert np.isfinite(told["pIC50_pred"].to_pylist()).all()
+
+
 # ---- pretrain, and train --from
 
 LITTLE = ["--workers", "0", "--set", "encoder.width=16", "--set", "encoder.depth=1", "--set", "encoder.embedding=8"]

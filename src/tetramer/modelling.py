@@ -251,7 +251,7 @@ def readout_notes(pieces: Sequence[Piece], problem: Problem) -> list[str]:
         for (*_, name), place, kind in groups({"kind": piece.kind, "config": piece.config}):
             settings = {k: v for k, v in reduce(getitem, place, piece.config).items() if k != "encoder"}
             if any(one.name == "readout" for one in fields(kind)):
-                how = configured(kind, settings).readout
+                how: str = configured(kind, settings).readout  # type: ignore[attr-defined]
                 told.setdefault(READOUTS.get(how, how), []).append(name if len(place) > 1 else group)
     if not told:
         return []

@@ -15,6 +15,7 @@ from tetramer.layers import to_tensors
 from tetramer.molecules import Molecule, parse
 from tetramer.views import VIEWS
 from tetramer.views.base import Batch
+from tetramer.views.conformer import ConformerBatch
 
 TEXTS = ["CCO", "c1ccccc1C(=O)N", "C[C@H](N)C(=O)O", "O", "[Na+].[Cl-]", "CC(C)(C)C"]
 MOLECULES = [told for told in map(parse, TEXTS) if isinstance(told, Molecule)]
@@ -22,10 +23,13 @@ SMALL: dict[str, Any] = {"fingerprint": {"widths": [16]}, "graph": {"width": 24,
 JOINS = Join.__args__  # type: ignore[attr-defined]
 
 
-def batches(lacking: dict[str, list[int]] | None = None) -> dict[str, Batch]:
+SPATIAL: dict[str, Any] = {"graph": {"width": 24, "depth": 2}, "conformer": {"width": 16, "depth": 2}}
+
+
+def batches(lacking: dict[str, list[int]] | None = None, branches: dict[str, Any] = SMALL) -> dict[str, Batch]:
     """The molecules in both views; `lacking` names rows of a view that could not be made."""
     out = {}
-    for view in SMALL:
+    for view in branches:
         rows: list[Molecule | None] = list(MOLECULES)
         for row in (lacking or {}).get(view, []):
             rows[row] = None
@@ -38,7 +42,7 @@ def batches(lacking: dict[str, list[int]] | None = None) -> dict[str, Batch]:
 def made(join: str, **settings: Any) -> Fusion:
     torch.manual_seed(0)
     fusion = Fusion(Fusion.Config(**({"branches": SMALL, "join": join, "width": 32} | settings)))
-    features = {view: VIEWS[view].featurize(MOLECULES) for view in SMALL}
+    features = {view: VIEWS[view].featurize(MOLECULES) for view in fusion.views}
     fusion.fit_statistics(features, np.arange(len(MOLECULES)))
     return fusion.eval().double()
 
@@ -77,6 +81,36 @@ def test_an_absent_view_counts_for_nothing_and_disturbs_nobody(join: str) -> Non
     nothing = fusion(batches({view: [2] for view in SMALL})).molecule
     assert nothing.isfinite().all()
     torch.testing.assert_close(nothing[[0, 1, 3]], full[[0, 1, 3]], rtol=1e-12, atol=1e-12)
+
+
+@every_join
+@torch.no_grad()
+def test_a_molecule_without_a_conformer_is_seen_by_its_graph_and_disturbs_nobody(join: str) -> None:
+    fusion, whole = woken(made(join, branches=SPATIAL)), batches(branches=SPATIAL)
+    full, partly = (fusion(one).molecule for one in (whole, batches({"conformer": [1, 3]}, SPATIAL)))
+    torch.testing.assert_close(partly[[0, 2, 4, 5]], full[[0, 2, 4, 5]], rtol=1e-12, atol=1e-12)
+    assert partly.isfinite().all()
+    assert (partly[[1, 3]] - full[[1, 3]]).abs().amax(1).min() > 1e-6
+    assert (partly[1] - partly[3]).abs().max() > 1e-6  # each has its own graph
+    ok = torch.tensor([True, False, True, False, True, True])  # as of a drawing, which is there and not looked at
+    masked = whole | {"conformer": replace(whole["conformer"], ok=ok)}  # type: ignore[arg-type]
+    torch.testing.assert_close(fusion(masked).molecule, partly, rtol=1e-12, atol=1e-12)
+
+
+@every_join
+@torch.no_grad()
+def test_turning_and_mirroring_a_molecule_changes_nothing(join: str) -> None:
+    """Rotations of a random axis, and a reflection; the branch of places is not chiral unless it is told to be."""
+    fusion, whole = woken(made(join, branches=SPATIAL)), batches(branches=SPATIAL)
+    one, plain = whole["conformer"], fusion(whole).molecule
+    assert isinstance(one, ConformerBatch)
+    q, _ = torch.linalg.qr(torch.from_numpy(np.random.Generator(np.random.Philox(0)).normal(size=(3, 3))))
+    places = torch.as_tensor(one.positions)
+    for turn in (q * torch.linalg.det(q), q * -torch.linalg.det(q)):
+        moved = whole | {"conformer": replace(one, positions=places @ turn + 2.0)}  # type: ignore[arg-type]
+        torch.testing.assert_close(fusion(moved).molecule, plain, rtol=1e-9, atol=1e-9)
+    stretched = whole | {"conformer": replace(one, positions=1.1 * places)}  # type: ignore[arg-type]
+    assert (fusion(stretched).molecule - plain).abs().amax(1).min() > 1e-6
 
 
 @torch.no_grad()
