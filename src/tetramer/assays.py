@@ -104,10 +104,8 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
     labels, units = transformed(labels, files), (unit,) * len(labels.names)
     notes = [note for table, _ in tables for note in table.notes]
     for (table, _), name in zip(tables, read, strict=True):
-        notes += [
-            *conformer_notes(files.views, table, files.smiles),
-            *(column_notes(table, name) if files.smiles is None else []),
-        ]
+        notes += conformer_notes(files.views, table, name)
+        notes += column_notes(table, name) if files.smiles is None else []
     if unit == "pIC50":
         notes += reading_labels.pic50_notes(labels)
     assay = assay_of(texts, labels, weight, task)
