@@ -23,9 +23,10 @@ from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.intervals import Intervals
 from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import fit_piece
-from tetramer.modelling import Options, Result, chosen_members, extensive_note, pieces_of, readout_notes, train
+from tetramer.modelling import Options, Result, train
 from tetramer.molecules import Limits, Standard
 from tetramer.molecules.geometry import as_xyz
+from tetramer.planning import chosen_members, extensive_note, pieces_of, readout_notes
 from tetramer.reading import geometry_notes, read_into
 from tetramer.recipes import RECIPES, resolve
 from tetramer.scoring import interval_notes, leak_notes, mean_answer
@@ -432,15 +433,15 @@ def test_spoilt_unfinished_work_is_made_again(
 
 def test_pieces_exactly() -> None:
     spec = RECIPES["auto"].members
-    told = pieces_of("gp", spec["gp"], 2, Options(), False)
+    told = pieces_of("gp", spec["gp"], 2, range(1), False)
     assert [(piece.name, piece.fold, piece.seed) for piece in told] == [
         ("gp.0-0", 0, 0), ("gp.1-0", 1, 1), ("gp.all-0", None, 0),
     ]  # fmt: skip
-    told = pieces_of("graph", spec["graph"], 2, Options(seed=5, seeds=2), True)
+    told = pieces_of("graph", spec["graph"], 2, range(5, 7), True)
     assert [(piece.name, piece.seed) for piece in told] == [
         ("graph.0-5", 500), ("graph.0-6", 600), ("graph.1-5", 501), ("graph.1-6", 601),
     ]  # fmt: skip
-    assert [piece.fold for piece in pieces_of("graph", spec["graph"], 0, Options(), False)] == [None]
+    assert [piece.fold for piece in pieces_of("graph", spec["graph"], 0, range(1), False)] == [None]
 
 
 def test_a_panel_is_learned_by_members_of_all_targets_at_once() -> None:
@@ -535,7 +536,7 @@ def test_what_is_done_about_extensive_targets_is_told_of_those_it_is_done_for() 
 def test_how_atoms_are_read_out_is_told() -> None:
     def told(recipe: str, summing: bool, *problem: Any) -> list[str]:
         members = resolve(recipe, {}).members.items()
-        pieces = [piece for name, spec in members for piece in pieces_of(name, spec, 2, Options(), summing)]
+        pieces = [piece for name, spec in members for piece in pieces_of(name, spec, 2, range(1), summing)]
         return readout_notes(pieces, Problem(*problem))
 
     one, two = ("y",), ("y", "z")

@@ -2,10 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import reduce
-from operator import getitem
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +18,21 @@ from tetramer.datasets.placed import form_of
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError, pick
 from tetramer.inference import LEVEL, Answer, Model, meanings
-from tetramer.members import REGRESSION, Problem
-from tetramer.members.base import atom_counts, to_read
+from tetramer.members import REGRESSION
+from tetramer.members.base import to_read
 from tetramer.members.blend import combine, fit_weights, spread
 from tetramer.members.intervals import Intervals
 from tetramer.members.origin import Origin, read_origin, together
-from tetramer.members.plan import Piece, Plan
+from tetramer.members.plan import Plan
 from tetramer.members.work import Fitted, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
-from tetramer.objectives.statistics import is_extensive
+from tetramer.planning import chosen_members, extensive_note, pieces_of, problem_of, readout_notes
 from tetramer.reading import geometry_counts, geometry_notes, read_into
-from tetramer.recipes import BY_TARGET, Recipe, groups, resolve
-from tetramer.scoring import CLASSICAL, Scores, as_card, interval_notes, leak_notes, listed, origin_notes, score
-from tetramer.settings import configured
+from tetramer.recipes import CLASSICAL, Recipe, resolve
+from tetramer.scoring import Scores, as_card, interval_notes, leak_notes, origin_notes, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import Reader, Reading
 
-READOUTS = {"norm": "sum / 100", "attention": "sum weighted by attention"}  # others are words already
-MANY_LABELS = 500_000  # above, boosted trees of one target after the other would take an hour and more
 LARGEST_SEED = 10_000_000  # 100 times this fits the 31 bits of a seed of LightGBM
 
 
@@ -82,7 +76,7 @@ class Result:
     plan: Plan
     scores: dict[str, Scores]  # part ("test", "held-out") → group → metric
     held: np.ndarray  # (m,) rows answered by fits that had not seen them
-    told: Answer  # those answers
+    answers: dict[str, Answer]  # part → answers of its rows: of `split.test`, and of `held`
     notes: list[str]
 
 
@@ -105,7 +99,7 @@ def train(
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
     origin = origin_for(options, recipe)
     keys = keys_of(assay, options)
-    for note in (*assay.notes, assay.why, *(["The structures are reactions."] if form == "reaction" else [])):
+    for note in (*assay.notes, assay.why, *["The structures are reactions."] * (form == "reaction")):
         say(note)
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), progress)
@@ -115,12 +109,9 @@ def train(
         say(f"{refused} of {len(reading)} structures cannot be read and are left out.")
     if known.sum() < LEAST:
         raise UserError(f"{int(known.sum())} rows have a label and a readable structure; at least {LEAST} are needed.")
-    split = (
-        given
-        if given is not None
-        else splits.make(options.split, reading.smiles, options.seed, valid_labels=known, keys=keys)
-    )
-    split = only(split, known)
+    if given is None:
+        given = splits.make(options.split, reading.smiles, options.seed, valid_labels=known, keys=keys)
+    split = only(given, known)
     plan, notes = make_plan(assay, options, recipe, reading, split)
     plan = plan.beginning(origin)
     notes += [*meanings(plan.problem, assay.units), *origin_notes(options.recipe, recipe, plan)]
@@ -136,16 +127,17 @@ def train(
     plan.place(parts, rows_key(plan, assay.texts, [reading.smiles, recipe.views]), say)
     run(parts, plan, workers_for(plan, options), progress)
     model, told, held = blend(plan, parts, options, recipe)
-    scores = {"held-out": score(plan, model, told, held)}
+    said = {"held-out": (held, told)}
     if len(split.test):
-        scores["test"] = score(plan, model, model.told(reading.features, split.test), split.test)
+        said["test"] = (split.test, model.told(reading.features, split.test))
+    scores = {part: score(plan, model, told, rows) for part, (rows, told) in said.items()}
+    answers = {part: model.blended(told, options.level) for part, (_, told) in said.items()}
     card = make_card(assay, options, recipe, reading, split, plan, scores, notes)
     card["split"] |= {"leak": shared} if shared else {}
     card |= {"geometries": places} if places else {}
-    if origin is not None:
-        card["from"] = {"name": origin.name, "kind": origin.kind, "sha256": origin.sha256}
+    card |= {} if origin is None else {"from": {"name": origin.name, "kind": origin.kind, "sha256": origin.sha256}}
     model = replace(model, card=card)
-    return Result(model, assay, reading, split, plan, scores, held, model.blended(told, options.level), notes)
+    return Result(model, assay, reading, split, plan, scores, held, answers, notes)
 
 
 def origin_for(options: Options, recipe: Recipe) -> Origin | None:
@@ -206,9 +198,7 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     if empty.any():
         name = assay.labels.names[int(np.argmax(empty))]
         raise UserError(f"No row of the training part has a label in {name!r}. Choose another split, or leave it out.")
-    extensive = extensive_targets(assay, reading, rows)
-    classes = tuple(tuple(texts or ()) for texts in assay.labels.classes) if assay.task != REGRESSION else ()
-    problem = Problem(assay.task, assay.labels.names, classes, extensive)
+    problem = problem_of(assay, reading, rows)
     fold = np.full(len(values), -1)
     folds = min(recipe.folds, len(rows) if same is None else int(same.max()) + 1)
     fold[rows] = 0
@@ -219,93 +209,14 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
     calibrates[valid if not folds else []] = True
     members, left = chosen_members(recipe, problem, int(np.isfinite(values[rows]).sum()))
     notes += left
-    if any(extensive):
+    if any(problem.extensive):
         notes.append(extensive_note(members, problem))
-    summing = all(extensive) and len(extensive) > 0
-    pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, options, summing)]
+    summing = any(problem.extensive) and all(problem.extensive)
+    seeds = range(options.seed, options.seed + options.seeds)
+    pieces = [piece for group, spec in members.items() for piece in pieces_of(group, spec, folds, seeds, summing)]
     notes += readout_notes(pieces, problem)
     data = Data(reading.features, values, assay.labels.censor, assay.weight / assay.weight[rows].mean())
     return Plan(problem, tuple(pieces), data, fold, calibrates), notes
-
-
-def extensive_note(members: dict[str, dict[str, Any]], problem: Problem) -> str:
-    """What is done about targets that grow with the molecule, which the settings of a network may forbid."""
-    left = [name for name, spec in members.items() if spec["config"].get("reference", "auto") == "none"]
-    but = f", but not for {', '.join(left)}" if left else ""
-    fit = f"a fit on what it is made of is taken off first{but}"
-    if all(problem.extensive):
-        return f"The target grows with the molecule: {fit}."
-    pairs = list(zip(problem.targets, problem.extensive, strict=True))
-    grow, stay = (listed([name for name, one in pairs if one is wanted]) for wanted in (True, False))
-    one, other = problem.extensive.count(True) == 1, problem.extensive.count(False) == 1
-    return (
-        f"{grow} grow{'s' * one} with the molecule, {stay} do{'es' * other} not: of the former {fit}. A network reads "
-        "its atoms out in one way for all targets, so a model of each kind by itself suits better."
-    )
-
-
-def readout_notes(pieces: Sequence[Piece], problem: Problem) -> list[str]:
-    """A sentence on how networks, and branches of one, make a molecule of its atoms, and for which kind of target."""
-    told: dict[str, list[str]] = {}
-    for group, piece in {piece.group: piece for piece in pieces if piece.kind not in CLASSICAL}.items():
-        for (*_, name), place, kind in groups({"kind": piece.kind, "config": piece.config}):
-            settings = {k: v for k, v in reduce(getitem, place, piece.config).items() if k != "encoder"}
-            if any(one.name == "readout" for one in fields(kind)):
-                how: str = configured(kind, settings).readout  # type: ignore[attr-defined]
-                told.setdefault(READOUTS.get(how, how), []).append(name if len(place) > 1 else group)
-    if not told:
-        return []
-    plain = problem.task == REGRESSION and not any(problem.extensive)
-    first = "The target does not grow with the molecule. " if plain and len(problem.targets) == 1 else ""
-    first = "No target grows with the molecule. " if plain and not first else first
-    ways = [f"by their {how} in {listed(names)}" for how, names in told.items()]
-    return [f"{first}Atoms are read out {', '.join(ways)}."]
-
-
-def extensive_targets(assay: Assay, reading: Reading, rows: np.ndarray) -> tuple[bool, ...]:
-    """Whether each target grows with the molecule, by the training rows alone; () where none may."""
-    if assay.task != REGRESSION or form_of(assay.texts) == "reaction":
-        return ()
-    counts = atom_counts(reading.features, rows)
-    return is_extensive(assay.labels.values[rows], counts)
-
-
-def chosen_members(recipe: Recipe, problem: Problem, labels: int) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The recipe's members, of a panel with very many labels without boosted trees, and what to say of them."""
-    members, targets = recipe.members, len(problem.targets)
-    if not any(spec["kind"] == "forest" for spec in members.values()):
-        return members, []
-    left = {name for name, spec in members.items() if spec["kind"] == "trees" and labels > MANY_LABELS}
-    without = ", ".join([*sorted(left), *BY_TARGET])
-    note = f"{targets} targets, {labels:,} labels: left out are {without}, which learn every target by itself; "
-    note += "shared-forest learns all of them at once."
-    return {name: spec for name, spec in members.items() if name not in left}, [note]
-
-
-def pieces_of(group: str, spec: dict[str, Any], folds: int, options: Options, summing: bool) -> list[Piece]:
-    """One piece a fold; a classical member is fitted once more on all rows and answers by that fit alone.
-
-    summing: whether all targets grow with the molecule, so that networks add up their atoms
-    """
-    config, kind = deepcopy(spec["config"]), spec["kind"]
-    if summing and kind not in CLASSICAL:
-        summed(spec | {"config": config})
-    places: list[int | None] = [*range(folds), *([None] if kind in CLASSICAL or not folds else [])]
-    seeds = options.seeds if kind not in CLASSICAL else 1
-    return [
-        Piece(
-            f"{group}.{'all' if fold is None else fold}-{number}", group, kind, config, fold, 100 * number + (fold or 0)
-        )
-        for fold in places
-        for number in range(options.seed, options.seed + seeds)
-    ]
-
-
-def summed(spec: dict[str, Any]) -> None:
-    """Let a network of an extensive target add up its atoms, in every branch, unless its settings say otherwise."""
-    for _, place, kind in groups(spec):
-        if place[0] == "encoder_config" and any(one.name == "readout" for one in fields(kind)):
-            reduce(getitem, place, spec["config"]).setdefault("readout", "sum")
 
 
 def rows_key(plan: Plan, texts: Sequence[str], seen: list[object]) -> str:

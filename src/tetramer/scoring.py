@@ -15,9 +15,8 @@ from tetramer.members.blend import combine
 from tetramer.members.intervals import FEWEST
 from tetramer.members.plan import Plan
 from tetramer.metrics import METRICS, Score, evaluate_all
-from tetramer.recipes import Recipe
+from tetramer.recipes import CLASSICAL, Recipe
 
-CLASSICAL = ("trees", "forest", "kernels")
 Scores = dict[str, dict[str, Score]]  # group → metric → score
 
 

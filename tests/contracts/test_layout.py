@@ -22,6 +22,7 @@ ORDER += [
     "scoring",
     "assays",
     "reading",
+    "planning",
     "modelling",
     "corpora",
     "equivalence",

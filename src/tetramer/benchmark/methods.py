@@ -18,13 +18,13 @@ from tetramer.datasets.placed import Form
 from tetramer.datasets.splits import Split
 from tetramer.errors import UserError, nearest
 from tetramer.inference import LEVEL, Model, Pretrained, load_embedder, vectors
-from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import PRIOR
 from tetramer.members.origin import read_origin
 from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import fit_piece, load_piece, one_thread
-from tetramer.modelling import Options, extensive_targets, train, views_of
+from tetramer.modelling import Options, train, views_of
 from tetramer.molecules import Limits, Standard
+from tetramer.planning import problem_of
 from tetramer.reading import read_into
 from tetramer.recipes import RECIPES, SHARED, TREES, is_recipe, resolve, takes
 from tetramer.training import Data
@@ -127,8 +127,7 @@ def by_member(name: str) -> Method:
 
 def _member(given: Given, name: str, kind: str, config: dict[str, Any]) -> Told:
     assay, rows = given.case.assay, given.fitted
-    classes = tuple(tuple(texts or ()) for texts in assay.labels.classes) if assay.task != REGRESSION else ()
-    problem = Problem(assay.task, assay.labels.names, classes, extensive_targets(assay, given.case.reading, rows))
+    problem = problem_of(assay, given.case.reading, rows)
     fold = np.full(len(assay.texts), -1)
     fold[rows] = 0
     piece = Piece(f"{name}.all-{given.seed}", name, kind, config, None, 100 * given.seed)
@@ -187,7 +186,7 @@ def _recipe(given: Given, name: str, overrides: dict[str, str], start: Path | No
         sum(network.parameters for network in networks) or None,
         networks[0].embed(result.reading.features, rows) if len(networks) == 1 else None,
         result.held,
-        result.told.values,
+        result.answers["held-out"].values,
     )
 
 

@@ -214,7 +214,7 @@ def plots(result: Result) -> list[TargetPlot]:
     model, assay = result.model, result.assay
     part = best_part(result)
     rows = result.split.test if part == "test" else result.held
-    answer = model.predict(result.reading.features, rows, model.card["level"]) if part == "test" else result.told
+    answer = result.answers[part]
     smiles = [result.reading.smiles[row] for row in rows.tolist()]
     out = []
     for target, name in enumerate(model.problem.targets):
@@ -354,8 +354,7 @@ def tested(result: Result, structures: bool) -> pa.Table:
         unit = result.assay.units[target] if result.assay.units else ""
         told = [measured(value, sign, classes) for value, sign in cells]
         columns[f"{name} ({unit})" if unit else name] = pa.array(told, pa.string())
-    answer = result.model.predict(result.reading.features, rows, result.model.card["level"])
-    return pa.table(columns | answer_columns(problem, answer))
+    return pa.table(columns | answer_columns(problem, result.answers["test"]))
 
 
 def measured(value: float, sign: int, classes: Sequence[str] | None) -> str | None:
