@@ -13,7 +13,7 @@ from tetramer.members.work import Progress
 from tetramer.molecules.conformers import NOTES
 from tetramer.views import Reader, Reading, store
 from tetramer.views.conformer import ConformerFeatures
-from tetramer.views.read import MODULES, joined
+from tetramer.views.read import MODULES
 
 
 def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str], progress: Progress) -> Reading:
@@ -31,12 +31,11 @@ def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str
     stores = {view: store.get(folder, view, MODULES[view].FEATURES) for view in known}
     missing = [view for view in views if stores.get(view) is None]
     for place, view in enumerate(missing):
-        readings, count = [], 0
-        for reading in reader.stream(texts, [view], max(1, min(256, len(texts) // 8 + 1))):
-            readings.append(reading)
-            count += len(reading)
-            progress("structures", (place + count / len(texts)) / len(missing))
-        whole = joined(readings)
+
+        def heard(done: int, before: int = place) -> None:
+            progress("structures", (before + done / len(texts)) / len(missing))
+
+        whole = reader.read(texts, [view], heard)
         told[view] = {"key": keys[view], "smiles": whole.smiles, "codes": whole.codes, "reasons": whole.reasons}
         with writing.disk_errors(parts, 0):
             folder.mkdir(parents=True, exist_ok=True)

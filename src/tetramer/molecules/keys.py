@@ -4,15 +4,14 @@ Both are made in worker processes: InChI's canonical numbering of a cage or a la
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdinchi
 
 from tetramer.errors import UserError, pick
-from tetramer.molecules.pool import Limits, Pool
+from tetramer.molecules.pool import Limits, answers
 from tetramer.molecules.reactions import parts_of
 from tetramer.molecules.scaffolds import scaffold
 from tetramer.molecules.worker import BETWEEN, serve
@@ -62,23 +61,11 @@ def keys(smiles: Sequence[str], kind: str = "skeleton", limits: Limits | None = 
     smiles: (n) canonical, "" where a row was refused. One core does about 2,000 a second.
     """
     pick(KEYS, kind, "kind of key")
-    limits = limits or Limits()
     different = list(dict.fromkeys(text for text in smiles if text))
-    chunk = max(1, min(CHUNK, len(different) // 8 + 1))
-    chunks = (different[first : first + chunk] for first in range(0, len(different), chunk))
-    found = [key for answer in _answers(chunks, kind, limits) for key in json.loads(answer)]
+    told = answers("tetramer.molecules.keys", job, different, CHUNK, {"kind": kind}, limits or Limits())
+    found = [key for answer, _ in told for key in json.loads(answer)]
     known = dict(zip(different, found, strict=True))
     return [known.get(text, "") for text in smiles]
-
-
-def _answers(chunks: Iterable[list[str]], kind: str, limits: Limits) -> Iterator[bytes]:
-    """`job` for each chunk, in workers unless `limits` wants none. A text that cost a worker has the key ""."""
-    options = {"kind": kind}
-    if not limits.count:
-        yield from (job(chunk, options, lambda place: None) for chunk in chunks)
-        return
-    with Pool([sys.executable, "-m", "tetramer.molecules.keys"], limits) as pool:
-        yield from (answer for _, answer, _ in pool.map(chunks, options))
 
 
 if __name__ == "__main__":

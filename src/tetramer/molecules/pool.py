@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from tetramer.errors import UserError
 from tetramer.molecules.parse import Rejected
-from tetramer.molecules.worker import MARK, OUT_OF_MEMORY, pack_request, read_frame, write_frame
+from tetramer.molecules.worker import MARK, OUT_OF_MEMORY, Job, pack_request, read_frame, write_frame
 
 TICK = 0.05  # seconds between looks at silent workers
 START = 60.0  # seconds a worker may take to import what it needs
@@ -300,3 +300,20 @@ class Pool:
             self.waiting.appendleft(worker.busy)
         self.restarts += 1
         self.workers.append(Worker(self.command, self.limits, self.inbox))
+
+
+def answers(
+    module: str, job: Job, texts: Sequence[str], most: int, options: dict[str, Any], limits: Limits
+) -> Iterator[tuple[bytes, dict[int, Rejected]]]:
+    """`job` of the texts, in order, by workers that run `module`, or here if `limits` wants none.
+
+    A request has at most `most` texts, or so few that a short list keeps every worker busy. With each answer come the
+    places of its request that cost a worker.
+    """
+    chunk = max(1, min(most, len(texts) // 8 + 1))
+    chunks = (list(texts[first : first + chunk]) for first in range(0, len(texts), chunk))
+    if not limits.count:
+        yield from ((job(some, options, lambda place: None), {}) for some in chunks)
+        return
+    with Pool([sys.executable, "-m", module], limits) as pool:
+        yield from ((answer, lost) for _, answer, lost in pool.map(chunks, options))

@@ -5,8 +5,7 @@ and entries that say row, role and molecule. The molecules' features are then ma
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from rdkit import rdBase
 
 from tetramer.molecules.parse import Rejected, Standard
-from tetramer.molecules.pool import Limits, Pool
+from tetramer.molecules.pool import Limits, answers
 from tetramer.molecules.reactions import PRODUCT, REACTANT, REAGENT, Reaction, parse_reaction
 from tetramer.molecules.worker import BETWEEN, serve
 
@@ -97,7 +96,8 @@ def read_reactions(
     """Read all texts, one row a text. One core reads 500 to 1,300 a second. `progress` hears how many are done."""
     columns: dict[str, list[Any]] = {name: [] for name in (*ENTRIES, "maps", "keys", "codes", "reasons")}
     done = 0
-    for answer, lost in answers(texts, {"standard": asdict(standard or Standard())}, limits or Limits()):
+    options = {"standard": asdict(standard or Standard())}
+    for answer, lost in answers("tetramer.molecules.sides", job, texts, CHUNK, options, limits or Limits()):
         told = json.loads(answer)
         for place, rejected in lost.items():
             told["codes"][place], told["reasons"][place] = rejected.code, rejected.reason
@@ -118,19 +118,6 @@ def read_reactions(
         codes=columns["codes"],
         reasons=columns["reasons"],
     )
-
-
-def answers(
-    texts: Sequence[str], options: dict[str, Any], limits: Limits
-) -> Iterator[tuple[bytes, dict[int, Rejected]]]:
-    """`job` for each chunk, in workers unless `limits` wants none, and the rows that cost a worker."""
-    chunk = max(1, min(CHUNK, len(texts) // 8 + 1))
-    chunks = (list(texts[first : first + chunk]) for first in range(0, len(texts), chunk))
-    if not limits.count:
-        yield from ((job(some, options, lambda place: None), {}) for some in chunks)
-        return
-    with Pool([sys.executable, "-m", "tetramer.molecules.sides"], limits) as pool:
-        yield from ((answer, lost) for _, answer, lost in pool.map(chunks, options))
 
 
 if __name__ == "__main__":
