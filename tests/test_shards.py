@@ -22,7 +22,6 @@ from rdkit import Chem
 from tetramer import shards
 from tetramer.datasets.tables import read_table
 from tetramer.errors import UserError
-from tetramer.inference import status_columns
 from tetramer.molecules import Limits
 from tetramer.shards import Counts, Job, apply, spared
 from tetramer.views import Reader, Reading
@@ -35,7 +34,7 @@ def columns(reading: Reading) -> dict[str, pa.Array]:
     """The number of atoms, hydrogens included: exact, so that a shifted row is seen."""
     atoms = reading.features["fingerprint"].elements.sum(axis=1).astype(float)
     atoms[~reading.ok] = np.nan
-    return {"atoms": pa.array(atoms, from_pandas=True)} | status_columns(reading, reading.ok)
+    return {"atoms": pa.array(atoms, from_pandas=True)} | reading.status_columns(reading.ok)
 
 
 @pytest.fixture(scope="module")

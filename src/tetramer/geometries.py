@@ -71,16 +71,13 @@ def columns(reading: Reading) -> dict[str, pa.Array]:
     made = reading.features["conformer"]
     assert isinstance(made, ConformerFeatures)
     missing = pa.array(made.ok == 0)
-    codes, reasons = reading.statuses(made.ok == 1)
     energies = pa.array(made.energies, from_pandas=True)  # a NaN is not known
     return {
         "canonical_smiles": pa.array([text or None for text in reading.smiles], pa.string()),
         "atomic_numbers": listed(made.atom_starts, pa.array(made.numbers), missing),
         "coordinates": listed(3 * made.place_starts, pa.array(made.positions.reshape(-1)), missing),
         "energies": listed(made.geometry_starts, energies, missing),
-        "status": pa.array(codes, pa.string()),
-        "reason": pa.array(reasons, pa.string()),
-    }
+    } | reading.status_columns(made.ok == 1)
 
 
 def listed(starts: np.ndarray, values: pa.Array, missing: pa.Array) -> pa.Array:

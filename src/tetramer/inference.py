@@ -236,7 +236,7 @@ def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> 
     """
     answer = model.predict(reading.features, np.arange(len(reading)), level)
     told = np.isfinite(answer.values).any(axis=(1, 2))
-    return answer_columns(model.problem, answer) | status_columns(reading, told, model.placed)
+    return answer_columns(model.problem, answer) | reading.status_columns(told, model.placed)
 
 
 def answer_columns(problem: Problem, answer: Answer) -> dict[str, pa.Array]:
@@ -276,12 +276,6 @@ def numbers(values: np.ndarray) -> pa.Array:
     return pa.array(values, from_pandas=True)
 
 
-def status_columns(reading: Reading, answered: np.ndarray, placed: bool = False) -> dict[str, pa.Array]:
-    """`status` and `reason` of every row; answered: (n,) bool   placed: whether geometries should have been given."""
-    codes, reasons = reading.statuses(answered, placed)
-    return {"status": pa.array(codes, pa.string()), "reason": pa.array(reasons, pa.string())}
-
-
 def vectors(model: Model | Pretrained | None, reading: Reading) -> np.ndarray:
     """(n, D) float32 embeddings of a reading; without a model, the fingerprint view. NaN in rows that were refused."""
     rows = np.arange(len(reading))
@@ -302,7 +296,7 @@ def embedding_columns(model: Model | Pretrained | None, reading: Reading, flat: 
     else:
         cells = pa.array(np.nan_to_num(told).reshape(-1), pa.float32())
         columns = {"embedding": pa.FixedSizeListArray.from_arrays(cells, told.shape[1], mask=pa.array(~known))}
-    return columns | status_columns(reading, known)
+    return columns | reading.status_columns(known)
 
 
 def embedding_views(model: Model | Pretrained | None, view: str = "fingerprint") -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from rdkit import rdBase
 
 from tetramer.errors import UserError, pick
@@ -70,6 +71,11 @@ class Reading:
             if codes[row] == "ok":
                 codes[row], reasons[row] = NO_ANSWER
         return codes, reasons
+
+    def status_columns(self, answered: np.ndarray, placed: bool = False) -> dict[str, pa.Array]:
+        """`statuses` as the columns `status` and `reason` of an output."""
+        codes, reasons = self.statuses(answered, placed)
+        return {"status": pa.array(codes, pa.string()), "reason": pa.array(reasons, pa.string())}
 
 
 def settings_of(told: Mapping[str, Mapping[str, Any]]) -> dict[str, Settings]:
