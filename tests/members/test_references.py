@@ -12,6 +12,7 @@ from tetramer.members.base import atom_counts
 from tetramer.members.offsets import Mixed, learned, offset_from
 from tetramer.members.references import Composition, Histograms, Pieces
 from tetramer.molecules import Limits
+from tetramer.molecules.conformers import NOTES
 from tetramer.training import Data, epoch_order
 from tetramer.views import VIEWS, Reader, pieces
 from tetramer.views.base import take
@@ -95,6 +96,10 @@ def test_a_molecule_without_places_has_what_its_pieces_say(features: dict[str, A
     told = offset(without, REST)
     assert told[0] == offset.pieces(features, REST[:1])[0]
     assert np.array_equal(told[1:], offset(features, REST)[1:])
+    assert told[0] != offset(features, REST[:1])[0]
+    notes = conformers.notes.copy()
+    notes[REST[0]] = NOTES.index("CONF_2D")  # a drawing is no geometry either
+    assert np.array_equal(offset(features | {"conformer": replace(conformers, notes=notes)}, REST), told)
 
 
 def test_the_first_conformer_is_looked_at_and_not_how_it_lies(bonds: np.ndarray, smiles: list[str]) -> None:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from tetramer.checkpoint import pack
 from tetramer.layers.composition import ELEMENTS
-from tetramer.members.base import atom_counts
+from tetramer.members.base import atom_counts, without_drawings
 from tetramer.members.ridge import fit_ridge
 from tetramer.objectives.statistics import element_reference
 from tetramer.training import Data
@@ -110,7 +110,7 @@ class Pieces:
 class Histograms:
     """Ridge regression of an extensive target on the distances and angles of the first conformer (`histograms`).
 
-    A molecule without geometry has what `pieces` says of it.
+    A molecule without geometry, or with a flat drawing for one, has what `pieces` says of it.
     """
 
     kinds: np.ndarray  # (k,) uint8 atomic numbers that occur in training, ascending
@@ -150,7 +150,8 @@ class Histograms:
         """(n,) → (n, T); NaN for an element that no training molecule has; by `pieces` for one without a geometry."""
         out = self.pieces(features, rows)
         strange = atom_counts(features, rows)[:, np.setdiff1d(np.arange(ELEMENTS), self.kinds)].any(axis=1)
-        there = np.flatnonzero((features["conformer"].ok[rows] == 1) & np.isfinite(out).all(axis=1) & ~strange)
+        placed = without_drawings(features)["conformer"].ok[rows] == 1
+        there = np.flatnonzero(placed & np.isfinite(out).all(axis=1) & ~strange)
         near = self.histograms(conformers_of(features, rows[there]))[:, self.columns]
         out[there] = whole(atom_counts(features, rows[there]), near) @ self.weights + self.constant
         return out
