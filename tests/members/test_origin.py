@@ -14,6 +14,7 @@ from tetramer.errors import UserError
 from tetramer.members.base import REGRESSION, Problem
 from tetramer.members.neural import Neural, NeuralConfig, build, start, train
 from tetramer.members.origin import Origin, Source, origin_of, raw, read_origin, together
+from tetramer.modelling import Options, origin_for
 from tetramer.recipes import RECIPES, resolve
 from tetramer.training import Data, TrainConfig
 from tetramer.views.smiles import VOCABULARY_HASH
@@ -244,6 +245,19 @@ def test_every_branch_may_begin_with_weights_of_its_own_folder() -> None:
     assert together([alone]) is alone
     with pytest.raises(UserError, match="--from h gives nothing"):
         together([alone, Origin("h", "encoder", (source("mpnn", seed=2),))]).matched("graph+conformer", config)
+
+
+def test_folders_are_read_together_and_each_must_fit(tmp_path: Path) -> None:
+    held = [folder(tmp_path / kind, kind, encoder_config=settings_of(kind)) for kind in ("mpnn", "painn", "lstm")]
+    small = {"width": "16", "depth": "1"}
+    sizes = {f"encoder.{view}.{name}": size for view in ("graph", "conformer") for name, size in small.items()}
+    recipe = resolve("graph+conformer", sizes)
+    whole = origin_for(Options("graph+conformer", start=tuple(held[:2])), recipe)
+    assert whole is not None
+    assert (whole.name, [one.folder for one in whole.sources]) == ("mpnn and painn", ["mpnn", "painn"])
+    assert origin_for(Options("graph+conformer"), recipe) is None
+    with pytest.raises(UserError, match="lstm holds lstm"):
+        origin_for(Options("graph+conformer", start=(held[0], held[2])), recipe)
 
 
 @pytest.mark.parametrize(
