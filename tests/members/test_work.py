@@ -156,7 +156,7 @@ def test_one_thread_inside_and_as_before_outside() -> None:
 
 
 def test_an_offset_is_kept_beside_the_member(plan: Plan, tmp_path: Path) -> None:
-    wide = replace(plan, problem=Problem(REGRESSION, ("y",), (), True))
+    wide = replace(plan, problem=Problem(REGRESSION, ("y",), (), (True,)))
     fit_piece(tmp_path, wide, TREES)
     fitted, _, _ = load_piece(tmp_path, wide, TREES)
     assert isinstance(fitted.offset, Pieces)
