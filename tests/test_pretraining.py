@@ -19,7 +19,7 @@ from tetramer.inference import Model, load_embedder
 from tetramer.members.origin import read_origin
 from tetramer.molecules import Limits
 from tetramer.objectives import OBJECTIVES
-from tetramer.pretraining import METHODS, Options, Result, held_back, pretrain, resolve, start
+from tetramer.pretraining import METHODS, Options, Result, built, held_back, pretrain, resolve, start
 from tetramer.settings import configured
 from tetramer.training import Data, TrainConfig, mix
 from tetramer.validation import judge, score, sentences
@@ -81,6 +81,58 @@ def test_settings_reach_the_method_and_wrong_ones_are_told() -> None:
         resolve("lstm", {})
     with pytest.raises(UserError, match=r"--seed -1 is out of range\. Choose 0 to 9999999\."):
         Options(seed=-1)
+
+
+TAUGHT = {
+    "next-token": {"lstm", "transformer"},
+    "translate": {"transformer"},
+    "reaction": {"mpnn", "tag", "gin", "combining-mpnn"},
+    "motif": {"mpnn", "tag", "gin", "combining-mpnn"},
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("name", METHODS)
+def test_every_encoder_is_taught_or_refused_in_words(name: str, encoder: str) -> None:
+    method, settings = METHODS[name], {"encoder": encoder}
+    if (method.objective, encoder) == ("next-token", "transformer"):
+        with pytest.raises(UserError, match="Set causal=True"):
+            resolve(name, settings)
+        settings["encoder.causal"] = "true"
+    if encoder not in TAUGHT[method.objective]:
+        with pytest.raises(UserError, match=f"{name} cannot teach the encoder '{encoder}'. Choose one of: "):
+            resolve(name, settings)
+        with pytest.raises(UserError, match=r"cannot teach|There is no"):
+            resolve(name, {f"{name}.encoder": encoder})
+        return
+    told = resolve(name, settings | {"encoder.width": "32"})
+    assert (told.encoder, told.encoder_config["width"]) == (encoder, 32)
+    assert set(told.encoder_config) <= {*method.encoder_config, "width", "causal"}
+    assert method.encoder == METHODS[name].encoder
+    assert built(told).encoder.width >= 32
+
+
+def test_an_encoder_is_named_in_words() -> None:
+    with pytest.raises(UserError, match=r"no encoder named 'gim'\. Did you mean 'gin'\?"):
+        resolve("molr", {"encoder": "gim"})
+    with pytest.raises(UserError, match="The setting encoder is 5; it must be a word"):
+        resolve("molr", {"encoder": "5"})
+    assert resolve("molr", {"encoder.layer": "gat", "encoder": "tag"}).encoder_config == {
+        "width": 256,
+        "depth": 3,
+        "layer": "gat",
+    }
+
+
+def test_the_isomorphism_network_is_pretrained_and_begun_with(smiles: list[str], tmp_path: Path) -> None:
+    told = made(smiles, tmp_path / "parts", {"encoder": "gin"} | GRAPHS, method="motif")
+    told.save(tmp_path / "e")
+    assert told.card["method_config"]["encoder"] == "gin"
+    assert told.recipe.startswith("--recipe graph --set encoder=gin --set encoder.width=16")
+    settings = dict(word.split("=") for word in told.recipe.split()[3::2]) | SHORT
+    fitted = Regressor("graph", workers=0, settings=settings, start=tmp_path / "e")
+    fitted.fit(smiles, [float(len(text)) for text in smiles])
+    assert any("arrays of gin from e" in note for note in fitted.model_.card["notes"])
 
 
 def test_one_string_is_learned_by_heart(tmp_path: Path) -> None:
@@ -267,6 +319,7 @@ GRAPHS = {"training.epochs": "2", "encoder.width": "16", "encoder.depth": "2", "
     [
         ("molr", {"objective.motifs": "0.5"}),
         ("molr", {"objective.loss": "hinge"}),
+        ("molr", {"encoder": "gin"}),
         ("molr-published", {}),
         ("motif", {}),
     ],

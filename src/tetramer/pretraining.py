@@ -3,16 +3,16 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from tetramer.checkpoint import Card, config_hash, pack, read_folder, unpack, write_folder
 from tetramer.corpora import WORDS, Corpus, MoleculeData, read_molecules, read_reactions
-from tetramer.encoders import ENCODERS
+from tetramer.encoders import BRANCHES, ENCODERS
 from tetramer.errors import UserError, pick
 from tetramer.members.origin import WEIGHTS, origin_of, source_of
 from tetramer.members.work import Progress, one_thread
@@ -122,6 +122,14 @@ METHODS: dict[str, Method] = {
         about="a graph network in which the motifs of a molecule make its vector",
     ),
 }
+ATOMS = tuple(name for name, kind in BRANCHES["graph"].items() if kind.views == ("graph",) and not kind.weights_of)
+LEARNERS = {
+    "next-token": ("lstm", "transformer"),
+    "translate": ("transformer",),
+    "reaction": ATOMS,
+    "motif": ATOMS,
+}
+"""Objective → encoders that it can teach."""
 CORPORA = {"molecules": read_molecules, "reactions": read_reactions}
 
 
@@ -131,13 +139,31 @@ def resolve(name: str, overrides: Mapping[str, str]) -> Method:
     Keys are encoder.…, training.…, objective.… and views.VIEW.…
     """
     method = deepcopy(pick(METHODS, name, "method of pretraining"))
+    check_kind(name, method, overrides.get("encoder", method.encoder))
     groups = ("encoder", "encoder_config", "training", "objective", "objective_config")
     config = {group: getattr(method, group) for group in groups}
     override({name: {"kind": "pretraining", "config": config}}, method.views, overrides)
+    method = replace(method, encoder=config["encoder"])
+    check_kind(name, method, method.encoder)
+    with torch.device("meta"):  # no weights are made
+        built(method)
     told: Any = method.settings()
     if "smiles" in OBJECTIVES[method.objective].others and not told["smiles"].variants:
         raise UserError(f"{name} reads other spellings than the canonical one. Set views.smiles.variants to 1 or more.")
     return method
+
+
+def check_kind(name: str, method: Method, encoder: str) -> None:
+    """UserError if the method's objective cannot teach this encoder of ENCODERS."""
+    fitting = LEARNERS[method.objective]
+    if encoder in ENCODERS and encoder not in fitting:
+        raise UserError(f"{name} cannot teach the encoder {encoder!r}. Choose one of: {', '.join(fitting)}.")
+
+
+def built(method: Method) -> Any:  # noqa: ANN401 (every objective has its own class)
+    """The objective with its encoder, weights as PyTorch's random numbers have them."""
+    kind, objective = ENCODERS[method.encoder], cast(Any, OBJECTIVES[method.objective])
+    return objective(kind(configured(kind.Config, method.encoder_config)), method.told)
 
 
 @dataclass(frozen=True)
@@ -321,12 +347,9 @@ def held_back(
 
 def start(method: Method, config: TrainConfig, data: Data, rows: np.ndarray) -> Run:
     """A run at step 0; its first weights are a function of the seed."""
-    kind: Any = ENCODERS[method.encoder]
-    objective: Any = OBJECTIVES[method.objective]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(config.seed, 3))
-        encoder = kind(configured(kind.Config, method.encoder_config))
-        made = objective(encoder, method.told)
+        made = built(method)
     molecules = data.molecules(rows) if isinstance(data, MoleculeData) else rows
     made.encoder.fit_statistics(data.features, molecules)
     return Run(made, for_few(config, len(rows)))

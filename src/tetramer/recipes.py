@@ -257,6 +257,8 @@ def override(members: dict[str, Spec], views: dict[str, Spec], overrides: Mappin
         for spec in hit:
             place, hint = paths(spec)[path]
             put(spec["config"], place, number(text) if hint is None else converted(key, number(text), hint))
+            if path == ("encoder",):
+                keep_known(spec["config"])
     for spec in members.values():
         check(spec)
 
@@ -315,8 +317,9 @@ def paths(spec: Spec) -> dict[Path, tuple[Path, Hint]]:
     """Every setting of a member: its path in a key → its place in the config, and the annotation it has there."""
     if spec["kind"] not in NETWORKS:
         return {(name,): ((name,), hint) for name, hint in CLASSICAL[spec["kind"]].items()}
-    plain = ("encoder", "trend", "reference") if spec["kind"] == "neural" else ()
-    told: dict[Path, tuple[Path, Hint]] = {(name,): ((name,), None) for name in plain}
+    told: dict[Path, tuple[Path, Hint]] = {("encoder",): (("encoder",), str)}
+    if spec["kind"] == "neural":
+        told |= {(name,): ((name,), None) for name in ("trend", "reference")}
     for view in spec["config"]["encoder_config"].get("branches", {}):
         told["encoder", view, "encoder"] = ("encoder_config", "branches", view, "encoder"), str
     for word, place, kind in groups(spec):
@@ -350,6 +353,14 @@ def groups(spec: Spec) -> list[tuple[Path, Path, type]]:
 def put(config: Spec, place: Path, value: object) -> None:
     """Set `config[place[0]][place[1]]…` to `value`."""
     reduce(getitem, place[:-1], config)[place[-1]] = value
+
+
+def keep_known(config: Spec) -> None:
+    """Leave of an encoder's settings, in place, those that another one that has taken its place has as well."""
+    names = {one.name for one in fields(pick(ENCODERS, config["encoder"], "encoder").Config)}
+    for name in [*config["encoder_config"]]:
+        if name not in names:
+            del config["encoder_config"][name]
 
 
 def check(spec: Spec) -> None:
