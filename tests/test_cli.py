@@ -401,11 +401,13 @@ def test_pretrain_tells_what_came_of_it(table: Path, tmp_path: Path, run: Any) -
     assert re.fullmatch(
         r"smiles-lstm, 4 steps\. Molecules that it had not seen \(4, \d+ tokens\): perplexity \d+\.\d{3}, "
         r"token accuracy 0\.\d{3}\.",
-        lines[1],
+        lines[2],
     )
+    assert re.fullmatch(r"smiles-lstm, epoch 1 of 1: loss \S+, validation \S+; the best so far\.", lines[1])
+    assert [row["epoch"] for row in said["curve"]] == [1]
     flags = "--recipe smiles --set encoder=lstm --set encoder.width=16 --set encoder.depth=1 --set encoder.embedding=8"
     place = tmp_path / "e"
-    assert lines[2] == f"Encoder: {place}   Begin with it: tetramer train DATA --target COLUMN {flags} --from {place}"
+    assert lines[3] == f"Encoder: {place}   Begin with it: tetramer train DATA --target COLUMN {flags} --from {place}"
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 

@@ -20,7 +20,7 @@ from tetramer.modelling import LARGEST_SEED, versions
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives import OBJECTIVES
 from tetramer.recipes import Spec, override
-from tetramer.resuming import carry_out, resume
+from tetramer.resuming import Log, carry_out, resume
 from tetramer.scoring import listed
 from tetramer.settings import configured
 from tetramer.training import Data, Row, Run, TrainConfig, epoch_order, for_few, mix
@@ -233,7 +233,9 @@ def pretrain(
             resume(running, run, key)
             if run.step:
                 say(f"Going on with the unfinished run in {parts}.")
-            carry_out(run, data, train, valid, running, key, follow(options.method, progress))
+        with Log(running / f"{key[:12]}.jsonl", run.step) as log:
+            if not options.fresh:
+                carry_out(run, data, train, valid, running, key, follow(options.method, log, progress, say))
         found = score(run.objective, data, valid, config) | judge(run.objective, data, valid, config)
         diagnosis = examined(run.objective, start(method, config, data, train).objective, data, valid)
     held = {"molecules": different(corpus, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}
@@ -242,6 +244,8 @@ def pretrain(
         "fit_rows": len(train),
         "validation": held,
         "steps": run.step,
+        "training_seconds": log.seconds,
+        "curve": log.curve,
     }
     if diagnosis:
         card["diagnosis"] = {which: asdict(one) for which, one in diagnosis.items()}
@@ -287,9 +291,23 @@ def load_objective(path: Path) -> tuple[Card, Any]:
     return card, objective.eval()
 
 
-def follow(name: str, progress: Progress) -> Callable[[Row], None]:
-    """Log rows → the share of the steps that is done."""
-    return lambda row: progress(name, row["step"] / row["steps"])
+def follow(name: str, log: Log, progress: Progress, say: Callable[[str], None]) -> Callable[[Row], None]:
+    """Keep log rows, tell the share of the steps that is done, and say a line at the end of an epoch."""
+
+    def hear(row: Row) -> None:
+        log.add(row)
+        progress(name, row["step"] / row["steps"])
+        if "valid" in row:
+            say(f"{name}, {epoch_line(log.curve, round(row['steps'] * (row['epoch'] + 1) / row['step']))}")
+
+    return hear
+
+
+def epoch_line(curve: Sequence[Mapping[str, float]], epochs: int) -> str:
+    """The last epoch of a curve: `epoch 3 of 12: loss 2.104, validation 2.351; best 2.340 in epoch 2.`"""
+    last, best = curve[-1], min(curve, key=lambda row: row["validation"])
+    told = "the best so far" if best is last else f"best {best['validation']:.4g} in epoch {best['epoch']}"
+    return f"epoch {last['epoch']} of {epochs}: loss {last['loss']:.4g}, validation {last['validation']:.4g}; {told}."
 
 
 def usable_rows(method: Method, corpus: Corpus, say: Callable[[str], None]) -> np.ndarray:

@@ -252,6 +252,11 @@ class Plan:
         return encoders.probe([*self.beside, *encoders.heads(learned, seeds)], size.probed, size.repeats)
 
 
+def of_card(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of an encoder; one of an older version told no seconds."""
+    return {name: card[name] for name in ("corpus", "overrides", "steps", "training_seconds") if name in card}
+
+
 def none_there(output: Path) -> UserError:
     """What is said of a folder without rows."""
     return UserError(f"{output} holds no rows of the study. Run it without --report first.")

@@ -30,7 +30,7 @@ from tetramer.members.ridge import Matrix
 from tetramer.molecules import Limits
 from tetramer.molecules.sides import Sides
 from tetramer.ranking import Ranker, load_ranker
-from tetramer.studies.base import Measurement
+from tetramer.studies.base import Measurement, of_card
 from tetramer.views import Reader
 from tetramer.views.tallies import Tallies, tallies
 
@@ -191,8 +191,7 @@ def ranking(which: Callable[[Here], Asking], here: Here, method: str, encoder: P
 
 def by_vectors(here: Here, asked: Asking, ranker: Ranker) -> tuple[Scores, dict[str, Any]]:
     """Distances of a model's vectors, and what a row says of the model."""
-    about = {name: ranker.card[name] for name in ("corpus", "overrides", "steps")}
-    return learned(ranker, asked.task, asked.backwards, here.limits), about
+    return learned(ranker, asked.task, asked.backwards, here.limits), of_card(ranker.card)
 
 
 def anew(here: Here, method: str, encoder: Path | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tetramer.members.work import one_thread
 from tetramer.molecules import Limits
 from tetramer.pretraining import load_objective
 from tetramer.space.motif_vectors import Contexts, MotifVectors, contexts, gather
-from tetramer.studies.base import Measurement
+from tetramer.studies.base import Measurement, of_card
 from tetramer.training import Data
 from tetramer.views import Reader, Reading, motifs
 from tetramer.views.read import joined
@@ -79,11 +79,6 @@ def diagnosis(here: Here, method: str, folder: Path | None) -> dict[str, Any]:
     told = asdict(diagnose(objective.encoder, here.data, here.rows))
     told["motifs_alone"], told["with_bonds"] = compared(objective, here.data, here.rows)
     return here.about | of_card(card) | {"numbers": told}
-
-
-def of_card(card: dict[str, Any]) -> dict[str, Any]:
-    """What a row says of an encoder."""
-    return {name: card[name] for name in ("corpus", "overrides", "steps")}
 
 
 def spread(here: Here, method: str, folder: Path | None) -> dict[str, Any]:

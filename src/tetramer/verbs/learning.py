@@ -159,7 +159,8 @@ def pretrain(
         say(line)
     say(f"Encoder: {output}   Begin with it: tetramer train DATA --target COLUMN {made.recipe} --from {output}")
     if as_json:
-        print(json.dumps({name: made.card[name] for name in ("method", "corpus", "fit_rows", "validation", "steps")}))
+        told = ("method", "corpus", "fit_rows", "validation", "steps", "training_seconds", "curve")
+        print(json.dumps({name: made.card[name] for name in told}))
 
 
 def demo(
