@@ -422,6 +422,23 @@ def test_pretraining_reads_what_train_reads(table: Path, encoder: Path, tmp_path
         assert read_folder(tmp_path / "e")[1] == wanted
 
 
+def test_parts_of_a_corpus_are_named(table: Path, smiles: list[str], tmp_path: Path, run: Any) -> None:
+    rows = [f"{text},{'test' if k < 20 else 'valid' if k < 25 else 'train'}" for k, text in enumerate(smiles)]
+    (tmp_path / "d.csv").write_text("\n".join(["smiles,split", *rows]) + "\n")
+    words = ["pretrain", "smiles-lstm", tmp_path / "d.csv", "-o", tmp_path / "e", *LITTLE]
+    told = run(*words)
+    assert (told.code, list(tmp_path.iterdir())) == (2, [tmp_path / "d.csv"])
+    assert "has a column 'split' (55 train, 5 valid, 20 test)." in told.err
+    told = run(*words, "--split-column", "split", "--json")
+    assert told.err.splitlines()[:2] == [
+        "Left out, as the test part: 20 of 80 rows.",
+        "55 rows to learn from, 5 choose the weights.",
+    ]
+    assert json.loads(told.out)["validation"]["rows"] == 5
+    told = run(*words, "--split-column", "none", "--validation", table)
+    assert told.err.splitlines()[0].startswith("80 rows to learn from, 80 choose the weights; ")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

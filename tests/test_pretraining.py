@@ -14,13 +14,14 @@ import torch
 from tetramer import Embedder, Regressor
 from tetramer.checkpoint import read_folder, unpack
 from tetramer.corpora import read_molecules
+from tetramer.corpus_parts import held_back
 from tetramer.encoders import ENCODERS
 from tetramer.errors import Stopped, UserError
 from tetramer.inference import Model, load_embedder
 from tetramer.members.origin import read_origin
 from tetramer.molecules import Limits
 from tetramer.objectives import OBJECTIVES
-from tetramer.pretraining import METHODS, Options, Result, built, held_back, pretrain, resolve, start
+from tetramer.pretraining import METHODS, Options, Result, built, pretrain, resolve, start
 from tetramer.resuming import Log
 from tetramer.settings import configured
 from tetramer.training import Data, TrainConfig, mix
@@ -330,7 +331,7 @@ def test_the_score_that_is_kept_is_the_best_of_the_curve(smiles: list[str], tmp_
 def test_a_log_goes_on_behind_the_step_that_stands(tmp_path: Path) -> None:
     """Lines of steps that are lost, and one that was cut short, are no part of it; seconds are those of all runs."""
     path = tmp_path / "log.jsonl"
-    told = [{"step": step, "epoch": 0, "loss": 1.0, "seconds": 2.0, "cpu": 1.0} for step in (1, 2, 3)]
+    told = [{"step": step, "epoch": 0, "loss": 1.0, "wall": 2.0, "cpu": 1.0} for step in (1, 2, 3)]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in told) + '{"step": 4, "ep')
     with Log(path, 2) as log:
         log.add({"step": 3, "steps": 3, "epoch": 0, "loss": 4.0, "valid": 7.0})
@@ -353,6 +354,33 @@ def test_other_settings_do_not_go_on_from_what_is_there(smiles: list[str], tmp_p
     assert again.weights == made(smiles, tmp_path / "fresh", seed=2).weights
     assert again.weights != made(smiles, tmp_path / "other", seed=1).weights
     assert not any("Going on" in text for text in said)
+
+
+def test_a_part_that_is_given_chooses_the_weights(smiles: list[str], tmp_path: Path) -> None:
+    """The score is that of these rows, nothing is held back, and a run with others does not go on."""
+    said: list[str] = []
+    told = made(smiles[:60], tmp_path / "a", say=said.append, validation=smiles[60:])
+    assert said[0] == "60 rows to learn from, 20 choose the weights."
+    assert (told.card["fit_rows"], told.card["validation"]["rows"], told.card["validation"]["seen"]) == (60, 20, False)
+    assert told.card["corpus"]["sha256"] == made(smiles[:60], tmp_path / "b").card["corpus"]["sha256"]
+    method, features = resolve("smiles-lstm", QUICK), read(smiles, ["smiles"], limits=HERE).features
+    run = start(method, TrainConfig(), Data(features), np.arange(60))
+    run.objective.load_state_dict({n: torch.from_numpy(v) for n, v in unpack(told.weights, "model").items()})
+    there = score(run.objective, Data(features), np.arange(60, 80), TrainConfig())
+    assert told.card["validation"]["loss"] == pytest.approx(there["loss"], rel=1e-5)
+
+    def stop(name: str, share: float) -> None:
+        if name == "smiles-lstm" and share > 0.5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        made(smiles[:60], tmp_path / "a", progress=stop, validation=smiles[60:])
+    said.clear()
+    other = made(smiles[:60], tmp_path / "a", say=said.append, validation=smiles[60:79])
+    assert not any("Going on" in text for text in said)
+    assert other.card["corpus"]["validation_sha256"] != told.card["corpus"]["validation_sha256"]
+    again = made(smiles[:60], tmp_path / "a", say=said.append, validation=smiles[60:])
+    assert again.weights == told.weights
 
 
 def esters() -> list[str]:

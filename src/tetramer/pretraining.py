@@ -12,6 +12,7 @@ import torch
 
 from tetramer.checkpoint import Card, config_hash, pack, read_folder, unpack, write_folder
 from tetramer.corpora import WORDS, Corpus, MoleculeData, read_molecules, read_reactions
+from tetramer.corpus_parts import LEAST, given, held_back
 from tetramer.encoders import BRANCHES, ENCODERS
 from tetramer.errors import UserError, pick
 from tetramer.members.origin import WEIGHTS, origin_of, source_of
@@ -23,16 +24,12 @@ from tetramer.recipes import Spec, override
 from tetramer.resuming import Log, carry_out, resume
 from tetramer.scoring import listed
 from tetramer.settings import configured
-from tetramer.training import Data, Row, Run, TrainConfig, epoch_order, for_few, mix
+from tetramer.training import Data, Row, Run, TrainConfig, for_few, mix
 from tetramer.validation import examined, judge, score
 from tetramer.views import Reader
 from tetramer.views.base import Settings
 from tetramer.views.read import settings_of
 from tetramer.views.smiles import VOCABULARY_HASH
-
-LEAST = 10  # rows of a corpus
-HELD = 20  # one molecule in so many is held back,
-MOST_HELD = 10_000  # but no more than these
 
 
 @dataclass(frozen=True)
@@ -210,21 +207,27 @@ def pretrain(
     parts: Path,
     progress: Progress = lambda name, share: None,
     say: Callable[[str], None] = lambda text: None,
+    validation: Sequence[str] = (),
 ) -> Result:
     """Train an encoder on structures. `parts` is a folder for unfinished work, from which a killed run goes on.
 
-    name: of the corpus, for the card
+    name: of the corpus, for the card   validation: structures that choose the weights; (): some of `texts` are held
+    back for that
     """
+    every = [*texts, *validation]
     method = resolve(options.method, options.overrides)
     config = configured(TrainConfig, method.training | {"seed": options.seed})
     with Reader(options.standard, options.limits, method.settings()) as reader:
-        corpus = CORPORA[method.corpus](list(texts), method.reads, reader, options.limits, parts, progress)
+        corpus = CORPORA[method.corpus](every, method.reads, reader, options.limits, parts, progress)
         rows = usable_rows(method, corpus, say)
-        train, valid, sentence = held_back(corpus.names, rows, options.seed, method.corpus)
+        if validation:
+            train, valid, sentence = given(corpus.names, rows, len(texts), method.corpus)
+        else:
+            train, valid, sentence = held_back(corpus.names, rows, options.seed, method.corpus)
         say(sentence)
         many, both = getattr(method.told, "decoys", 0), np.union1d(train, valid)
         data = corpus.data.with_decoys(corpus.names, both, many, reader, options.limits, parts / "decoys")
-    told = [asdict(method), asdict(config), asdict(options.standard), config_hash(list(texts)), versions()]
+    told = [asdict(method), asdict(config), asdict(options.standard), config_hash(every), versions()]
     data = data.with_near(train, valid, getattr(method.told, "negatives", 0))
     key, running = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running"
     with one_thread():
@@ -239,8 +242,11 @@ def pretrain(
         found = score(run.objective, data, valid, config) | judge(run.objective, data, valid, config)
         diagnosis = examined(run.objective, start(method, config, data, train).objective, data, valid)
     held = {"molecules": different(corpus, valid), "rows": len(valid), "seen": np.array_equal(train, valid), **found}
+    about = {"name": name, "sha256": config_hash(list(texts)), **counts(corpus, rows)}
+    if validation:
+        about["validation_sha256"] = config_hash(list(validation))
     card = make_card(options, method) | {
-        "corpus": {"name": name, "sha256": config_hash(list(texts)), **counts(corpus, rows)},
+        "corpus": about,
         "fit_rows": len(train),
         "validation": held,
         "steps": run.step,
@@ -336,31 +342,6 @@ def counts(corpus: Corpus, rows: np.ndarray) -> dict[str, Any]:
 def different(corpus: Corpus, rows: np.ndarray) -> int:
     """Different molecules, or products of reactions, among `rows`."""
     return len({corpus.names[row] for row in rows.tolist()})
-
-
-def held_back(
-    names: Sequence[str], rows: np.ndarray, seed: int, kind: str = "molecules"
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Rows to learn from, rows that choose the weights, and the sentence that says so.
-
-    Names are drawn, of molecules or of the products of reactions, not rows: one that stands in the corpus twice lies on
-    one side. With too few of them to hold any back, all rows are on both sides.
-    """
-    first: dict[str, int] = {}
-    for row in rows.tolist():
-        first.setdefault(names[row], len(first))
-    cut = min(MOST_HELD, len(first) // HELD)
-    _, what, which = WORDS[kind]
-    told = f"{len(first):,} {what}{'s' * (len(first) > 1)} in {len(rows):,} {which}; "
-    if not cut:
-        return rows, rows, told + "too few to hold any back, so the weights are judged on what they learned from."
-    chosen = epoch_order(mix(seed, 6), 0, len(first))[:cut]
-    out = np.isin([first[names[row]] for row in rows.tolist()], chosen)
-    return (
-        rows[~out],
-        rows[out],
-        told + f"{cut:,} of them {'are' if cut > 1 else 'is'} held back to choose the weights.",
-    )
 
 
 def start(method: Method, config: TrainConfig, data: Data, rows: np.ndarray) -> Run:

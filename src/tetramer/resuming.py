@@ -109,9 +109,9 @@ class Log:
     def add(self, row: Row) -> None:
         """Keep a row of `training.fit`, with the seconds since the one before it."""
         before, self.clocks = self.clocks, (monotonic(), process_time())
-        seconds, cpu = (now - then for now, then in zip(self.clocks, before, strict=True))
+        wall, cpu = (now - then for now, then in zip(self.clocks, before, strict=True))
         kept = {name: row[name] for name in ("step", "epoch", "loss", "valid") if name in row}
-        self.rows.append(kept | {"seconds": seconds, "cpu": cpu})
+        self.rows.append(kept | {"wall": wall, "cpu": cpu})
         with disk_errors(self.path, 0):
             self.file.write(f"{json.dumps(self.rows[-1])}\n")
             self.file.flush()
@@ -119,7 +119,7 @@ class Log:
     @property
     def seconds(self) -> dict[str, float]:
         """Of all steps, by the clock and of the processor."""
-        return {name: round(sum(row[key] for row in self.rows), 1) for name, key in (("wall", "seconds"), ("cpu", "cpu"))}
+        return {name: round(sum(row[name] for row in self.rows), 1) for name in ("wall", "cpu")}
 
     @property
     def curve(self) -> list[dict[str, float]]:

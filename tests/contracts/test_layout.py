@@ -25,6 +25,7 @@ ORDER += [
     "planning",
     "modelling",
     "corpora",
+    "corpus_parts",
     "equivalence",
     "validation",
     "pretraining",

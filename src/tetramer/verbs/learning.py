@@ -121,9 +121,20 @@ def run_training(
 
 def pretrain(
     method: Annotated[str, Argument(help="molr, motif, smiles-lstm, smiles-transformer …")],
-    corpus: Annotated[str, Argument(help="file of molecules, or of reactions, in any format that `train` reads")],
+    corpus: Annotated[
+        str,
+        Argument(
+            help="file of molecules or of reactions, in any format that `train` reads; or a public set, NAME:PART"
+        ),
+    ],
     output: Annotated[Path, Option("--output", "-o", help="folder for the encoder")],
     smiles_column: Smiles = None,
+    split_column: Annotated[
+        str | None, Option(help="column that says train, valid or test; none: take all rows, whatever a column says")
+    ] = None,
+    validation: Annotated[
+        str | None, Option(help="file or public set that chooses the weights [default: a twentieth of the corpus]")
+    ] = None,
     seed: Annotated[int, Option(help="seed of the weights and of the part that is held back")] = 0,
     settings: Annotated[
         list[str] | None, Option("--set", metavar="<str>", help="a setting, as in training.epochs=20")
@@ -138,24 +149,26 @@ def pretrain(
     import json
     import shutil
 
-    from tetramer import pretraining, validation
+    from tetramer import pretraining
     from tetramer.checkpoint import check_place
-    from tetramer.corpora import texts_of
-    from tetramer.datasets.tables import read_table
+    from tetramer.corpus_parts import Files, read_corpus
     from tetramer.datasets.writing import unfinished
     from tetramer.molecules import Limits, Standard
+    from tetramer.validation import sentences
 
     check_place(output)
     overrides, standard = overrides_of(settings or []), Standard(salts, charges, tautomers)
     chosen = pretraining.resolve(method, overrides)
     options = pretraining.Options(method, overrides, seed, standard, Limits(workers))
-    texts = texts_of(chosen.corpus, chosen.looks_at, read_table(corpus), smiles_column)
+    texts = read_corpus(Files(corpus, smiles_column, validation, split_column), chosen.corpus, chosen.looks_at)
+    for note in texts.notes:
+        say(note)
     parts = output.parent / f"{output.name}.parts"
     with unfinished(parts, lambda error: DIED in str(error)), Bar() as bar:
-        made = pretraining.pretrain(texts, Path(corpus).name, options, parts, bar.show, say)
+        made = pretraining.pretrain(texts.train, Path(corpus).name, options, parts, bar.show, say, texts.valid)
         made.save(output)
     shutil.rmtree(parts, ignore_errors=True)  # unfinished work that is finished
-    for line in validation.sentences(made.card):
+    for line in sentences(made.card):
         say(line)
     say(f"Encoder: {output}   Begin with it: tetramer train DATA --target COLUMN {made.recipe} --from {output}")
     if as_json:
