@@ -14,6 +14,7 @@ import pytest
 
 from tetramer.datasets import tables
 from tetramer.datasets.placed import is_placed
+from tetramer.datasets.reactions import reactions
 from tetramer.datasets.tables import (
     Table,
     column,
@@ -28,6 +29,7 @@ from tetramer.errors import UserError
 from tetramer.molecules import Limits
 from tetramer.molecules.conformers import NOTES
 from tetramer.molecules.parse import parse_block
+from tetramer.molecules.reactions import parse_reaction
 from tetramer.views import read
 
 BLOCK = """methane
@@ -85,6 +87,32 @@ def test_the_header_of_an_smi_is_no_row(file, header):
 
 def test_an_empty_smi_has_no_rows(file):
     assert len(read_table(file("", "t.smi"))) == 0
+
+
+USPTO = "[Na+:1].[OH-:2].CCBr>O>CCO |f:0.1|"
+
+
+@pytest.mark.parametrize("ending", ["rsmi", "rsmi.gz"])
+def test_an_rsmi_of_patents_has_a_header_and_keeps_its_fragments(file, ending):
+    text = f"ReactionSmiles\tPatentNumber\tYear\n{USPTO}\tUS1\t1976\nCC>>CO\tUS2\n\nC>>\tUS3\t1977\tmore\n"
+    table = read_table(file(gzip.compress(text.encode()) if ending.endswith("gz") else text, f"t.{ending}"))
+    assert table.data.to_pydict() == {
+        "ReactionSmiles": [USPTO, "CC>>CO", "", "C>>"],
+        "PatentNumber": ["US1", "US2", "", "US3"],
+        "Year": ["1976", "", "", "1977\tmore"],
+    }
+    assert table.texts == reactions(table) == [USPTO, "CC>>CO", "", "C>>"]
+    told = parse_reaction(table.texts[0])
+    assert [one.molecule.smiles for one in told.reactants] == ["CCBr", "[Na+].[OH-]"]
+
+
+@pytest.mark.parametrize("header", ["", "reaction_smiles\n", "rxn_smiles name\n"])
+def test_an_rsmi_without_names_may_be_short(file, header):
+    table = read_table(file(f"{header}CC>>CO |f:0.1|  a name, dry\nCC >> C\nCCO\n", "t.rsmi"))
+    assert reactions(table) == ["CC>>CO |f:0.1|", "CC >> C", "CCO"]
+    assert table.data["name"].to_pylist() == ["a name, dry", "", ""]
+    assert read_table(file("CC>>CO\n", "one.rsmi")).texts == ["CC>>CO"]
+    assert len(read_table(file(header, "none.rsmi"))) == 0
 
 
 def test_sdf_gives_mol_blocks_and_properties_as_columns(file):

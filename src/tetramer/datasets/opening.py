@@ -27,7 +27,7 @@ ENDINGS = {
     ".smiles": "smi",
     ".ism": "smi",
     ".can": "smi",
-    ".rsmi": "smi",
+    ".rsmi": "rsmi",
     ".sdf": "sdf",
     ".sd": "sdf",
     ".mol": "sdf",

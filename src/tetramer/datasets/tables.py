@@ -1,4 +1,4 @@
-"""Tables of molecules: CSV, TSV, SMI, SDF, XYZ and Parquet in; every row kept, no value altered."""
+"""Tables of molecules: CSV, TSV, SMI, RSMI, SDF, XYZ and Parquet in; every row kept, no value altered."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,6 +13,7 @@ from tetramer.datasets import records
 from tetramer.datasets.delimited import SEPARATORS, is_text, read_delimited, unique_names
 from tetramer.datasets.findings import some
 from tetramer.datasets.opening import STDIN, TextStream, existing, format_of, is_pipe, label
+from tetramer.datasets.rsmi import read_rsmi
 from tetramer.errors import UserError, nearest
 
 ROWS = 65_536
@@ -91,7 +92,7 @@ def stream_table(path: str | Path, rows: int = ROWS) -> Iterator[Table]:
             blocks = data[records.BLOCKS] if kind in BLOCKY else None
             rest = data.drop_columns([records.BLOCKS]) if kind in BLOCKY else data
             found = (*notes, stream.note) if stream.note else tuple(notes)
-            structure = "smiles" if kind == "smi" else None
+            structure = rest.column_names[0] if kind in ("smi", "rsmi") else None
             yield Table(rest, label(path), start, structure, blocks, found, tuple(header))
 
 
@@ -103,6 +104,8 @@ def _open(stream: TextStream, kind: str) -> tuple[Iterator[pa.RecordBatch], str,
         return records.read_smi(stream), kind, [], []
     if kind == "xyz":
         return records.read_xyz(stream), kind, [], []
+    if kind == "rsmi":
+        return read_rsmi(stream), kind, [], []
     if kind == "sdf":
         batches, notes = _sdf(stream)
         return batches, kind, [], notes
