@@ -175,6 +175,26 @@ def test_on_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.Captur
     assert (told["right"], told["questions"], told["rows"]) == (11, 11, 11)
 
 
+def test_whole_reactions_ask_with_their_reactants(
+    ranker: Ranker, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reagents are told from reactants by the maps and left out, and a bad row says what is bad about it."""
+    plain, left, _ = rank(ranker, ASKED, ESTERS, limits=HERE)
+    told, read_as, made = rank(ranker, [*(f"ClCCl.{text}" for text in REACTIONS), "CC>>C1CC"], REACTIONS, limits=HERE)
+    assert read_as.smiles == [*left.smiles, ""]
+    assert [chosen.tolist() for chosen in told.candidate[:-1]] == [chosen.tolist() for chosen in plain.candidate]
+    assert (read_as.codes[-1], read_as.reasons[-1][:10]) == ("PARSE", "product 1:")
+    assert made.smiles == [Chem.CanonSmiles(text) for text in ESTERS]
+    asked, out = tmp_path / "asked.csv", tmp_path / "out.csv"
+    for header in ("id,reaction_smiles", "id,what"):  # a column that is known by its name, or by its arrows
+        asked.write_text("\n".join([header, *(f"{k},{text}" for k, text in enumerate(REACTIONS))]) + "\n")
+        words = ("rank-products", asked, asked, "--model", folder, "--workers", 0, "-o", out, "--top", 1)
+        code, _, err = run(*words, capsys=capsys)
+        assert (code, "12 of 12 rows of reactants can be read; 12 different products." in err) == (0, True)
+        rows = [row.split(",") for row in out.read_text().splitlines()[1:]]
+        assert [Chem.CanonSmiles(row[3]) for row in rows] == [Chem.CanonSmiles(text) for text in ESTERS]
+
+
 def test_wrong_input_is_told(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], smiles: list[str]
 ) -> None:

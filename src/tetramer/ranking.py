@@ -4,7 +4,7 @@ reactants, candidates ──Reader──▶ graphs ──Ranker──▶ a vecto
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,8 @@ from tetramer.errors import UserError
 from tetramer.layers import to_tensors
 from tetramer.members.work import Progress, one_thread
 from tetramer.molecules import Limits, Standard
-from tetramer.molecules.reactions import PRODUCT, REACTANT
+from tetramer.molecules.reactions import PRODUCT, REACTANT, most_are_reactions
+from tetramer.molecules.sides import read_reactions
 from tetramer.objectives.distances import distances
 from tetramer.objectives.reaction import ReactionEquivalence
 from tetramer.pretraining import load_objective
@@ -105,15 +106,16 @@ def rank(
 ) -> tuple[Order, Reading, Reading]:
     """Order candidates for each row of reactants, equal ones once, and what became of both when they were read.
 
-    reactants: SMILES of all molecules of a row, with dots, without reagents   candidates: SMILES of a product each
-    among: for each row the candidates that take part, None: all   top: how many are kept
+    reactants: SMILES of all molecules of a row, with dots, without reagents   candidates: SMILES of a product each;
+    of either also whole reactions, whose side is taken   among: for each row the candidates that take part, None: all
+    top: how many are kept
     """
     if top < 1:
         raise UserError(f"--top {top} keeps no candidate. Choose 1 or more.")
     with Reader(replace(ranker.standard, salts="keep"), limits) as reader:  # what a row holds are molecules, no salts
         asked, offered = (
-            reader.read(list(texts), ("graph",), partial(show, progress, name, max(1, len(texts))))
-            for name, texts in (("reactants", reactants), ("candidates", candidates))
+            read_side(reader, texts, role, ranker.standard, limits, partial(show, progress, name, max(1, len(texts))))
+            for name, texts, role in (("reactants", reactants, REACTANT), ("candidates", candidates, PRODUCT))
         )
     left, right = ranker.each(asked, REACTANT), ranker.each(offered, PRODUCT)
     order = Order([np.zeros(0, np.int64)] * len(asked), [np.zeros(0)] * len(asked))
@@ -127,6 +129,29 @@ def rank(
             order.candidate[row], order.distance[row] = pool[place], apart
         progress("distances", (int(turn[-1]) + 1) / len(asked) if len(turn) else 1.0)
     return order, asked, offered
+
+
+def read_side(
+    reader: Reader,
+    texts: Sequence[str],
+    role: int,
+    standard: Standard,
+    limits: Limits | None,
+    progress: Callable[[int], None],
+) -> Reading:
+    """The molecules of each row; where rows are whole reactions, those of one side, reagents told from reactants."""
+    if not most_are_reactions(texts):
+        return reader.read(list(texts), ("graph",), progress)
+    sides = read_reactions(texts, standard, limits, progress)
+    parts: list[list[str]] = [[] for _ in texts]
+    for row, molecule in zip(sides.row[sides.role == role], sides.molecule[sides.role == role], strict=True):
+        parts[row].append(sides.smiles[molecule])
+    told = reader.read([".".join(part) for part in parts], ("graph",))
+    codes, reasons = (
+        [own if there else refused for there, own, refused in zip(sides.ok.tolist(), *cells, strict=True)]
+        for cells in ((told.codes, sides.codes), (told.reasons, sides.reasons))
+    )
+    return replace(told, codes=codes, reasons=reasons)
 
 
 def different(candidates: Reading, chosen: np.ndarray) -> np.ndarray:

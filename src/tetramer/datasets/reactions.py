@@ -5,7 +5,7 @@ import re
 import pyarrow.compute as pc
 
 from tetramer.datasets.delimited import is_text
-from tetramer.datasets.tables import Table, column, structures
+from tetramer.datasets.tables import Table, column, names_smiles, structures
 from tetramer.errors import UserError
 from tetramer.molecules.reactions import SIDES, WHOLE, columns_of, text_of
 
@@ -35,12 +35,15 @@ def found_columns(table: Table) -> tuple[str, ...]:
 
 
 def side(table: Table, place: int, name: str | None = None) -> list[str]:
-    """The molecules of one side, 0 of reactants or 1 of products, of every row, in one column.
+    """The molecules of one side, 0 of reactants or 1 of products, of every row, in one column; or whole reactions.
 
-    name: the column; None: one that is called as a side is, else the column of structures
+    name: the column; None: one that is called as a side is, else that of whole reactions if no column is named SMILES,
+    else the column of structures
     """
     known = {there.strip().casefold(): there for there in reversed(table.columns)}
     found = [known[pair[place]] for pair in SIDES if pair[place] in known]
+    if not found and not any(map(names_smiles, table.columns)):
+        found = [*found_columns(table)]
     return structures(table, name) if name is not None or not found else texts(table, found[0])
 
 

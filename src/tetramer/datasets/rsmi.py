@@ -24,7 +24,7 @@ def read_rsmi(stream: TextStream) -> Iterator[pa.RecordBatch]:
     """
     texts = lines(stream)
     first, names = next(texts, None), [*NAMES]
-    rest = chain([] if first is None else [first], texts)
+    rest: Iterator[str] = chain([] if first is None else [first], texts)
     if first is not None and is_header(first):
         cells = [cell.strip() for cell in (first.split("\t") if "\t" in first else first.split())]
         names, rest = unique_names([*cells, *NAMES[len(cells) :]])[0], texts

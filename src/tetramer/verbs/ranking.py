@@ -11,8 +11,13 @@ from tetramer.verbs.options import Json, Workers
 
 
 def rank_products(
-    reactants: Annotated[str, Argument(help="file of reactants, the molecules of a row with dots between them")],
-    candidates: Annotated[str, Argument(help="file of products; with columns choice_0 …, each row has its own")],
+    reactants: Annotated[
+        str, Argument(help="file of reactants, the molecules of a row with dots between them, or of whole reactions")
+    ],
+    candidates: Annotated[
+        str,
+        Argument(help="file of products or whole reactions; with columns choice_0 …, each row has its own products"),
+    ],
     model: Annotated[Path, Option(help="folder of an encoder that `tetramer pretrain molr` wrote")],
     output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
     reactant_column: Annotated[str | None, Option(help="column of reactants")] = None,
