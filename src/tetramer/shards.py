@@ -8,7 +8,7 @@ import math
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ class Job:
     smiles: str | None = None
     on_error: str = "keep"
     rows: int = ROWS
+    sums: Sequence[str] = ()  # columns of whole numbers of ours that are added up
     known: Sequence[str] = ()  # the column of structures that a model was made with, taken if `smiles` names none
 
     def __post_init__(self) -> None:
@@ -66,6 +67,7 @@ class Counts:
 
     rows: int
     by_status: dict[str, int]
+    sums: dict[str, int] = field(default_factory=dict)  # of the columns that the job adds up
 
 
 def apply(
@@ -212,11 +214,13 @@ def read_shard(path: Path) -> pa.Table:
 
 def join(tables: Iterator[pa.Table], job: Job, writer: TableWriter) -> Counts:
     """Append all tables to the output, in order, and count the statuses."""
-    rows, statuses = 0, dict[str, int]()
+    rows, statuses, sums = 0, dict[str, int](), dict.fromkeys(job.sums, 0)
     first_bad = ""
     for table in tables:
         for pair in pc.value_counts(table["status"].combine_chunks()).to_pylist():
             statuses[pair["values"]] = statuses.get(pair["values"], 0) + pair["counts"]
+        for column in sums:
+            sums[column] += pc.sum(table[column]).as_py() or 0
         good = pc.starts_with(table["status"], "ok")
         if not first_bad and table.num_rows and not pc.all(good).as_py():
             place = pc.index(good, False).as_py()
@@ -228,4 +232,4 @@ def join(tables: Iterator[pa.Table], job: Job, writer: TableWriter) -> Counts:
     if first_bad and job.on_error == "fail":
         bad = sum(count for status, count in statuses.items() if not status.startswith("ok"))
         raise Refused(f"{bad} of {rows} structures were refused ({first_bad}). Use --on-error keep to write them.")
-    return Counts(rows, statuses)
+    return Counts(rows, statuses, sums)

@@ -13,6 +13,8 @@ import pytest
 from rdkit import Chem
 
 from tetramer.cli import main
+from tetramer.datasets.tables import read_table
+from tetramer.molecules.vocabulary import Vocabulary
 
 # Shards of 8 rows, so that a kill meets a run that has finished some.
 DRIVER = """
@@ -125,6 +127,44 @@ def test_motifs_of_one_smiles_on_standard_output(capfd: pytest.CaptureFixture[st
     assert told.out.splitlines()[1].split(",")[2:] == ["1 *C(=O)O; 1 *C(C)=O; 1 *O*; 1 *c1ccccc1*", "4", "ok", ""]
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_vocabulary_is_learned_and_tells_what_it_does_not_know(
+    ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Benzene and methyl occur often; a five-ring is known by its class, and a ring of seven not at all."""
+    (tmp_path / "a.smi").write_text("Cc1ccccc1\nCc1ccccc1\nC1CCCC1\nnonsense\n")
+    (tmp_path / "b.smi").write_text("Cc1ccccc1\nC1CC1C\nCC1CCCC1\nC1CCCCCC1\nnonsense\n")
+    known, out = tmp_path / "v.json", tmp_path / f"b.{ending}"
+    assert cut(str(tmp_path / "a.smi"), "--learn-vocabulary", str(known), "--workers", "0", "--json") == 0
+    told = capsys.readouterr()
+    assert told.err == f"2 motifs and 2 classes of rings, of 3 of 4 molecules: {known}.\n"
+    assert (json.loads(told.out)["motifs"], Vocabulary.load(known).motifs) == (2, ("*C", "*c1ccccc1"))
+    assert cut(str(tmp_path / "b.smi"), "--vocabulary", str(known), "-o", str(out), "--workers", "0", "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["totals"] == {
+        "motif_count": 7, "unseen_motifs": 3, "class_motifs": 1, "unknown_motifs": 2
+    }  # fmt: skip
+    assert told.err.splitlines()[1] == (
+        "7 motifs. The vocabulary does not hold 42.86 % of them as they are; of 14.29 % it knows no more than the "
+        "class of a ring, of 28.57 % nothing."
+    )
+    rows = read_table(out).data.to_pylist()
+    assert [str(row["unseen_motifs"] or 0) for row in rows] == ["0", "1", "1", "1", "0"]
+    assert [str(row["unknown_motifs"] or 0) for row in rows] == ["0", "1", "0", "1", "0"]
+
+
+def test_unions_are_learned_and_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.smi").write_text("Cc1ccccc1\nCc1ccccc1\nCc1ccccc1O\n")
+    known, out = tmp_path / "v.json", tmp_path / "b.csv"
+    words = [str(tmp_path / "a.smi"), "--workers", "0"]
+    assert cut(*words, "--learn-vocabulary", str(known), "--merges", "1") == 0
+    assert ", with 1 unions of neighbours, of 3 of 3 molecules" in capsys.readouterr().err
+    assert cut(*words, "--vocabulary", str(known), "-o", str(out)) == 0
+    assert read_table(out).data["motifs"].to_pylist()[0] == "1 Cc1ccccc1"
+    assert cut(*words, "-o", str(out)) == 0
+    assert read_table(out).data["motifs"].to_pylist()[0] == "1 *C; 1 *c1ccccc1"
+
+
 def test_motifs_of_a_table_with_a_page(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(table), "-o", str(tmp_path / "out.csv"), "--draw", "--json", "--workers", "0"]
     assert cut(*words) == 0
@@ -143,6 +183,13 @@ def test_motifs_of_a_table_with_a_page(table: Path, tmp_path: Path, capsys: pyte
         (["{table}", "-o", "{folder}/out.sdf"], "end its name in .csv, .csv.gz, .tsv or .parquet"),
         (["{table}", "-o", "{folder}/out.csv", "--on-error", "fail", "--workers", "0"], "1 of 3 structures were"),
         (["{table}", "-o", "{folder}/out.csv", "--charges", "all"], "charges='all' is not known"),
+        (["{table}", "--vocabulary", "{table}"], "This is no vocabulary of motifs ("),
+        (["{table}", "--vocabulary", "{folder}/none.json"], "There is no file 'none.json'"),
+        (["{table}", "--learn-vocabulary", "{folder}/v.json", "-o", "{folder}/out.csv"], "writes no rows: leave out"),
+        (["{table}", "--learn-vocabulary", "{table}"], "in.csv is the input."),
+        (["{table}", "--learn-vocabulary", "{folder}/v.json", "--merges", "-1"], "--merges -1 is out of range."),
+        (["{table}", "--merges", "5"], "--merges needs --learn-vocabulary"),
+        (["{table}", "--learn-vocabulary", "{folder}/v.json", "--smiles-column", "id"], "so there are no motifs to"),
     ],
 )
 def test_mistakes_about_motifs_are_sentences(

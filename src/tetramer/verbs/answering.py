@@ -226,4 +226,5 @@ def outcome(counts: "Counts", output: str, as_json: bool, wanted: str) -> None:
     rows = "1 row" if counts.rows == 1 else f"{counts.rows} rows"
     say(rows + (f", {sum(refused.values())} without {wanted} ({listed})" if refused else "") + ".")
     if as_json and output != "-":
-        print(json.dumps({"rows": counts.rows, "status": counts.by_status, "output": output}))
+        told = {"rows": counts.rows, "status": counts.by_status, "output": output}
+        print(json.dumps(told | ({"totals": counts.sums} if counts.sums else {})))

@@ -2,12 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from tetramer.errors import UserError
 from tetramer.terminal import Bar, one_smiles, say
 from tetramer.verbs.options import Charges, Json, OnError, Salts, Smiles, Tautomers, Workers
+
+if TYPE_CHECKING:
+    from tetramer.molecules import Limits, Standard
 
 
 def conformers(
@@ -43,6 +47,13 @@ def motifs(
     data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
     output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
     draw: Annotated[bool, Option("--draw", help="also draw the first rows, in NAME.html beside the output")] = False,
+    vocabulary: Annotated[
+        Path | None, Option(help="file of --learn-vocabulary; says how many motifs it does not know")
+    ] = None,
+    learn_vocabulary: Annotated[
+        Path | None, Option(help="learn the vocabulary of the motifs into this file, in place of an output")
+    ] = None,
+    merges: Annotated[int, Option(help="with --learn-vocabulary: unions of neighbouring motifs to learn first")] = 0,
     smiles_column: Smiles = None,
     salts: Salts = "keep",
     charges: Charges = "keep",
@@ -58,19 +69,55 @@ def motifs(
     from tetramer.views.read import Reader
 
     standard = Standard(salts, charges, tautomers)
+    if learn_vocabulary is not None:
+        if output != "-" or draw or vocabulary is not None:
+            raise UserError("--learn-vocabulary writes no rows: leave out --output, --draw and --vocabulary.")
+        learn_motifs(data, learn_vocabulary, merges, smiles_column, standard, Limits(workers), as_json)
+        return
+    if merges:
+        raise UserError("--merges needs --learn-vocabulary: a vocabulary that is there has its own unions.")
+    known = None if vocabulary is None else decomposition.load_vocabulary(vocabulary)
     if draw:
         decomposition.page_path(output)  # a name that cannot be written is told before the work
     with one_smiles(data) as source, Bar() as bar:
-        job = decomposition.job(source, output, standard, None if source != data else smiles_column, on_error)
-        with Reader(standard, Limits(workers)) as reader:
+        job = decomposition.job(source, output, standard, None if source != data else smiles_column, on_error, known)
+        with Reader(standard, Limits(workers), decomposition.settings(known)) as reader:
             try:
                 counts = shards.apply(job, reader, bar.rows, say)
             except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
                 return
     outcome(counts, output, as_json, "motifs")
+    if known is not None:
+        say(decomposition.covered(counts.sums))
     if draw:
         told = counts.by_status if on_error == "skip" else {"ok": counts.rows}
         rows = sum(count for status, count in told.items() if status.startswith("ok"))
         name = "standard input" if data == "-" else Path(data).name if source == data else data
         say(f"Drawn in {decomposition.write_page(output, f'Motifs of {name}', rows)}.")
+
+
+def learn_motifs(
+    data: str, path: Path, merges: int, smiles: str | None, standard: "Standard", limits: "Limits", as_json: bool
+) -> None:
+    """Write the vocabulary of the motifs of a table, and say what is in it."""
+    import json
+
+    from tetramer import decomposition
+    from tetramer.datasets.placed import texts_for
+    from tetramer.datasets.tables import read_table
+    from tetramer.datasets.writing import apart, write_whole
+
+    apart(path, data)
+    texts = texts_for(("graph",), read_table(data), smiles)
+    with Bar() as bar:
+        made, molecules = decomposition.learn_vocabulary(texts, standard, limits, merges, bar.rows)
+    write_whole(path, made.to_json().encode())
+    unions = f", with {len(made.merges):,} unions of neighbours" if made.merges else ""
+    say(
+        f"{len(made.motifs):,} motifs and {len(made.rings):,} classes of rings{unions}, of {molecules:,} of "
+        f"{len(texts):,} molecules: {path}."
+    )
+    if as_json:
+        told = {"motifs": len(made.motifs), "rings": len(made.rings), "merges": len(made.merges)}
+        print(json.dumps(told | {"molecules": molecules, "vocabulary": str(path), "hash": made.hash}))
