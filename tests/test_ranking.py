@@ -1,5 +1,6 @@
 """Ranking of products: the vectors are the objective's, the order is that of all distances, rows stay rows."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,20 @@ def test_whole_reactions_ask_with_their_reactants(
         assert (code, "12 of 12 rows of reactants can be read; 12 different products." in err) == (0, True)
         rows = [row.split(",") for row in out.read_text().splitlines()[1:]]
         assert [Chem.CanonSmiles(row[3]) for row in rows] == [Chem.CanonSmiles(text) for text in ESTERS]
+
+
+def test_whoever_reads_the_order_may_stop(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    (tmp_path / "in.csv").write_text("reactants,product\nCO,COC\n")
+    words = ("rank-products", tmp_path / "in.csv", tmp_path / "in.csv", "--model", folder, "--workers", 0)
+    assert "where the rows would stand" in run(*words, "--json", capsys=capsys)[2]
+    monkeypatch.setattr("tetramer.datasets.writing.write_table", gone)
+    monkeypatch.setattr("tetramer.terminal.os.dup2", lambda *_: None)
+    assert run(*words, capsys=capsys) == (0, "", "")
 
 
 def test_wrong_input_is_told(

@@ -16,10 +16,21 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def one_smiles(data: str) -> Iterator[str]:
+def quiet_end() -> Iterator[None]:
+    """The end, without a word, if whoever reads our standard output goes: what `head` has not read nobody wants."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing is left to fail when Python flushes
+        raise SystemExit(0) from None
+
+
+@contextmanager
+def one_smiles(data: str, column: str | None = None) -> Iterator[tuple[str, str | None]]:
     """DATA that is no file but reads as one SMILES or reaction becomes a file of one row; anything else stays as it is.
 
-    What is neither a file nor, by its ending, the name of one, is told to be no SMILES either.
+    Beside it stands the column of structures that is named, None for the file of one row. What is neither a file nor,
+    by its ending, the name of one, is told to be no SMILES either.
     """
     from tetramer.datasets.opening import ENDINGS, existing
     from tetramer.errors import UserError
@@ -32,12 +43,12 @@ def one_smiles(data: str) -> Iterator[str]:
                 existing(data)
             except UserError as error:
                 raise UserError(f"{error} It does not read as one SMILES either.") from error
-        yield data
+        yield data, column
         return
     with tempfile.TemporaryDirectory(prefix="tetramer-") as folder:
         path = Path(folder) / "one.csv"
         path.write_text(f'smiles\n"{data.strip()}"\n')
-        yield str(path)
+        yield str(path), None
 
 
 def reads_as_structure(text: str) -> bool:

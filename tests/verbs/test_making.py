@@ -1,5 +1,6 @@
 """`tetramer generate` as a person types it."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -74,10 +75,24 @@ def test_the_seed_decides_every_byte(encoder: Path, tmp_path: Path, capfd: pytes
     assert pq.read_table(tmp_path / "a.parquet").column_names == ["smiles", "written", "status", "reason"]
 
 
+def test_whoever_reads_the_rows_may_stop(
+    encoder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tetramer.datasets.writing.write_table", gone)
+    monkeypatch.setattr("tetramer.terminal.os.dup2", lambda *_: None)
+    assert typed(encoder, "--count", 3) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def gone(*_: object) -> None:
+    raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["{folder}/nowhere"], "There is no model at"),
+        (["{encoder}", "--json"], "--json tells the outcome on standard output, where the rows would stand"),
         (["{encoder}", "--count", "0"], "New molecules need --count ≥ 1, --temperature from 0.01 to 100"),
         (["{encoder}", "--temperature", "0"], "got 1000, 0 and 200."),
         (["{encoder}", "--seed", "-1"], "--seed -1 is out of range. Choose 0 to 9999999."),

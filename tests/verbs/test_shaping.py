@@ -1,5 +1,6 @@
 """`tetramer conformers` and `tetramer motifs` as a person types them; a killed run goes on."""
 
+import errno
 import json
 import os
 import signal
@@ -165,6 +166,18 @@ def test_unions_are_learned_and_made(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert read_table(out).data["motifs"].to_pylist()[0] == "1 *C; 1 *c1ccccc1"
 
 
+def test_whoever_reads_the_motifs_may_stop(
+    table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("tetramer.shards.apply", gone)
+    monkeypatch.setattr("tetramer.terminal.os.dup2", lambda *_: None)
+    assert cut(str(table), "--workers", "0") == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_motifs_of_a_table_with_a_page(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(table), "-o", str(tmp_path / "out.csv"), "--draw", "--json", "--workers", "0"]
     assert cut(*words) == 0
@@ -183,6 +196,7 @@ def test_motifs_of_a_table_with_a_page(table: Path, tmp_path: Path, capsys: pyte
         (["{table}", "-o", "{folder}/out.sdf"], "end its name in .csv, .csv.gz, .tsv or .parquet"),
         (["{table}", "-o", "{folder}/out.csv", "--on-error", "fail", "--workers", "0"], "1 of 3 structures were"),
         (["{table}", "-o", "{folder}/out.csv", "--charges", "all"], "charges='all' is not known"),
+        (["{table}", "--json"], "--json tells the outcome on standard output, where the rows would stand"),
         (["{table}", "--vocabulary", "{table}"], "This is no vocabulary of motifs ("),
         (["{table}", "--vocabulary", "{folder}/none.json"], "There is no file 'none.json'"),
         (["{table}", "--learn-vocabulary", "{folder}/v.json", "-o", "{folder}/out.csv"], "writes no rows: leave out"),

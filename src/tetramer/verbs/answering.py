@@ -1,6 +1,5 @@
 """Verbs that answer row for row: `predict` and `embed`."""
 
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from tetramer.errors import UserError
-from tetramer.terminal import Bar, one_smiles, say
-from tetramer.verbs.options import Json, OnError, Smiles, Workers
+from tetramer.terminal import Bar, one_smiles, quiet_end, say
+from tetramer.verbs.options import Json, OnError, Output, Smiles, Workers, json_alone
 
 if TYPE_CHECKING:
     from tetramer.inference import Model, Pretrained
@@ -19,13 +18,10 @@ if TYPE_CHECKING:
     from tetramer.views import Reader, Reading
 
 
-JSON_ALONE = "--json tells the outcome on standard output, where the rows would stand: name a file with --output."
-
-
 def predict(
     model: Annotated[Path, Argument(help="folder that `tetramer train` wrote")],
     data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
-    output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
+    output: Output = "-",
     smiles_column: Smiles = None,
     level: Annotated[
         float | None, Option(help="share of truths that an interval holds [default: that of train]")
@@ -35,8 +31,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict new molecules with a trained model, row for row."""
-    if as_json and output == "-":
-        raise UserError(JSON_ALONE)
+    json_alone(as_json, output)
     if level is not None and not 0 < level < 1:
         raise UserError(f"--level {level} is not a probability. Choose a number between 0 and 1, such as 0.9.")
     from tetramer.checkpoint import check_answers, read_folder
@@ -88,7 +83,7 @@ def answer_notes(model: "Model", level: float) -> list[str]:
 
 def embed(
     data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
-    output: Annotated[str, Option("--output", "-o", help="Parquet or CSV file; - is standard output")] = "-",
+    output: Output = "-",
     model: Annotated[
         Path | None, Option(help="folder of a model with a network, or of an encoder; without one, --view")
     ] = None,
@@ -100,8 +95,7 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Turn molecules into vectors."""
-    if as_json and output == "-":
-        raise UserError(JSON_ALONE)
+    json_alone(as_json, output)
     from tetramer.inference import embedding_columns, embedding_views, load_embedder
     from tetramer.members.work import one_thread
     from tetramer.molecules import Limits, Standard
@@ -142,11 +136,10 @@ def begins_with_reactions(data: str, column: str | None) -> bool:
     from tetramer.datasets.tables import stream_table
     from tetramer.molecules.reactions import most_are_reactions
 
-    with one_smiles(data) as source:
+    with one_smiles(data, column) as (source, column):
         if not Path(source).is_file():
             return False
-        first = next(iter(stream_table(source)))
-        return most_are_reactions(texts_for((), first, None if source != data else column))
+        return most_are_reactions(texts_for((), next(iter(stream_table(source))), column))
 
 
 def embed_motifs(
@@ -175,14 +168,15 @@ def embed_motifs(
         )
     if output != "-":
         TableWriter(output).discard()  # a name that cannot be written is told before the work
-    with one_smiles(data) as source, Bar() as bar:
-        texts = texts_for(("graph",), read_table(source), None if source != data else smiles)
+    with one_smiles(data, smiles) as (source, smiles), Bar() as bar:
+        texts = texts_for(("graph",), read_table(source), smiles)
         with Reader(model.standard, Limits(workers), model.settings) as reader:
             told = motifs.motif_vectors(model, reader, texts, on_error, bar.show)
-    write_table(told.trained.table(), output)
+    with quiet_end():
+        write_table(told.trained.table(), output)
     for line in motifs.sentences(told):
         say(line)
-    if as_json and output != "-":
+    if as_json:
         print(json.dumps(told.summary() | {"output": output}))
 
 
@@ -204,16 +198,11 @@ def run_rows(
     from tetramer import shards
     from tetramer.checkpoint import config_hash
 
-    with one_smiles(data) as source, Bar() as bar:
+    with one_smiles(data, smiles) as (source, smiles), Bar() as bar, quiet_end():
         told = config_hash([key, asdict(reader.standard), list(views)])
-        own = source == data
-        smiles, known = (smiles, known) if own else (None, ())
+        known = known if source == data else ()
         job = shards.Job(source, output, views, columns, told, smiles, on_error, known=known)
-        try:
-            counts = shards.apply(job, reader, bar.rows, say)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
-            return
+        counts = shards.apply(job, reader, bar.rows, say)
     outcome(counts, output, as_json, "a number")
 
 
@@ -225,6 +214,6 @@ def outcome(counts: "Counts", output: str, as_json: bool, wanted: str) -> None:
     listed = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
     rows = "1 row" if counts.rows == 1 else f"{counts.rows} rows"
     say(rows + (f", {sum(refused.values())} without {wanted} ({listed})" if refused else "") + ".")
-    if as_json and output != "-":
+    if as_json:
         told = {"rows": counts.rows, "status": counts.by_status, "output": output}
         print(json.dumps(told | ({"totals": counts.sums} if counts.sums else {})))

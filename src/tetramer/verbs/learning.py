@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from tetramer.errors import UserError
 from tetramer.terminal import Bar, say
-from tetramer.verbs.options import Charges, Json, NoStructures, Salts, Smiles, Tautomers, Workers, overrides_of
+from tetramer.verbs.options import Charges, Json, NoStructures, Salts, Set, Smiles, Tautomers, Workers, overrides_of
 
 DIED = "What is done is kept"  # said of a worker that died: the same command may well do better
 
@@ -47,9 +47,7 @@ def train(
     seed: Annotated[int, Option(help="seed of splits and weights")] = 0,
     seeds: Annotated[int, Option(help="networks per fit, answered by their mean")] = 1,
     level: Annotated[float, Option(help="share of truths that an interval holds")] = 0.9,
-    settings: Annotated[
-        list[str] | None, Option("--set", metavar="<str>", help="a setting, as in training.epochs=20")
-    ] = None,
+    settings: Set = None,
     salts: Salts = "keep",
     charges: Charges = "keep",
     tautomers: Tautomers = "keep",
@@ -136,9 +134,7 @@ def pretrain(
         str | None, Option(help="file or public set that chooses the weights [default: a twentieth of the corpus]")
     ] = None,
     seed: Annotated[int, Option(help="seed of the weights and of the part that is held back")] = 0,
-    settings: Annotated[
-        list[str] | None, Option("--set", metavar="<str>", help="a setting, as in training.epochs=20")
-    ] = None,
+    settings: Set = None,
     salts: Salts = "keep",
     charges: Charges = "keep",
     tautomers: Tautomers = "keep",

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from tetramer.terminal import Bar, say
-from tetramer.verbs.options import Json, Smiles, Workers
+from tetramer.terminal import Bar, quiet_end, say
+from tetramer.verbs.options import Json, Output, Smiles, Workers, json_alone
 
 
 def generate(
     model: Annotated[Path, Argument(help="folder of an encoder that `tetramer pretrain smiles-lstm` wrote")],
     count: Annotated[int, Option(help="strings to draw; not every one is a molecule")] = 1_000,
-    output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
+    output: Output = "-",
     temperature: Annotated[float, Option(help="below 1 the likely becomes more likely, above 1 less so")] = 1.0,
     seed: Annotated[int, Option(help="another one draws other strings")] = 0,
     corpus: Annotated[str | None, Option(help="file of molecules that are known; says which are new")] = None,
@@ -22,6 +22,7 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Write new molecules with a pretrained encoder, and say how many are valid, different and new."""
+    json_alone(as_json, output)
     import json
 
     from tetramer import generation
@@ -41,11 +42,12 @@ def generate(
     known = None if corpus is None else texts_for(("smiles",), read_table(corpus), smiles_column)
     with Bar() as bar:
         told = generation.generate(writer, options, known, Limits(workers), bar.show)
-    write_table(told.table(), output)
+    with quiet_end():
+        write_table(told.table(), output)
     for line in generation.sentences(told, writer, "" if corpus is None else Path(corpus).name):
         say(line)
     if picture is not None:
         shown = generation.write_picture(picture, told)
         say(f"The first {shown} are drawn in {picture}." if shown else "There is no molecule to draw.")
-    if as_json and output != "-":
+    if as_json:
         print(json.dumps(told.summary() | {"output": output}))

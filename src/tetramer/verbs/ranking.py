@@ -6,8 +6,8 @@ from typing import Annotated
 from typer import Argument, Option
 
 from tetramer.errors import UserError
-from tetramer.terminal import Bar, say
-from tetramer.verbs.options import Json, Workers
+from tetramer.terminal import Bar, quiet_end, say
+from tetramer.verbs.options import Json, Output, Workers, json_alone
 
 
 def rank_products(
@@ -19,7 +19,7 @@ def rank_products(
         Argument(help="file of products or whole reactions; with columns choice_0 …, each row has its own products"),
     ],
     model: Annotated[Path, Option(help="folder of an encoder that `tetramer pretrain molr` wrote")],
-    output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
+    output: Output = "-",
     reactant_column: Annotated[str | None, Option(help="column of reactants")] = None,
     product_column: Annotated[str | None, Option(help="column of products")] = None,
     top: Annotated[int, Option(help="products to keep of each row")] = 10,
@@ -27,6 +27,7 @@ def rank_products(
     as_json: Json = False,
 ) -> None:
     """Order products by how well they fit reactants, the likeliest first."""
+    json_alone(as_json, output)
     import json
     from itertools import pairwise
 
@@ -54,11 +55,12 @@ def rank_products(
     right = [text for row in own for text in row.values()] if own else side(offered, 1, product_column)
     with Bar() as bar:
         order, read, made = ranking.rank(ranker, left, right, among, top, Limits(workers), bar.show)
-    write_table(ranking.table(order, read, made, left), output)
+    with quiet_end():
+        write_table(ranking.table(order, read, made, left), output)
     told = ranking.summary(read, made)
     if among is not None and correct is not None:
         told |= ranking.hits(order, among, correct, made)
     for line in ranking.sentences(told):
         say(line)
-    if as_json and output != "-":
+    if as_json:
         print(json.dumps(told | {"output": output}))

@@ -1,14 +1,13 @@
 """Verbs that look into molecules, row for row: `conformers` and `motifs`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
 from tetramer.errors import UserError
-from tetramer.terminal import Bar, one_smiles, say
-from tetramer.verbs.options import Charges, Json, OnError, Salts, Smiles, Tautomers, Workers
+from tetramer.terminal import Bar, one_smiles, quiet_end, say
+from tetramer.verbs.options import Charges, Json, OnError, Output, Salts, Smiles, Tautomers, Workers, json_alone
 
 if TYPE_CHECKING:
     from tetramer.molecules import Limits, Standard
@@ -35,8 +34,7 @@ def conformers(
     from tetramer.views.read import Reader
 
     settings, standard = ConformerSettings(count, optimise), Standard(salts, charges, tautomers)
-    with one_smiles(data) as source, Bar() as bar:
-        named = None if source != data else smiles_column
+    with one_smiles(data, smiles_column) as (source, named), Bar() as bar:
         job = geometries.job(source, output, settings, standard, named, on_error)
         with Reader(standard, Limits(workers), {"conformer": settings}) as reader:
             counts = shards.apply(job, reader, bar.rows, say)
@@ -45,7 +43,7 @@ def conformers(
 
 def motifs(
     data: Annotated[str, Argument(help="file of molecules, - for standard input, or one SMILES")],
-    output: Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")] = "-",
+    output: Output = "-",
     draw: Annotated[bool, Option("--draw", help="also draw the first rows, in NAME.html beside the output")] = False,
     vocabulary: Annotated[
         Path | None, Option(help="file of --learn-vocabulary; says how many motifs it does not know")
@@ -74,19 +72,16 @@ def motifs(
             raise UserError("--learn-vocabulary writes no rows: leave out --output, --draw and --vocabulary.")
         learn_motifs(data, learn_vocabulary, merges, smiles_column, standard, Limits(workers), as_json)
         return
+    json_alone(as_json, output)
     if merges:
         raise UserError("--merges needs --learn-vocabulary: a vocabulary that is there has its own unions.")
     known = None if vocabulary is None else decomposition.load_vocabulary(vocabulary)
     if draw:
         decomposition.page_path(output)  # a name that cannot be written is told before the work
-    with one_smiles(data) as source, Bar() as bar:
-        job = decomposition.job(source, output, standard, None if source != data else smiles_column, on_error, known)
+    with one_smiles(data, smiles_column) as (source, named), Bar() as bar, quiet_end():
+        job = decomposition.job(source, output, standard, named, on_error, known)
         with Reader(standard, Limits(workers), decomposition.settings(known)) as reader:
-            try:
-                counts = shards.apply(job, reader, bar.rows, say)
-            except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: end quietly
-                return
+            counts = shards.apply(job, reader, bar.rows, say)
     outcome(counts, output, as_json, "motifs")
     if known is not None:
         say(decomposition.covered(counts.sums))
