@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tetramer import decomposition, shards
+from tetramer.benchmark import motif_page
 from tetramer.datasets.tables import read_table
 from tetramer.errors import UserError
 from tetramer.molecules import Limits, Standard
@@ -77,13 +78,13 @@ def test_workers_and_shards_do_not_change_a_byte(tmp_path: Path) -> None:
 
 def test_the_page_shows_what_the_table_holds(table: str, tmp_path: Path) -> None:
     run(table, tmp_path / "out.csv")
-    path = decomposition.write_page(str(tmp_path / "out.csv"), "Motifs of <in>", 5)
+    path = motif_page.write_page(str(tmp_path / "out.csv"), "Motifs of <in>", 5)
     assert path == tmp_path / "out.html"
     text = path.read_text()
     assert "<h1>Motifs of &lt;in&gt;</h1>" in text
     assert "5 rows." in text
-    assert text.count("<img ") == 3
-    assert re.findall(r'class="none">(\w+)<', text) == ["PARSE", "EMPTY"]
+    assert text.count("<img ") == 1 + 3
+    assert re.findall(r'class="blank">(\w+)<', text) == ["PARSE", "EMPTY"]
     assert re.findall(r'class="code">([^<]+)</span><em>(\d)', text)[:4] == [
         *(("*C(C)=O", "1"), ("*O*", "1"), ("*c1ccccc1*", "1"), ("*C(=O)O", "1"))
     ]
@@ -93,22 +94,22 @@ def test_the_page_shows_what_the_table_holds(table: str, tmp_path: Path) -> None
 
 
 def test_a_page_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decomposition, "DRAWN", 2)
+    monkeypatch.setattr(motif_page, "DRAWN", 2)
     (tmp_path / "in.csv").write_text("smiles\n" + "CCO\n" * 5)
     run(str(tmp_path / "in.csv"), tmp_path / "out.parquet")
-    text = decomposition.write_page(str(tmp_path / "out.parquet"), "many", 1_500).read_text()
+    text = motif_page.write_page(str(tmp_path / "out.parquet"), "many", 1_500).read_text()
     assert "The first 2 of 1,500 rows." in text
-    assert text.count("<img ") == 2
+    assert text.count("<img ") == 1 + 2
 
 
 @pytest.mark.parametrize(("output", "page"), [("a.csv.gz", "a.html"), ("b/a.b.parquet", "b/a.b.html"), ("a", "a.html")])
 def test_the_page_lies_beside_the_output(output: str, page: str) -> None:
-    assert decomposition.page_path(output) == Path(page)
+    assert motif_page.page_path(output) == Path(page)
 
 
 def test_a_page_needs_a_name() -> None:
     with pytest.raises(UserError, match="--draw writes a page beside the output"):
-        decomposition.page_path("-")
+        motif_page.page_path("-")
 
 
 def test_motifs_lie_on_their_colours() -> None:

@@ -1,14 +1,12 @@
-"""Tables of motifs, the work of `tetramer motifs`, the page on which they are drawn, and vocabularies of motifs.
+"""Tables of motifs and vocabularies of them, the work of `tetramer motifs`.
 
-text ──Reader──▶ Reading (motifs beside the views) ──columns──▶ Arrow table ──shards──▶ CSV or Parquet ──page──▶ HTML
+text ──Reader──▶ Reading (motifs beside the views) ──columns──▶ Arrow table ──shards──▶ CSV or Parquet
 """
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,8 @@ import pyarrow as pa
 from tetramer import shards
 from tetramer.checkpoint import config_hash
 from tetramer.datasets.opening import existing
-from tetramer.datasets.tables import column, stream_table
-from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
 from tetramer.molecules import Limits, Molecule, Standard, parse
-from tetramer.molecules.draw import draw_motifs
 from tetramer.molecules.merging import learn_merges
 from tetramer.molecules.vocabulary import Vocabulary, learn
 from tetramer.views import Reader, Reading
@@ -30,24 +25,6 @@ from tetramer.views.motifs import MotifFeatures, MotifSettings, kinds
 
 FORMAT = 1  # of the columns
 COVERED = ("motif_count", "unseen_motifs", "class_motifs", "unknown_motifs")  # columns, as `Coverage` has them
-DRAWN = 200  # rows on a page; a browser opens no page of a million
-
-STYLE = """
-body { margin: 0; background: #f5f7f9; color: #1f2933; font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 40px 24px 64px; }
-h1 { margin: 0; font-size: 1.7rem; line-height: 1.2; overflow-wrap: anywhere; }
-p { margin: 10px 0 28px; max-width: 46rem; color: #52606d; }
-ul, ol { margin: 0; padding: 0; list-style: none; }
-ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 14px; }
-ol > li { padding: 14px 16px 16px; background: #fff; border: 1px solid #e4e7eb; border-radius: 10px; }
-img { display: block; width: 100%; height: 200px; object-fit: contain; }
-b { font-weight: 600; font-size: .875rem; }
-.none { display: grid; place-items: center; height: 200px; color: #7b8794; font-size: .85rem; }
-.code { font: .8rem/1.45 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
-li li { display: flex; gap: 8px; margin-top: 4px; }
-li li i { flex: none; width: 14px; height: 14px; margin-top: 2px; border: 1px solid #cbd2d9; border-radius: 4px; }
-li li em { margin-left: auto; font-size: .8rem; font-style: normal; color: #52606d; }
-"""
 
 
 def job(
@@ -152,54 +129,4 @@ def covered(sums: Mapping[str, int]) -> str:
     return (
         f"{count:,} motifs. The vocabulary does not hold {unseen} of them as they are; of {ring} it knows no more than "
         f"the class of a ring, of {unknown} nothing."
-    )
-
-
-def page_path(output: str) -> Path:
-    """Where the page of an output lies: NAME.html beside NAME.csv."""
-    if output == "-":
-        raise UserError("--draw writes a page beside the output. Name a file with --output.")
-    path = Path(output)
-    while path.suffix.casefold() in (".gz", ".csv", ".tsv", ".parquet", ".pq"):
-        path = path.with_suffix("")
-    return path.with_name(f"{path.name}.html")
-
-
-def write_page(output: str, title: str, rows: int) -> Path:
-    """Draw the first rows of an output that has `rows` of them; the file appears whole or not at all."""
-    table = next(stream_table(output, DRAWN))
-    told = [column(table, name).to_pylist() for name in ("canonical_smiles", "status")]
-    items = [item(number, *cells) for number, cells in enumerate(zip(*told, strict=True), start=1)]
-    which = f"The first {len(items):,} of {rows:,} rows." if rows > len(items) else f"{rows:,} rows."
-    path = page_path(output)
-    write_whole(path, page(title, which, items).encode())
-    return path
-
-
-def item(row: int, smiles: str | None, status: str) -> str:
-    """One row as an item of the page's list."""
-    told = draw_motifs(smiles) if smiles else None
-    if told is None:
-        why = "too large to be drawn" if smiles else status
-        return f'<li><b>{row:,}</b><div class="none">{escape(why)}</div></li>'
-    picture = "data:image/svg+xml;base64," + b64encode(told[0].encode()).decode()
-    names = "".join(
-        f'<li><i style="background:{colour}"></i><span class="code">{escape(token)}</span><em>{count}</em></li>'
-        for token, (count, colour) in told[1].items()
-    )
-    return f'<li><b>{row:,}</b><img src="{picture}" alt="{escape(smiles or "")}"><ul>{names}</ul></li>'
-
-
-def page(title: str, which: str, items: list[str]) -> str:
-    """A page that loads nothing and runs nothing."""
-    safe = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    told = "Each motif lies on a colour of its own; bonds without colour are cut. A * stands at each end of a cut."
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{safe}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{escape(title)}</h1>\n<p>{which} {told}</p>\n<ol>\n"
-        + "\n".join(items)
-        + "\n</ol>\n</main>\n</body>\n</html>\n"
     )

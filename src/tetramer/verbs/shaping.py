@@ -62,6 +62,7 @@ def motifs(
 ) -> None:
     """Cut molecules into motifs, rings and the groups between them, row for row."""
     from tetramer import decomposition, shards
+    from tetramer.benchmark import motif_page
     from tetramer.molecules import Limits, Standard
     from tetramer.verbs.answering import outcome
     from tetramer.views.read import Reader
@@ -77,7 +78,7 @@ def motifs(
         raise UserError("--merges needs --learn-vocabulary: a vocabulary that is there has its own unions.")
     known = None if vocabulary is None else decomposition.load_vocabulary(vocabulary)
     if draw:
-        decomposition.page_path(output)  # a name that cannot be written is told before the work
+        motif_page.page_path(output)  # a name that cannot be written is told before the work
     with one_smiles(data, smiles_column) as (source, named), Bar() as bar, quiet_end():
         job = decomposition.job(source, output, standard, named, on_error, known)
         with Reader(standard, Limits(workers), decomposition.settings(known)) as reader:
@@ -89,7 +90,7 @@ def motifs(
         told = counts.by_status if on_error == "skip" else {"ok": counts.rows}
         rows = sum(count for status, count in told.items() if status.startswith("ok"))
         name = "standard input" if data == "-" else Path(data).name if source == data else data
-        say(f"Drawn in {decomposition.write_page(output, f'Motifs of {name}', rows)}.")
+        say(f"Drawn in {motif_page.write_page(output, f'Motifs of {name}', rows)}.")
 
 
 def learn_motifs(
