@@ -51,6 +51,14 @@ def test_a_second_file_chooses_the_weights(tmp_path: Path) -> None:
     assert molecules(Files(valid, validation=train, split="none"))[:2] == ([1, 2], [1, 2, 3])
 
 
+def test_a_second_file_is_read_by_the_column_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("canonical_smiles\nCC\nCCC\n")
+    (tmp_path / "b.csv").write_text("smiles,canonical_smiles\nN,CCCC\n")
+    files = Files(str(tmp_path / "a.csv"), validation=str(tmp_path / "b.csv"))
+    assert molecules(files)[:2] == ([2, 3], [4])
+    assert molecules(Files(files.validation or "", validation=files.corpus))[:2] == ([1], [2, 3])
+
+
 @pytest.mark.usefixtures("data_dir")
 def test_a_public_set_is_named_with_its_part() -> None:
     told = read_corpus(Files("uspto-15k:dev", validation="uspto-15k:test"), "reactions", ("graph",))

@@ -12,6 +12,7 @@ from tetramer.corpora import WORDS, texts_of
 from tetramer.datasets import sources
 from tetramer.datasets.partitions import WORDS as PARTS
 from tetramer.datasets.partitions import from_column
+from tetramer.datasets.placed import column_like, structure_columns
 from tetramer.datasets.tables import Table, find_column
 from tetramer.errors import UserError, pick
 from tetramer.training import epoch_order, mix
@@ -60,7 +61,10 @@ def read_corpus(files: Files, kind: str, views: Sequence[str]) -> Texts:
         return Texts(train, valid, tuple(notes))
     if files.validation is None:
         return Texts(texts, [], tuple(notes))
+    first = structure_columns(table, smiles) if kind == "molecules" else ()
     other, smiles = opened(files.validation, files.smiles, kind, files.split is None, "valid")
+    if smiles is None and first:
+        smiles = column_like(other, first)
     return Texts(texts, texts_of(kind, views, other, smiles), tuple(dict.fromkeys((*notes, *other.notes))))
 
 
