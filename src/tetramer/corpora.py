@@ -58,7 +58,7 @@ class MoleculeData(Data):
         """The molecules `rows` (B,), then others that are like them."""
         chosen = np.concatenate([rows, self.alike(rows, rng)])
         made = super().sample(chosen, views, rng, others)
-        return made._replace(groups={"molecule": torch.from_numpy(self.number[chosen])})
+        return made._replace(groups={"molecule": torch.from_numpy(self.number[chosen])}, own=len(rows))
 
     def alike(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """(C,) other rows that are hard to tell from `rows`: near ones, drawn with `rng` or the nearest, and decoys."""
@@ -153,7 +153,8 @@ class ReactionData(MoleculeData):
             "survives": self.survives[atoms],
         }
         made = Data.sample(self, self.molecule[at], views, rng, others)
-        return made._replace(groups={name: torch.from_numpy(cells) for name, cells in groups.items()})
+        told = {name: torch.from_numpy(cells) for name, cells in groups.items()}
+        return made._replace(groups=told, own=int((reaction < len(rows)).sum()))
 
     def molecules(self, rows: np.ndarray) -> np.ndarray:
         """Different molecules of both sides."""

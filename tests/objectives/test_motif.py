@@ -153,6 +153,30 @@ def test_one_molecule_twice_is_no_negative(data: MoleculeData) -> None:
     assert objective.loss(data.sample(np.array([1, 1]), VIEWS), RNG).value.item() == pytest.approx(0, abs=1e-6)
 
 
+def test_molecules_that_join_a_batch_are_candidates_and_nothing_else(data: MoleculeData) -> None:
+    """No mean is over them: what is asked of a batch is asked of the rows that it was made for."""
+    near = data.with_near(ROWS, ROWS[:0], 2)
+    chosen = np.array([3, 4])
+    alone, joined = data.sample(chosen, VIEWS), near.sample(chosen, VIEWS)
+    assert joined.groups is not None
+    count = len(joined.groups["molecule"])
+    assert (alone.own, joined.own, count > 2) == (2, 2, True)
+    for loss in ("contrast", "cosine", "hinge"):
+        objective = made(loss=loss, guard=0.1)
+        one, other = (objective.loss(sample, RNG) for sample in (alone, joined))
+        for name in ("residual", "bonded", "guard"):
+            assert float(one.parts[name]) == pytest.approx(float(other.parts[name]), rel=1e-4), (loss, name)
+        assert one.value.item() != pytest.approx(other.value.item(), rel=1e-4)  # there is more to be told from
+    with torch.no_grad():
+        told = objective(joined.views)
+    apart = torch.cdist(told.whole[:2], told.motifs)
+    push = (4 - apart).clamp(min=0).sum() - (4 - apart.diagonal()).clamp(min=0).sum()
+    want = apart.diagonal().mean() + push / (2 * (count - 1))
+    parts = objective.loss(joined, RNG).parts
+    want = want + 0.1 * parts["bonded"] + 0.1 * parts["guard"]
+    assert objective.loss(joined, RNG).value.item() == pytest.approx(float(want), rel=1e-3)
+
+
 def test_alone_as_in_a_batch(data: MoleculeData, sample: Sample) -> None:
     objective = made().eval()
     told = objective(sample.views)

@@ -34,6 +34,7 @@ class Sample(NamedTuple):
         None  # flat columns (owner, role, weight): side of a reaction, motif of an atom
     )
     others: Mapping[str, Batch] | None = None  # view → the same molecules once more, in another version of it
+    own: int | None = None  # molecules that were asked for; the rest are what they are to be told from. None: all
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,9 @@ class MotifEquivalence(Objective):
     h(m): vectors of the atoms of motif m alone, which have the features that they have in the molecule. `contrast`:
     cross-entropy of the right pair, :math:`-e^\tau \lVert Z_i - F_j \rVert_2`, among all of the batch, both ways;
     `cosine`: the same with cosines, which no scale can serve; `hinge`: MolR's loss (see `reaction`).
-    `groups` of a sample: molecule (B,), equal for equal ones, which are no negatives of each other.
+    `groups` of a sample: molecule (C,), equal for equal ones, which are no negatives of each other. Of the C molecules
+    the first B, `own` of the sample, are learned from; the motifs of the others stand among the candidates, and no mean
+    is taken over them.
     """
 
     Config = MotifConfig
@@ -133,22 +135,24 @@ class MotifHead(nn.Module):
             return Both(whole, sums, atoms)
 
     def compared(self, told: Both, sample: Sample) -> Loss:
-        """The loss of what `compare` gave."""
+        """The loss of what `forward` gave, a mean over the molecules that were asked for; others are candidates."""
         molecule = cast(Mapping[str, Tensor], sample.groups)["molecule"]
-        same = molecule[:, None] == molecule[None, :]
+        own = len(molecule) if sample.own is None else sample.own
+        whole = told.whole[:own]
+        same = molecule[:own, None] == molecule[None, :]
         same.fill_diagonal_(False)
         if self.config.loss == "hinge":
-            value, found = hinge(distances(told.whole, told.motifs), same, self.config.margin)
+            value, found = hinge(distances(whole, told.motifs), same, self.config.margin)
         else:
-            value, found = contrast(self.scores(told.whole, told.motifs), same)
-        residual = (told.whole - told.motifs).norm(dim=1) / told.whole.norm(dim=1).clamp(min=1e-6)
+            value, found = contrast(self.scores(whole, told.motifs), same)
+        residual = (whole - told.motifs[:own]).norm(dim=1) / whole.norm(dim=1).clamp(min=1e-6)
         parts = {"accuracy": found.float().mean(), "residual": residual.mean()}
         if self.config.bonded:
-            bonded = self.bonded(told.atoms, sample)
+            bonded = self.bonded(told.atoms, sample, own)
             value, parts["bonded"] = value + self.config.bonded * bonded, bonded
         if self.config.guard:
             graph = cast(GraphBatch, sample.views["graph"])
-            guard = spread(sum_by_owner(told.atoms, cast(Tensor, graph.owner), graph.size))
+            guard = spread(sum_by_owner(told.atoms, cast(Tensor, graph.owner), graph.size)[:own])
             value, parts["guard"] = value + self.config.guard * guard, guard
         return Loss(value, {name: part.detach() for name, part in parts.items()})
 
@@ -158,10 +162,14 @@ class MotifHead(nn.Module):
             return self.sharpness.exp() * normalize(whole, dim=1) @ normalize(motifs, dim=1).T
         return -self.sharpness.exp() * distances(whole, motifs)
 
-    def bonded(self, atoms: Tensor, sample: Sample) -> Tensor:
-        """Cross-entropy of whether a cut joins two motifs of a molecule: the pairs that it does, and as many others."""
+    def bonded(self, atoms: Tensor, sample: Sample, own: int) -> Tensor:
+        """Cross-entropy of whether a cut joins two motifs of a molecule: the pairs that it does, and as many others.
+
+        Asked of the first `own` molecules.
+        """
         motifs = cast(MotifBatch, sample.views["motifs"])
         unit, owner, cuts = (cast(Tensor, cells) for cells in (motifs.unit, motifs.owner, motifs.cuts))
+        cuts = cuts[:, owner[unit[cuts[0]]] < own]
         first, second = unit[cuts[0]], unit[cuts[1]]
         other = step_on(second, owner)  # the next motif of the same molecule
         right = torch.cat([torch.ones(len(first)), torch.zeros(len(first))]).to(atoms.dtype)
