@@ -3,8 +3,9 @@
 texts ──read──▶ Corpus (rows, and what each is a row of) ──held back──▶ rows to learn from ──Data──▶ batches
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,7 @@ from tetramer.members.base import usable
 from tetramer.members.work import Progress
 from tetramer.molecules import Limits, Molecule, parse, sides
 from tetramer.molecules.decoys import decoys
-from tetramer.molecules.reactions import PRODUCT, REAGENT
+from tetramer.molecules.reactions import PRODUCT, REACTANT, REAGENT
 from tetramer.objectives import Sample
 from tetramer.reading import read_into
 from tetramer.training import Data
@@ -150,11 +151,19 @@ class ReactionData(MoleculeData):
             "reaction": reaction,
             "role": self.role[at],
             "product": self.number[chosen],
+            "reactants": self.reactants[chosen],
             "survives": self.survives[atoms],
         }
         made = Data.sample(self, self.molecule[at], views, rng, others)
         told = {name: torch.from_numpy(cells) for name, cells in groups.items()}
         return made._replace(groups=told, own=int((reaction < len(rows)).sum()))
+
+    @cached_property
+    def reactants(self) -> np.ndarray:
+        """(n,) int64, equal for reactions with the same reactants."""
+        given = np.flatnonzero(self.role == REACTANT)
+        cut = np.searchsorted(given, self.cut)
+        return numbered([one.tobytes() for one in np.split(self.molecule[given], cut[1:-1])])
 
     def molecules(self, rows: np.ndarray) -> np.ndarray:
         """Different molecules of both sides."""
@@ -251,7 +260,7 @@ def read_reactions(
     return Corpus(data, told.keys, codes.tolist(), good)
 
 
-def numbered(names: Sequence[str]) -> np.ndarray:
+def numbered(names: Sequence[Hashable]) -> np.ndarray:
     """(n,) int64, equal for equal names."""
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     return np.array([places[name] for name in names], np.int64)

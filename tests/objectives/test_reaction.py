@@ -1,6 +1,7 @@
 """Both sides of a reaction: what the loss is exactly, what it may look at, and that it is learned."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,24 @@ def test_equal_products_are_no_negatives(data: ReactionData) -> None:
     objective = made(survival=0.0)
     assert objective.loss(data.sample(np.array([1, 2]), ("graph",)), RNG).value.item() == pytest.approx(0, abs=1e-6)
     assert objective.loss(data.sample(np.array([1, 3]), ("graph",)), RNG).value.item() > 0.01
+
+
+def test_products_of_equal_reactants_are_no_negatives(tmp_path: Path) -> None:
+    """Neither way: who gives two products is no wrong answer for either, whatever stands beside it."""
+    texts = ["CCBr.CN>>CCNC", "CN.CCBr>O>CCN(C)CC.Br", "CCBr.CN.CN>>CCNC", "CCBr.CO>>CCOC"]
+    with Reader(limits=Limits(0)) as reader:
+        told = read_reactions(texts, ("graph",), reader, Limits(0), tmp_path, lambda *_: None).data
+    assert isinstance(told, ReactionData)
+    assert told.reactants.tolist() == [0, 0, 1, 2]
+    for loss in ("contrast", "hinge"):
+        objective = made(survival=0.0, loss=loss)
+
+        def of(*rows: int, objective: ReactionEquivalence = objective) -> float:
+            return objective.loss(told.sample(np.array(rows), ("graph",)), RNG).value.item()
+
+        alone = (of(0) + of(1)) / 2  # what is left is that of the right pairs
+        assert of(0, 1) == pytest.approx(alone, abs=1e-5)
+        assert of(1, 2) > (of(1) + of(2)) / 2 + 0.01
 
 
 def test_products_alike_join_the_candidates(data: ReactionData) -> None:

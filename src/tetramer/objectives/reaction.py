@@ -70,9 +70,10 @@ class ReactionEquivalence(Objective):
 
     .. math:: \frac1B \sum_i d_{ii} + \frac1{B(B-1)} \sum_{i \ne j} \max(0, \gamma - d_{ij})
 
-    Equal products are no negatives of each other. `groups` of a sample: reaction (M,), role (M,) and product (C,)
-    tell of each of the M molecules its reaction and role, of each reaction a number of its products; survives (N,)
-    of each atom: 1 it stays, 0 it leaves, -1 no map tells, and nothing is learned of it.
+    Equal products are no negatives of each other, nor are two products of equal reactants. `groups` of a sample:
+    reaction (M,) and role (M,) tell of each of the M molecules its reaction and role; product (C,) and reactants (C,)
+    of each reaction a number of either side; survives (N,) of each atom: 1 it stays, 0 it leaves, -1 no map tells, and
+    nothing is learned of it.
     """
 
     Config = ReactionConfig
@@ -136,8 +137,8 @@ class ReactionEquivalence(Objective):
 
     def compared(self, told: Sides, groups: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of reactions alone, and its parts."""
-        product = groups["product"]
-        same = product[: len(told.reactants), None] == product[None, :]
+        product, left, size = groups["product"], groups["reactants"], len(told.reactants)
+        same = (product[:size, None] == product) | (left[:size, None] == left)
         same.fill_diagonal_(False)
         if self.config.loss == "hinge":
             value, found = hinge(distances(told.reactants, told.products), same, self.config.margin)
