@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ from tetramer.training import Data
 from tetramer.views import Reader, motifs
 from tetramer.views.base import Features, concat, gather, offsets
 from tetramer.views.graph import GraphFeatures
-from tetramer.views.pieces import neighbourhoods
+from tetramer.views.pieces import formulas, neighbourhoods
 
-NEAR = 32  # rows that are kept as the nearest of each
+NEAR = 32  # rows that are kept as the most alike of each
 WITHIN = 4096  # rows of about one size among which they are sought
 WORDS = {"molecules": ("structures", "molecule", "rows"), "reactions": ("reactions", "product", "reactions")}
 """Words for the rows of a corpus, for what is held back as a whole, and again for rows."""
@@ -40,12 +40,25 @@ def nobody() -> np.ndarray:
     return np.zeros((0, 0), np.int64)
 
 
+class Content(NamedTuple):
+    """What m rows are made of."""
+
+    counts: csr_array  # (m, E) atoms with their neighbours
+    formula: np.ndarray  # (m,) equal for isomers
+    size: np.ndarray  # (m,) atoms
+
+    def of(self, rows: np.ndarray) -> Self:
+        """That of some rows."""
+        return type(self)(self.counts[rows], self.formula[rows], self.size[rows])
+
+
 @dataclass(frozen=True, kw_only=True)
 class MoleculeData(Data):
     """Molecules as rows, each with others that are like it."""
 
     number: np.ndarray  # (n,) int64, equal for rows that are not to be told apart: one molecule, or one product
-    near: np.ndarray = field(default_factory=nobody)  # (n, K) the most alike first; -1: none
+    near: np.ndarray = field(default_factory=nobody)  # (n, K) isomers, then others, the most alike first; -1: none
+    isomers: np.ndarray = field(default_factory=nobody)  # (n,) how many of them are isomers
     negatives: int = 0  # how many of them come into a batch with each row
     made: np.ndarray = field(default_factory=nobody)  # (n, K) decoys of each, which come into its batches; -1: none
 
@@ -62,13 +75,16 @@ class MoleculeData(Data):
         return made._replace(groups={"molecule": torch.from_numpy(self.number[chosen])}, own=len(rows))
 
     def alike(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """(C,) other rows that are hard to tell from `rows`: near ones, drawn with `rng` or the nearest, and decoys."""
+        """(C,) other rows that are hard to tell from `rows`: isomers, where they are too few near ones, and decoys.
+
+        Isomers and near ones are drawn with `rng`, or the most alike.
+        """
         told = [np.zeros(0, np.int64)]
         if self.negatives and self.near.size:
-            near = self.near[rows]
-            if rng is not None:
-                near = near[:, rng.permutation(near.shape[1])]
-            told.append(near[:, : self.negatives].reshape(-1))
+            near, place = self.near[rows], np.arange(self.near.shape[1])
+            turn = place if rng is None else rng.permutation(len(place))
+            turn = turn + len(place) * np.add(place >= self.isomers[rows, None], near < 0, dtype=np.int64)
+            told.append(np.take_along_axis(near, turn.argsort(axis=1)[:, : self.negatives], 1).reshape(-1))
         if self.made.size:
             told.append(self.made[rows].reshape(-1))
         others = np.unique(np.concatenate(told))
@@ -78,11 +94,11 @@ class MoleculeData(Data):
         """Rows of `features` that the rows are made of."""
         return rows
 
-    def counts(self) -> csr_array:
-        """(n, E) what the rows are made of."""
+    def content(self) -> Content:
+        """What the rows are made of."""
         graph = self.features["graph"]
         assert isinstance(graph, GraphFeatures)
-        return neighbourhoods(graph)
+        return Content(neighbourhoods(graph), formulas(graph), np.diff(graph.atom_starts))
 
     def with_decoys(
         self, names: Sequence[str], rows: np.ndarray, count: int, reader: Reader, limits: Limits, parts: Path
@@ -109,14 +125,14 @@ class MoleculeData(Data):
         return replace(self, features=features, number=numbered([*names, *place]), made=made)
 
     def with_near(self, train: np.ndarray, held: np.ndarray, negatives: int) -> Self:
-        """The same, knowing for each of `train` the nearest others of `train`, and for each of `held` those of both."""
+        """The same, knowing for each of `train` the most alike of `train`, and for each of `held` those of both."""
         if not negatives:
             return self
-        counts = self.counts()
-        near = np.full((len(self.number), NEAR), -1)
+        content, near = self.content(), np.full((len(self.number), NEAR), -1)
+        isomers = np.zeros(len(near), np.int64)
         for rows in (np.concatenate([train, held]), train):  # those of `train` are told anew, without those of `held`
-            near[rows] = nearest(counts[rows], self.number[rows], rows)
-        return replace(self, near=near, negatives=negatives)
+            near[rows], isomers[rows] = nearest(content.of(rows), self.number[rows], rows)
+        return replace(self, near=near, isomers=isomers, negatives=negatives)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,13 +185,15 @@ class ReactionData(MoleculeData):
         """Different molecules of both sides."""
         return np.unique(self.molecule[gather(self.cut, rows)[0]])
 
-    def counts(self) -> csr_array:
-        """(n, E) what the products are made of."""
+    def content(self) -> Content:
+        """What the products are made of."""
         made = np.flatnonzero(self.role == PRODUCT)  # (P,) entries
-        owner = np.repeat(np.arange(len(self.number)), np.diff(self.cut))[made]
-        parts = super().counts()
-        there = csr_array((np.ones(len(made)), (owner, self.molecule[made])), shape=(len(self.number), parts.shape[0]))
-        return csr_array(there @ parts)
+        owner, of = np.repeat(np.arange(len(self.number)), np.diff(self.cut))[made], self.molecule[made]
+        told = super().content()
+        there = csr_array((np.ones(len(made)), (owner, of)), shape=(len(self.number), len(told.size)))
+        formula = np.zeros(len(self.number), np.uint64)
+        np.add.at(formula, owner, told.formula[of])
+        return Content(csr_array(there @ told.counts), formula, (there @ told.size).astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -191,21 +209,25 @@ class Corpus:
         return len(self.names)
 
 
-def nearest(counts: csr_array, name: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(m, NEAR) members of `rows` nearest to each by the Euclidean distance of counts, and of another name; -1: none.
+def nearest(content: Content, name: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(m, NEAR) members of `rows` most alike to each and of another name, -1: none; (m,) how many of them are isomers.
 
-    counts: (m, E) sparse   name, rows: (m,)
+    name, rows: (m,)
 
-    They are sought among rows of about the same size, so that the work grows with m and not with its square.
+    Isomers come first, then the others, each by the Euclidean distance of counts. They are sought among rows of about
+    the same size, isomers beside each other, so that the work grows with m and not with its square.
     """
-    told = np.full((len(rows), NEAR), -1)
+    told, isomers = np.full((len(rows), NEAR), -1), np.zeros(len(rows), np.int64)
+    counts, formula, size = content
     square = np.asarray(counts.multiply(counts).sum(1)).reshape(-1)
-    order = np.argsort(np.asarray(counts.sum(1)).reshape(-1), kind="stable")
+    first = square.max(initial=0) * 4 + 1  # more than any squared distance
+    order = np.lexsort((formula, size))
     step = WITHIN // 2
     for place in range(0, len(order), step):
         low = max(0, min(place - step // 2, len(order) - WITHIN))
         these, among = order[place : place + step], order[low : low + WITHIN]
         apart = square[these][:, None] + square[among][None, :] - 2 * (counts[these] @ counts[among].T).toarray()
+        apart[formula[these][:, None] == formula[among][None, :]] -= first
         apart[name[these][:, None] == name[among][None, :]] = np.inf
         most = min(NEAR, len(among))
         chosen = np.argpartition(apart, most - 1, axis=1)[:, :most]
@@ -213,7 +235,8 @@ def nearest(counts: csr_array, name: np.ndarray, rows: np.ndarray) -> np.ndarray
         sort = np.argsort(found, axis=1, kind="stable")
         chosen, found = (np.take_along_axis(cells, sort, 1) for cells in (chosen, found))
         told[these, :most] = np.where(np.isfinite(found), rows[among[chosen]], -1)
-    return told
+        isomers[these] = (found < 0).sum(1)
+    return told, isomers
 
 
 def read_molecules(

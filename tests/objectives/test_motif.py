@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tetramer.corpora import MoleculeData, nearest, with_units
+from tetramer.corpora import Content, MoleculeData, nearest, with_units
 from tetramer.encoders import ENCODERS
 from tetramer.encoders.mlp import MLP, MLPConfig
 from tetramer.errors import UserError
@@ -18,9 +18,8 @@ from tetramer.objectives.motif import MotifConfig, MotifEquivalence, bond_types,
 from tetramer.settings import configured
 from tetramer.training import Run, TrainConfig, fit
 from tetramer.views import read
-from tetramer.views.graph import GraphBatch, GraphFeatures
+from tetramer.views.graph import GraphBatch
 from tetramer.views.motifs import MotifBatch
-from tetramer.views.pieces import neighbourhoods
 
 # Biphenyl, an ester, benzene (no cut), an amide with a ring at both ends, and two isomers
 TEXTS = ("c1ccc(-c2ccccc2)cc1", "CCOC(=O)c1ccccc1", "c1ccccc1", "O=C(NCC1CC1)c1ccncc1", "CCCCOC", "CCCOCC")
@@ -187,11 +186,10 @@ def test_alone_as_in_a_batch(data: MoleculeData, sample: Sample) -> None:
 
 
 def test_the_nearest_are_those_of_all_pairs(data: MoleculeData) -> None:
-    graph = data.features["graph"]
-    assert isinstance(graph, GraphFeatures)
-    counts, names = neighbourhoods(graph), np.array([0, 1, 2, 3, 4, 4])
-    dense = counts.toarray()
-    told = nearest(counts, names, ROWS + 10)
+    content, names = data.content(), np.array([0, 1, 2, 3, 4, 4])
+    dense = content.counts.toarray()
+    told, isomers = nearest(content, names, ROWS + 10)
+    assert isomers.tolist() == [0] * 6  # the two isomers have one name
     for row in ROWS.tolist():
         apart = ((dense - dense[row]) ** 2).sum(1)
         others = [k for k in ROWS.tolist() if names[k] != names[row]]
@@ -204,11 +202,42 @@ def test_large_sets_are_sought_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     from scipy.sparse import csr_array
 
     monkeypatch.setattr("tetramer.corpora.WITHIN", 8)
-    counts = csr_array(np.arange(1, 41, dtype=float)[:, None])
-    told = nearest(counts, np.arange(40), np.arange(40))
+    size = np.arange(1, 41)
+    told, _ = nearest(Content(csr_array(size[:, None] * 1.0), size, size), np.arange(40), np.arange(40))
     for row in range(40):
         assert {row - 1, row + 1} & set(range(40)) <= set(told[row].tolist())
         assert row not in told[row]
+
+
+def test_isomers_come_before_what_is_nearer() -> None:
+    """Methyl benzoate is nearer to ethyl benzoate than phenylacetic acid, of its own formula, is."""
+    texts = ["COC(=O)c1ccccc1", "CCOC(=O)c1ccccc1", "OC(=O)Cc1ccccc1", "CC(=O)Oc1ccccc1", "CCCCCC", "CC(C)CCC"]
+    made = MoleculeData(read(texts, ["graph"], limits=Limits(0)).features, number=np.arange(6))
+    near = made.with_near(np.arange(6), np.arange(0), 2)
+    assert near.isomers.tolist() == [2, 0, 2, 2, 1, 1]
+    assert set(near.near[0, :2]) == {2, 3}
+    counts = made.content().counts.toarray()
+    apart = ((counts - counts[0]) ** 2).sum(1)
+    assert apart[1] < apart[2]
+    drawn = [near.alike(np.array([row]), np.random.default_rng(seed)) for row in (0, 4) for seed in range(20)]
+    assert all(others.tolist() == [2, 3] for others in drawn[:20])
+    assert all(len(others) == 2 and 5 in others for others in drawn[20:])
+    assert len({tuple(others) for others in drawn[20:]}) > 2  # its one isomer, and another that is drawn
+    assert near.alike(np.array([4]), None).tolist() == sorted(near.near[4, :2].tolist())
+
+
+def test_isomers_are_found_in_large_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever they stand, and however many others are nearer."""
+    from scipy.sparse import csr_array
+
+    monkeypatch.setattr("tetramer.corpora.WITHIN", 64)
+    rng = np.random.default_rng(0)
+    size, formula = np.repeat(np.arange(10, 14), 100), np.tile(np.arange(50), 8)
+    counts = csr_array(rng.integers(0, 9, (400, 5)).astype(float))
+    told, isomers = nearest(Content(counts, formula, size), np.arange(400), np.arange(400))
+    for row in range(400):
+        own = [k for k in range(400) if k != row and (size[k], formula[k]) == (size[row], formula[row])]
+        assert (isomers[row], told[row, 0].tolist()) == (1, own[0])
 
 
 def test_wrong_settings_are_told() -> None:

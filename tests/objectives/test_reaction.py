@@ -186,6 +186,15 @@ def test_products_of_equal_reactants_are_no_negatives(tmp_path: Path) -> None:
         assert of(1, 2) > (of(1) + of(2)) / 2 + 0.01
 
 
+def test_isomers_of_products_come_first(tmp_path: Path) -> None:
+    texts = ["CCBr.CN>>CCNC.Br", "CBr.CCCN>>CCCNC", "CC=O.CN>>CN(C)C.Br", "C.C>>CCNC", "CI.CI>>CN(C)C.Br"]
+    with Reader(limits=Limits(0)) as reader:
+        told = read_reactions(texts, ("graph",), reader, Limits(0), tmp_path, lambda *_: None).data
+    near = told.with_near(np.arange(5), np.arange(0), 1)
+    assert near.isomers.tolist() == [2, 0, 1, 0, 1]  # of all products together; the last is a copy of the third
+    assert set(near.near[0, :2]) == {2, 4}
+
+
 def test_products_alike_join_the_candidates(data: ReactionData) -> None:
     near = data.with_near(ROWS, ROWS[:0], 2)
     assert all(data.number[other] != data.number[row] for row in ROWS for other in near.near[row] if other >= 0)

@@ -57,6 +57,18 @@ def neighbourhood_kinds(features: GraphFeatures) -> Tally:
     return *both, np.ones(2 * len(atom))
 
 
+def formulas(features: GraphFeatures) -> np.ndarray:
+    """(n,) uint64, equal for molecules of one formula: sums over atoms, hydrogens included, of hashes of their element.
+
+    That of several molecules is the sum of theirs.
+    """
+    told = np.zeros(len(features), np.uint64)
+    hydrogen = scattered(np.ones(1, np.uint64))
+    atoms = scattered(features.atoms[:, 0].astype(np.uint64)) + features.atoms[:, 3] * hydrogen
+    np.add.at(told, owners(features.atom_starts), atoms)
+    return told
+
+
 def invariant(features: GraphFeatures, names: Sequence[str]) -> np.ndarray:
     """(N,) uint64, one number for atoms that are alike in the columns `names` of ATOM."""
     told = np.full(len(features.atoms), len(names), np.uint64)
