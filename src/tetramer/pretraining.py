@@ -107,7 +107,7 @@ METHODS: dict[str, Method] = {
         "tag",
         {"width": 1024, "depth": 2},
         {"epochs": 20, "batch": 512, "peak": 1e-4, "schedule": "constant", "clip": 0.0},
-        {"loss": "hinge", "projection": 0, "survival": 0.0, "negatives": 0},
+        {"loss": "hinge", "projection": 0, "survival": 0.0, "negatives": 0, "select": "mrr"},
         corpus="reactions",
         about="a network of two layers of two hops that makes both sides of a reaction equal, as MolR did",
     ),
@@ -351,4 +351,4 @@ def start(method: Method, config: TrainConfig, data: Data, rows: np.ndarray) -> 
         made = built(method)
     molecules = data.molecules(rows) if isinstance(data, MoleculeData) else rows
     made.encoder.fit_statistics(data.features, molecules)
-    return Run(made, for_few(config, len(rows)))
+    return Run(made, for_few(config, len(rows)), criterion=made.criterion)

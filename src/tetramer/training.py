@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import FrameType
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from tetramer.errors import UserError, pick
 from tetramer.layers import to_tensors
 from tetramer.objectives import Sample, Targets
+from tetramer.objectives.base import Criterion
 from tetramer.views.base import Features
 from tetramer.views.read import MODULES
 
@@ -152,6 +154,7 @@ class Run:
     objective: Any  # an `Objective`
     config: TrainConfig
     pretrained: tuple[str, ...] = ()  # modules of the objective whose weights came from elsewhere
+    criterion: Criterion | None = None  # what chooses the weights; None: the mean loss
     step: int = 0
     best_score: float = math.inf
     best_step: int = -1
@@ -309,7 +312,7 @@ def lower(peak: float) -> float:
 def validate(run: Run, data: Data, rows: np.ndarray) -> float:
     """Score the weights that would be kept, remember the best, and count the epochs without one."""
     with averaged(run):
-        score = validation_loss(run, data, rows)
+        score = criterion_of(run)(data, rows)
         if score < run.best_score:
             run.best_score, run.best_step, run.stale = score, run.step, 0
             run.best = weights(run.objective)
@@ -318,6 +321,11 @@ def validate(run: Run, data: Data, rows: np.ndarray) -> float:
     if run.config.schedule == "plateau" and run.stale and run.stale % run.config.plateau == 0:
         run.plateau_share *= run.config.decay
     return score
+
+
+def criterion_of(run: Run) -> Criterion:
+    """What chooses the weights of a run."""
+    return run.criterion or partial(validation_loss, run)
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ from tetramer.encoders import ENCODERS
 from tetramer.encoders.mlp import MLP, MLPConfig
 from tetramer.errors import UserError
 from tetramer.molecules import Limits
-from tetramer.objectives.distances import distances, hinge
+from tetramer.objectives.distances import contrast, distances, hinge, mean_reciprocal_rank
 from tetramer.objectives.reaction import ReactionConfig, ReactionEquivalence
 from tetramer.settings import configured
 from tetramer.training import Run, TrainConfig, fit
@@ -97,11 +97,49 @@ def test_the_hinge_is_molrs(data: ReactionData) -> None:
 def test_the_hinge_of_three_points() -> None:
     apart = torch.tensor([[1.0, 3.0, 9.0], [2.0, 0.5, 1.0], [5.0, 5.0, 2.0]])
     same = torch.zeros(3, 3, dtype=torch.bool)
-    value, nearest = hinge(apart, same, 4.0)
+    value, nearest, active = hinge(apart, same, 4.0)
     assert float(value) == pytest.approx(3.5 / 3 + (1 + 2 + 3) / 6)
     assert nearest.tolist() == [True, True, True]
+    assert float(active) == pytest.approx(3 / 6)
     same[1, 0] = True
-    assert float(hinge(apart, same, 4.0)[0]) == pytest.approx(3.5 / 3 + (1 + 3) / 5)
+    value, _, active = hinge(apart, same, 4.0)
+    assert float(value) == pytest.approx(3.5 / 3 + (1 + 3) / 5)
+    assert float(active) == pytest.approx(2 / 5)
+
+
+def test_a_negative_is_active_while_it_is_likely() -> None:
+    """One in a hundred of the right one's chance: a score lower by 4.6."""
+    scores = torch.tensor([[0.0, -4.0, -5.0], [9.0, 0.0, -9.0], [-4.0, -5.0, 0.0]])
+    same = torch.zeros(3, 3, dtype=torch.bool)
+    assert float(contrast(scores, same).active) == pytest.approx(3 / 6)
+    same[1, 0] = True
+    assert float(contrast(scores, same).active) == pytest.approx(2 / 5)
+
+
+def test_ranks_of_products_by_hand() -> None:
+    """Equal products are one candidate, ties share the middle of their ranks."""
+    rows = torch.tensor([[0.0], [3.0], [5.0], [0.0]])
+    products = torch.tensor([[0.0], [2.0], [4.0], [0.0]])
+    number = np.array([0, 1, 2, 0])
+    # the second is as far from 2 as from 4: ranks 1, 1.5, 1, 1
+    assert mean_reciprocal_rank(rows, products, number) == pytest.approx((3 + 1 / 1.5) / 4)
+    flat = torch.zeros(4, 1)
+    assert mean_reciprocal_rank(flat, flat, number) == pytest.approx(1 / 2)  # of three the middle
+
+
+def test_weights_are_chosen_by_ranks_where_it_is_asked(data: ReactionData) -> None:
+    """The criterion ranks all products, and the run keeps the weights of its lowest value."""
+    objective = made(select="mrr", survival=0.0)
+    assert made().criterion is None
+    assert objective.criterion is not None
+    told = objective(*data.sample(ROWS, ("graph",))[0:3:2])
+    assert objective.missed(data, ROWS) == pytest.approx(
+        1 - mean_reciprocal_rank(told.reactants.detach(), told.products.detach(), data.number)
+    )
+    answers = iter([0.5, 0.75])
+    run = Run(objective, TrainConfig(epochs=2, batch=5), criterion=lambda data, rows: next(answers))
+    rows = [row["valid"] for row in fit(run, data, ROWS, ROWS)]
+    assert (rows, run.best_step, run.best_score) == ([0.5, 0.75], 1, 0.5)
 
 
 def test_distances_are_euclidean_and_have_a_slope_where_they_are_zero() -> None:
@@ -228,6 +266,8 @@ def test_wrong_settings_are_told() -> None:
         ReactionConfig(motifs=1.0)
     with pytest.raises(UserError, match="There is no loss named"):
         ReactionConfig(loss="margin")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="There is no select named"):
+        ReactionConfig(select="rank")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="Reactions are learned by an encoder of atoms"):
         ReactionEquivalence(MLP(MLPConfig()), ReactionConfig())
 

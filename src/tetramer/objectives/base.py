@@ -1,13 +1,16 @@
 """What every objective takes and returns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tetramer.views.base import Batch
+
+Criterion = Callable[[Any, np.ndarray], float]  # data and rows of them → lower is better
 
 
 class Loss(NamedTuple):
@@ -56,6 +59,11 @@ class Objective(nn.Module):
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         raise NotImplementedError
+
+    @property
+    def criterion(self) -> Criterion | None:
+        """What chooses the weights, as a function of data and of rows of them; None: the mean loss."""
+        return None
 
     def judge(self, sample: Sample) -> dict[str, float]:
         """Numbers without labels that are no loss, means over the molecules of a sample. Most objectives have none."""

@@ -142,11 +142,11 @@ class MotifHead(nn.Module):
         same = molecule[:own, None] == molecule[None, :]
         same.fill_diagonal_(False)
         if self.config.loss == "hinge":
-            value, found = hinge(distances(whole, told.motifs), same, self.config.margin)
+            value, found, active = hinge(distances(whole, told.motifs), same, self.config.margin)
         else:
-            value, found = contrast(self.scores(whole, told.motifs), same)
+            value, found, active = contrast(self.scores(whole, told.motifs), same)
         residual = (whole - told.motifs[:own]).norm(dim=1) / whole.norm(dim=1).clamp(min=1e-6)
-        parts = {"accuracy": found.float().mean(), "residual": residual.mean()}
+        parts = {"accuracy": found.float().mean(), "active": active, "residual": residual.mean()}
         if self.config.bonded:
             bonded = self.bonded(told.atoms, sample, own)
             value, parts["bonded"] = value + self.config.bonded * bonded, bonded

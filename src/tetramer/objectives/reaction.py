@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -11,29 +12,33 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import sum_by_owner
-from tetramer.objectives.base import Loss, Objective, Sample
-from tetramer.objectives.distances import contrast, distances, hinge
+from tetramer.objectives.base import Criterion, Loss, Objective, Sample
+from tetramer.objectives.distances import contrast, distances, hinge, mean_reciprocal_rank
 from tetramer.objectives.motif import MotifConfig, MotifHead, of_atoms
 from tetramer.views.base import Batch
 from tetramer.views.graph import GraphBatch
 
 REACTANT, PRODUCT = 0, 2  # roles, as in `molecules.reactions`
 Kind = Literal["contrast", "hinge"]
+Select = Literal["loss", "mrr"]
+TURN = 256  # reactions at a time
 
 
 @dataclass(frozen=True)
 class ReactionConfig:
-    """The defaults are ours; `loss="hinge", projection=0, survival=0, negatives=0` is MolR as published."""
+    """The defaults are ours; `loss="hinge", projection=0, survival=0, negatives=0, select="mrr"`: MolR as published."""
 
     loss: Kind = "contrast"
     projection: int = 256  # width of the vectors that are compared; 0: those of the encoder are
     survival: float = 1.0  # weight of the loss that teaches which atoms stay; 0: every atom of the reactants counts
     negatives: int = 3  # products like a reaction's own that stand among the candidates, beside those of its batch
     margin: float = 4.0  # of the hinge
+    select: Select = "loss"  # what chooses the weights: the loss, or the mean reciprocal rank (MolR's choice)
     motifs: float = 0.0  # share of the loss by which the molecules equal their motifs; the rest is that of reactions
 
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
+        pick(dict.fromkeys(get_args(Select)), self.select, "select")
         if min(self.projection, self.negatives) < 0 or self.survival < 0 or not self.margin > 0:
             raise UserError(
                 "Learning from reactions needs projection, survival and negatives ≥ 0 and margin > 0; "
@@ -141,10 +146,10 @@ class ReactionEquivalence(Objective):
         same = (product[:size, None] == product) | (left[:size, None] == left)
         same.fill_diagonal_(False)
         if self.config.loss == "hinge":
-            value, found = hinge(distances(told.reactants, told.products), same, self.config.margin)
+            value, found, active = hinge(distances(told.reactants, told.products), same, self.config.margin)
         else:
-            value, found = contrast(self.scores(told.reactants, told.products), same)
-        parts = {"accuracy": found.float().mean()}
+            value, found, active = contrast(self.scores(told.reactants, told.products), same)
+        parts = {"accuracy": found.float().mean(), "active": active}
         if self.config.survival:
             stays = groups["survives"][told.which]
             known = stays >= 0
@@ -152,6 +157,29 @@ class ReactionEquivalence(Objective):
             parts["survival"] = torch.where(known, cost, 0.0).sum() / known.sum().clamp(min=1)
             value = value + self.config.survival * parts["survival"]
         return value, parts
+
+    @property
+    def criterion(self) -> Criterion | None:
+        """1 − the mean reciprocal rank of the right products, or the loss."""
+        return self.missed if self.config.select == "mrr" else None
+
+    @torch.inference_mode()
+    def missed(self, data: Any, rows: np.ndarray) -> float:  # noqa: ANN401 (`ReactionData` comes later)
+        """1 − the mean reciprocal rank of the products of `rows` among all of theirs."""
+        self.eval()
+        return 1 - mean_reciprocal_rank(*self.both(data, rows), data.number[rows])
+
+    @torch.inference_mode()
+    def both(self, data: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        """(n, P) vectors of the reactants and of the products of reactions `rows`."""
+        parts = []
+        for place in range(0, len(rows), TURN):
+            some = rows[place : place + TURN]
+            sample = data.sample(some, self.encoder.views)
+            told = self(sample.views, sample.groups)
+            parts.append((told.reactants, told.products[: len(some)]))
+        left, right = zip(*parts, strict=True)
+        return torch.cat(left), torch.cat(right)
 
 
 def reactions(groups: Mapping[str, Tensor]) -> int:
