@@ -14,6 +14,7 @@ from tetramer.checkpoint import Card, config_hash, pack, read_folder, unpack, wr
 from tetramer.corpora import WORDS, Corpus, MoleculeData, read_molecules, read_reactions
 from tetramer.corpus_parts import LEAST, given, held_back
 from tetramer.encoders import BRANCHES, ENCODERS
+from tetramer.equivalence import examined
 from tetramer.errors import UserError, pick
 from tetramer.members.origin import WEIGHTS, origin_of, source_of
 from tetramer.members.work import Progress, one_thread
@@ -24,8 +25,8 @@ from tetramer.recipes import Spec, override
 from tetramer.resuming import Log, carry_out, resume
 from tetramer.scoring import listed
 from tetramer.settings import configured
-from tetramer.training import Data, Row, Run, TrainConfig, for_few, mix
-from tetramer.validation import examined, judge, score
+from tetramer.training import Data, Row, Run, TrainConfig, epoch_order, for_few, mix
+from tetramer.validation import judge, score
 from tetramer.views import Reader
 from tetramer.views.base import Settings
 from tetramer.views.read import settings_of
@@ -254,7 +255,7 @@ def pretrain(
         "curve": log.curve,
     }
     if diagnosis:
-        card["diagnosis"] = {which: asdict(one) for which, one in diagnosis.items()}
+        card["diagnosis"] = diagnosis
     network = {"encoder": method.encoder, "encoder_config": method.encoder_config, "training": asdict(config)}
     arrays = {name: value.detach().numpy() for name, value in run.objective.state_dict().items()}
     return Result(card, network, pack(arrays))

@@ -10,9 +10,7 @@ import torch
 
 from tetramer import equivalence
 from tetramer.checkpoint import Card
-from tetramer.corpora import WORDS, MoleculeData
-from tetramer.equivalence import BagOfAtoms, Diagnosis, diagnose
-from tetramer.objectives.motif import MotifEquivalence
+from tetramer.corpora import WORDS
 from tetramer.training import Data, TrainConfig, autocast, epoch_order, mix
 
 BATCH = 256  # rows at a time
@@ -72,16 +70,6 @@ def judge(objective: Any, data: Data, rows: np.ndarray, config: TrainConfig) -> 
     return dict(sums)
 
 
-def examined(objective: Any, untrained: Any, data: Data, rows: np.ndarray) -> dict[str, Diagnosis]:  # noqa: ANN401
-    """What says whether motifs have taught anything, for a trained and an untrained encoder, and for bags of atoms."""
-    if not (isinstance(objective, MotifEquivalence) and isinstance(data, MoleculeData)):
-        return {}
-    untrained.eval()
-    three = {"trained": objective.encoder, "untrained": untrained.encoder, "bag of atoms": BagOfAtoms()}
-    once = rows[np.sort(np.unique(data.number[rows], return_index=True)[1])]  # a copy of a molecule is no isomer
-    return {name: diagnose(one, data, once) for name, one in three.items()}
-
-
 def sentences(card: Card) -> list[str]:
     """The outcome for a terminal."""
     held, (name,) = card["validation"], card["members"]
@@ -101,4 +89,4 @@ def sentences(card: Card) -> list[str]:
             f"{held['round_trip']:.1%} of {held['judged']:,} strings are written without a fault. Two spellings of one "
             f"molecule have a cosine of {held['same']:.3f}, two molecules of {held['other']:.3f}."
         )
-    return lines + equivalence.sentences({k: Diagnosis(**v) for k, v in card.get("diagnosis", {}).items()})
+    return lines + equivalence.sentences(card.get("diagnosis", {}))

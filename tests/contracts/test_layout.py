@@ -26,6 +26,7 @@ ORDER += [
     "modelling",
     "corpora",
     "corpus_parts",
+    "isomers",
     "equivalence",
     "validation",
     "pretraining",

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tetramer.benchmark import protocol
-from tetramer.benchmark.isomers import QUESTIONS, Question
 from tetramer.benchmark.standing import Line, Pair, Setting, Standing
 from tetramer.errors import UserError
+from tetramer.isomers import QUESTIONS, Question
 from tetramer.studies import Asked, motif, motif_page, motif_tasks
 from tetramer.studies.base import Measured, Reach, Rows, encoder_of, frozen
 from tetramer.studies.motif import HELD, MODELS

@@ -7,7 +7,7 @@ import pytest
 
 from tetramer.molecules import Limits, Molecule, parse
 from tetramer.molecules.motifs import partition
-from tetramer.molecules.vocabulary import PAD, Vocabulary, learn
+from tetramer.molecules.vocabulary import Vocabulary, learn
 from tetramer.views import Reader, graph, read
 from tetramer.views.base import from_bytes, take, to_bytes
 from tetramer.views.motifs import MotifFeatures, MotifSettings, collate, encode, kinds
@@ -56,7 +56,10 @@ def test_units_without_a_vocabulary_are_motifs(made: MotifFeatures) -> None:
     assert batch.ok.tolist() == [True, False, True]
     assert batch.unit.tolist() == [0, 1, 2, 2, 2, 3, 4, 4, 4, 4, 4, 4, 5, 5, 5]
     assert batch.owner.tolist() == [0, 0, 2, 2, 2, 2]
-    assert set(batch.numbers.tolist()) == {PAD}
+    tokens = [kind.token for row in (2, 1, 0) for kind in kinds(made, row)[0]]
+    numbers = batch.numbers.tolist()
+    assert len(set(zip(tokens, numbers, strict=True))) == len(set(tokens)) == len(set(numbers))
+    assert min(numbers) >= 0
     assert batch.cuts.tolist() == [[3, 5, 11], [5, 6, 12]]
     assert batch.bonds.tolist() == [1, 1, 1]
 

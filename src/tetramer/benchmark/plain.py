@@ -11,10 +11,10 @@ import numpy as np
 from scipy import sparse
 
 from tetramer.benchmark.cases import Case
-from tetramer.benchmark.linear import linear
 from tetramer.datasets.signals import bag_of_characters
 from tetramer.errors import UserError, pick
 from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, atom_counts
+from tetramer.members.linear import linear
 from tetramer.members.references import ATOMS
 from tetramer.members.ridge import Matrix
 from tetramer.views import fingerprint, graph, pieces

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from tetramer.benchmark.isomers import QUESTIONS, accuracy
 from tetramer.checkpoint import config_hash
 from tetramer.corpora import with_units
 from tetramer.encoders import Encoder
 from tetramer.equivalence import BagOfAtoms, compared, diagnose, sums
+from tetramer.isomers import QUESTIONS, accuracy
 from tetramer.members.base import usable
 from tetramer.members.work import one_thread
 from tetramer.molecules import Limits

@@ -6,6 +6,7 @@ molecules ──featurize──▶ MotifFeatures ──encode(vocabulary)──�
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+from zlib import crc32
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from tetramer.molecules import Molecule
 from tetramer.molecules.geometry import numbers_of
 from tetramer.molecules.merging import merged
 from tetramer.molecules.motifs import Kind, Piece, partition
-from tetramer.molecules.vocabulary import PAD, Vocabulary
+from tetramer.molecules.vocabulary import Vocabulary
 from tetramer.views.base import Batch, Features, Settings, gather, offsets
 
 BLANK = "-"  # no class of rings
@@ -66,7 +67,7 @@ class UnitFeatures(Features):
     }
     unit: np.ndarray  # (N,) int32 unit of each atom within its own molecule
     atom_starts: np.ndarray  # (n + 1,) int64
-    numbers: np.ndarray  # (U,) int32 number of each unit in the vocabulary; PAD without one
+    numbers: np.ndarray  # (U,) int32 number of each unit in the vocabulary; without one, a checksum of its SMILES
     unit_starts: np.ndarray  # (n + 1,) int64
     first: np.ndarray  # as in MotifFeatures
     second: np.ndarray
@@ -80,7 +81,7 @@ class MotifBatch(Batch):
 
     unit: np.ndarray  # (N,) int64 which unit of this batch each atom belongs to
     owner: np.ndarray  # (U,) int64 which molecule each unit belongs to
-    numbers: np.ndarray  # (U,) int64 numbers in the vocabulary
+    numbers: np.ndarray  # (U,) int64 numbers in the vocabulary, or checksums
     cuts: np.ndarray  # (2, C) int64 atoms of this batch at both ends of each cut bond
     bonds: np.ndarray  # (C,) int64
 
@@ -148,13 +149,16 @@ def kinds(features: MotifFeatures, row: int) -> tuple[list[Kind], list[Piece]]:
 
 
 def encode(features: MotifFeatures, vocabulary: Vocabulary | None = None) -> UnitFeatures:
-    """Units of all molecules; without a vocabulary each motif is one, and its number is PAD."""
+    """Units of all molecules; without a vocabulary each motif is one, and its number a checksum of its SMILES.
+
+    Two of the 14,000 motifs of 50,000 molecules have one checksum with a chance of 1 in 20.
+    """
     units, numbers = [], []
     for row in range(len(features)):
         atoms = slice(*features.atom_starts[row : row + 2])
         motif, piece = features.motif[atoms].astype(np.int64), features.piece[atoms].astype(np.int64)
         if vocabulary is None:
-            unit, number = motif, np.full(int(motif.max(initial=-1)) + 1, PAD)
+            unit, number = motif, checksums(features, row)
         else:
             own, pieces = kinds(features, row)
             tokens = [kind.token for kind in own]
@@ -172,6 +176,12 @@ def encode(features: MotifFeatures, vocabulary: Vocabulary | None = None) -> Uni
         bonds=features.bonds,
         cut_starts=features.cut_starts,
     )
+
+
+def checksums(features: MotifFeatures, row: int) -> np.ndarray:
+    """(M,) int32, a number for each motif of one molecule, the same wherever it occurs."""
+    text = bytes(features.text[slice(*features.text_starts[row : row + 2])])
+    return np.array([crc32(token) >> 1 for token in text.split(b"\n", 1)[0].split()], np.int32)
 
 
 def collate(features: UnitFeatures, rows: np.ndarray, rng: np.random.Generator | None = None) -> MotifBatch:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tetramer.benchmark.linear import linear
+from tetramer.members.linear import linear
 
 ALL = np.arange(40)
 

@@ -11,9 +11,9 @@ from itertools import chain, combinations
 
 import numpy as np
 
-from tetramer.benchmark.linear import linear
 from tetramer.datasets.partitions import Split, split_of
 from tetramer.members.base import BINARY
+from tetramer.members.linear import linear
 from tetramer.training import epoch_order
 
 FOLDS = 5

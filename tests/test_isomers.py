@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tetramer.benchmark.isomers import FOLDS, QUESTIONS, RINGS, accuracy, amides, closures
+from tetramer.isomers import FOLDS, QUESTIONS, RINGS, accuracy, amides, closures
 from tetramer.molecules import Molecule, parse
 from tetramer.molecules.motifs import partition
 
