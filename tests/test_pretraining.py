@@ -472,6 +472,13 @@ def test_settings_of_objectives_are_reached() -> None:
     told = resolve("molr", {"objective.margin": "2", "objective.loss": "hinge"})
     assert told.objective_config == {"margin": 2, "loss": "hinge"}
     assert METHODS["molr"].objective_config == {}
+    nested = {"objective.motif.context": "true", "objective.motif.bonded": "0"}
+    told = resolve("molr", {"objective.motifs": "0.3"} | nested)
+    assert told.objective_config == {"motifs": 0.3, "motif": {"context": True, "bonded": 0}}
+    assert (told.told.of_motifs.context, told.told.of_motifs.bonded) == (True, 0)
+    for key in ("objective.motif", "objective.motif.decoys", "objective.motif.contexts"):
+        with pytest.raises(UserError, match="no member has such a setting"):
+            resolve("molr", {key: "1"})
     with pytest.raises(UserError, match=r"Did you mean 'objective\.margin'"):
         resolve("molr", {"objective.margins": "2"})
     with pytest.raises(UserError, match="There is no loss named 'hing'"):

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
-from operator import getitem
 from typing import Any, get_type_hints
 
 from tetramer.datasets.placed import Form
@@ -331,7 +330,10 @@ def paths(spec: Spec) -> dict[Path, tuple[Path, Hint]]:
 
 
 # These follow from the data and from --seed, or are groups of settings themselves.
-FIXED = (("training", "seed"), ("head", "task"), ("head", "targets"), ("head", "classes"), ("encoder", "branches"))
+FIXED = (
+    *(("training", "seed"), ("head", "task"), ("head", "targets"), ("head", "classes"), ("encoder", "branches")),
+    *(("objective", "motif"), ("objective", "motif", "negatives"), ("objective", "motif", "decoys")),
+)
 
 
 def groups(spec: Spec) -> list[tuple[Path, Path, type]]:
@@ -344,7 +346,9 @@ def groups(spec: Spec) -> list[tuple[Path, Path, type]]:
     if spec["kind"] == "neural":
         told.append((("head",), ("head",), SupervisedConfig))
     else:
-        told.append((("objective",), ("objective_config",), OBJECTIVES[config["objective"]].Config))
+        objective = OBJECTIVES[config["objective"]]
+        told.append((("objective",), ("objective_config",), objective.Config))
+        told += [(("objective", name), ("objective_config", name), kind) for name, kind in objective.Groups.items()]
     for view, settings in config["encoder_config"].get("branches", {}).items():
         told.append((("encoder", view), ("encoder_config", "branches", view), branch_of(view, settings).Config))
     return told
@@ -352,7 +356,9 @@ def groups(spec: Spec) -> list[tuple[Path, Path, type]]:
 
 def put(config: Spec, place: Path, value: object) -> None:
     """Set `config[place[0]][place[1]]…` to `value`."""
-    reduce(getitem, place[:-1], config)[place[-1]] = value
+    for name in place[:-1]:
+        config = config.setdefault(name, {})
+    config[place[-1]] = value
 
 
 def keep_known(config: Spec) -> None:
@@ -367,7 +373,7 @@ def check(spec: Spec) -> None:
     """UserError, before any work, if a value of a network is of the wrong kind or out of range."""
     if spec["kind"] in NETWORKS:
         for _, place, kind in groups(spec):
-            settings = reduce(getitem, place, spec["config"])
+            settings: Spec = reduce(lambda part, name: part.get(name, {}), place, spec["config"])
             configured(kind, {name: value for name, value in settings.items() if (name, len(place)) != ("encoder", 3)})
 
 

@@ -107,6 +107,31 @@ def test_the_hinge_of_three_points() -> None:
     assert float(active) == pytest.approx(2 / 5)
 
 
+def test_a_hinge_of_active_pairs_by_hand() -> None:
+    apart = torch.tensor([[1.0, 3.0, 9.0], [2.0, 0.5, 1.0], [5.0, 5.0, 2.0]])
+    same = torch.zeros(3, 3, dtype=torch.bool)
+    assert float(hinge(apart, same, 4.0, active=True).value) == pytest.approx(3.5 / 3 + (1 + 2 + 3) / 3)
+    assert float(hinge(apart, same, 0.5, active=True).value) == pytest.approx(3.5 / 3)  # none is active
+
+
+def test_settings_of_the_hinge_reach_both_losses(data: ReactionData) -> None:
+    sample = data.sample(ROWS, VIEWS)
+
+    def of(scale: float, **settings: Any) -> tuple[float, float]:
+        objective = made(loss="hinge", survival=0.0, motifs=0.5, motif={"bonded": 0.0}, **settings)
+        with torch.no_grad():
+            for project in (objective.project, objective.motifs.project):
+                project.weight *= scale
+            both = objective.compared(objective(sample.views, sample.groups), sample.groups)[0]
+        return float(both), objective.loss(sample, RNG).value.item()
+
+    assert of(9.0, relative=True, margin=0.5) == pytest.approx(of(1.0, relative=True, margin=0.5), rel=1e-2)
+    assert of(9.0, margin=0.5)[0] > 2 * of(1.0, margin=0.5)[0]
+    one, other = of(1.0, margin=1.0), of(1.0, margin=1.0, active=True)
+    assert other[0] > one[0]
+    assert other[1] - other[0] / 2 > one[1] - one[0] / 2  # what is left is the half of the motifs
+
+
 def test_a_negative_is_active_while_it_is_likely() -> None:
     """One in a hundred of the right one's chance: a score lower by 4.6."""
     scores = torch.tensor([[0.0, -4.0, -5.0], [9.0, 0.0, -9.0], [-4.0, -5.0, 0.0]])
@@ -277,3 +302,7 @@ def test_a_setting_changes_one_thing() -> None:
     told = config.of_motifs
     assert (told.projection, told.loss, told.margin) == (8, "hinge", 2.0)
     assert replace(config, motifs=0.5).of_motifs == told
+    other = replace(config, active=True, motif={"context": True, "margin": 3}).of_motifs
+    assert (other.projection, other.active, other.context, other.margin) == (8, True, True, 3.0)
+    with pytest.raises(UserError, match="Learning from motifs needs"):
+        ReactionConfig(motif={"bonded": -1})

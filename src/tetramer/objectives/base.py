@@ -49,6 +49,7 @@ class Objective(nn.Module):
     """Sample → Loss. Owns its heads and what it does to its input."""
 
     Config: ClassVar[type[Any]] = Plain
+    Groups: ClassVar[dict[str, type[Any]]] = {}  # settings of Config that are settings of their own, and their kind
     views: tuple[str, ...]
     others: ClassVar[tuple[str, ...]] = ()  # views of which `Sample.others` is to hold another version of each molecule
 

@@ -52,17 +52,22 @@ def negatives(same: Tensor) -> Tensor:
     return wrong
 
 
-def hinge(apart: Tensor, same: Tensor, margin: float) -> Told:
+def relative(one: Tensor, other: Tensor) -> Tensor:
+    """`distances` as shares of the mean length of `one`: no scale of all vectors changes them."""
+    return distances(one, other) / one.norm(dim=1).mean().clamp(min=FLOOR)
+
+
+def hinge(apart: Tensor, same: Tensor, margin: float, active: bool = False) -> Told:
     r"""MolR (arXiv:2109.09888): :math:`\frac1B \sum_i d_{ii} + \text{mean}_{i \ne j} \max(0, \gamma - d_{ij})`.
 
     apart: (B, C) distances, C ≥ B   same: (B, C) bool, pairs that are no negatives
 
-    Active are negatives within the margin.
+    Active are negatives within the margin. active: whether the second mean is over these alone; 0 without any
     """
     right = torch.arange(len(apart), device=apart.device)
     wrong = negatives(same)
     near = wrong & (apart < margin)
-    push = ((margin - apart) * near).sum() / wrong.sum().clamp(min=1)
+    push = ((margin - apart) * near).sum() / (near if active else wrong).sum().clamp(min=1)
     nearest = apart.masked_fill(same, torch.inf).argmin(1)
     return Told(apart[right, right].mean() + push, nearest == right, near.sum() / wrong.sum().clamp(min=1))
 
@@ -75,8 +80,8 @@ def mean_reciprocal_rank(rows: Tensor, candidates: Tensor, number: np.ndarray) -
     _, first, place = np.unique(number, return_index=True, return_inverse=True)
     pool, right = candidates[torch.from_numpy(first)].double(), torch.from_numpy(place.reshape(-1, 1))
     found = []
-    for some, own in zip(rows.double().split(TURN), right.split(TURN), strict=True):
-        apart = distances(some, pool)
-        mine = apart.gather(1, own)
+    for turn in range(0, len(rows), TURN):
+        apart = distances(rows[turn : turn + TURN].double(), pool)
+        mine = apart.gather(1, right[turn : turn + TURN])
         found.append(1 / (1 + (apart < mine).sum(1) + ((apart == mine).sum(1) - 1) / 2))
     return float(torch.cat(found).mean())

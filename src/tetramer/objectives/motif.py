@@ -18,7 +18,7 @@ from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import mean_by_owner, sum_by_owner
 from tetramer.objectives.base import Loss, Objective, Sample
-from tetramer.objectives.distances import contrast, distances, hinge
+from tetramer.objectives.distances import contrast, distances, hinge, relative
 from tetramer.views.base import Batch
 from tetramer.views.graph import BOND, GraphBatch
 from tetramer.views.motifs import MotifBatch
@@ -39,6 +39,8 @@ class MotifConfig:
     bonded: float = 0.1  # weight of the question which motifs of a molecule are joined; no sum of motifs answers it
     guard: float = 0.0  # weight of what keeps the columns of the molecules' vectors apart (VICReg, arXiv:2105.04906)
     margin: float = 4.0  # of the hinge
+    active: bool = False  # hinge: whether its mean is over the negatives within the margin, and not over all
+    relative: bool = False  # hinge: whether distances are shares of the mean length of a vector, which no scale serves
 
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
@@ -142,7 +144,8 @@ class MotifHead(nn.Module):
         same = molecule[:own, None] == molecule[None, :]
         same.fill_diagonal_(False)
         if self.config.loss == "hinge":
-            value, found, active = hinge(distances(whole, told.motifs), same, self.config.margin)
+            apart = (relative if self.config.relative else distances)(whole, told.motifs)
+            value, found, active = hinge(apart, same, self.config.margin, self.config.active)
         else:
             value, found, active = contrast(self.scores(whole, told.motifs), same)
         residual = (whole - told.motifs[:own]).norm(dim=1) / whole.norm(dim=1).clamp(min=1e-6)

@@ -1,8 +1,8 @@
 """What an encoder learns from reactions: the atoms of the reactants that stay make the same vector as the products."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast, get_args
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import sum_by_owner
 from tetramer.objectives.base import Criterion, Loss, Objective, Sample
-from tetramer.objectives.distances import contrast, distances, hinge, mean_reciprocal_rank
+from tetramer.objectives.distances import contrast, distances, hinge, mean_reciprocal_rank, relative
 from tetramer.objectives.motif import MotifConfig, MotifHead, of_atoms
+from tetramer.settings import configured
 from tetramer.views.base import Batch
 from tetramer.views.graph import GraphBatch
 
@@ -33,8 +34,11 @@ class ReactionConfig:
     survival: float = 1.0  # weight of the loss that teaches which atoms stay; 0: every atom of the reactants counts
     negatives: int = 3  # products like a reaction's own that stand among the candidates, beside those of its batch
     margin: float = 4.0  # of the hinge
+    active: bool = False  # hinge: whether its mean is over the negatives within the margin, and not over all
+    relative: bool = False  # hinge: whether distances are shares of the mean length of a vector, which no scale serves
     select: Select = "loss"  # what chooses the weights: the loss, or the mean reciprocal rank (MolR's choice)
     motifs: float = 0.0  # share of the loss by which the molecules equal their motifs; the rest is that of reactions
+    motif: Mapping[str, Any] = field(default_factory=dict)  # settings of MotifConfig that are not those above
 
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
@@ -46,11 +50,13 @@ class ReactionConfig:
             )
         if not 0 <= self.motifs < 1:
             raise UserError(f"motifs={self.motifs} is a share of the loss: choose 0 or more, below 1.")
+        _ = self.of_motifs  # a wrong setting is told now
 
     @property
     def of_motifs(self) -> MotifConfig:
-        """How molecules are compared with their motifs, the same way as both sides of a reaction."""
-        return MotifConfig(loss=self.loss, projection=self.projection, margin=self.margin)
+        """How molecules are compared with their motifs: the same way as both sides of a reaction, but for `motif`."""
+        names = ("loss", "projection", "margin", "active", "relative")
+        return configured(MotifConfig, {name: getattr(self, name) for name in names} | dict(self.motif))
 
 
 class Sides(NamedTuple):
@@ -82,6 +88,7 @@ class ReactionEquivalence(Objective):
     """
 
     Config = ReactionConfig
+    Groups: ClassVar[dict[str, type[Any]]] = {"motif": MotifConfig}
 
     def __init__(self, encoder: Encoder, config: ReactionConfig) -> None:
         super().__init__()
@@ -146,7 +153,8 @@ class ReactionEquivalence(Objective):
         same = (product[:size, None] == product) | (left[:size, None] == left)
         same.fill_diagonal_(False)
         if self.config.loss == "hinge":
-            value, found, active = hinge(distances(told.reactants, told.products), same, self.config.margin)
+            apart = (relative if self.config.relative else distances)(told.reactants, told.products)
+            value, found, active = hinge(apart, same, self.config.margin, self.config.active)
         else:
             value, found, active = contrast(self.scores(told.reactants, told.products), same)
         parts = {"accuracy": found.float().mean(), "active": active}
