@@ -440,13 +440,16 @@ def test_decoys_stand_beside_their_molecule_and_nowhere_else(smiles: list[str], 
     with Reader(limits=HERE) as reader:
         corpus = read_molecules(texts, ("graph", "motifs"), reader, HERE, tmp_path / "a", lambda *_: None)
         rows = np.arange(0, len(texts), 2)
-        data = corpus.data.with_decoys(corpus.names, rows, 2, reader, HERE, tmp_path / "b")
+        told: list[tuple[str, float]] = []
+        data = corpus.data.with_decoys(corpus.names, rows, 2, reader, HERE, tmp_path / "b", lambda *x: told.append(x))
+    shares = {name: [share for one, share in told if one == name] for name in ("decoys", "structures")}
+    assert all(several == sorted(several) and several[-1] == 1 for several in shares.values())
     assert data.made.shape == (len(texts), 2)
     assert (data.made[1::2] == -1).all()
-    told = data.made[data.made >= 0]
-    assert len(told) > 10
-    assert (told >= len(texts)).all()
-    assert len(data.features["graph"]) == len(data.features["motifs"]) == len(data.number) > told.max()
+    found = data.made[data.made >= 0]
+    assert len(found) > 10
+    assert (found >= len(texts)).all()
+    assert len(data.features["graph"]) == len(data.features["motifs"]) == len(data.number) > found.max()
     assert len(set(data.number.tolist())) == len(data.number)
     there, graphs = data.made[rows] >= 0, data.features["graph"]
     assert isinstance(graphs, GraphFeatures)

@@ -18,8 +18,8 @@ from tetramer.datasets.reactions import reactions
 from tetramer.datasets.tables import Table
 from tetramer.members.base import usable
 from tetramer.members.work import Progress
-from tetramer.molecules import Limits, Molecule, parse, sides
-from tetramer.molecules.decoys import decoys
+from tetramer.molecules import Limits, sides
+from tetramer.molecules.decoys import decoys_of
 from tetramer.molecules.reactions import PRODUCT, REACTANT, REAGENT
 from tetramer.objectives import Sample
 from tetramer.reading import read_into
@@ -101,7 +101,14 @@ class MoleculeData(Data):
         return Content(neighbourhoods(graph), formulas(graph), np.diff(graph.atom_starts))
 
     def with_decoys(
-        self, names: Sequence[str], rows: np.ndarray, count: int, reader: Reader, limits: Limits, parts: Path
+        self,
+        names: Sequence[str],
+        rows: np.ndarray,
+        count: int,
+        reader: Reader,
+        limits: Limits,
+        parts: Path,
+        progress: Progress,
     ) -> Self:
         """The same with up to `count` decoys of each of `rows`, as further rows of the features.
 
@@ -111,15 +118,17 @@ class MoleculeData(Data):
             return self
         known, place = set(names), dict[str, int]()
         made = np.full((len(names), count), -1)
-        for row in rows.tolist():
-            molecule = parse(names[row])
-            assert isinstance(molecule, Molecule)
-            told = decoys(molecule, count, np.random.Generator(np.random.Philox(row)))
-            for column, text in enumerate(text for text in told if text not in known):
+
+        def show(done: int) -> None:
+            progress("decoys", done / len(rows))
+
+        told = decoys_of([names[row] for row in rows.tolist()], count, limits, show)
+        for row, some in zip(rows.tolist(), told, strict=True):
+            for column, text in enumerate(text for text in some if text not in known):
                 made[row, column] = len(names) + place.setdefault(text, len(place))
         if not place:
             return self
-        further = read_molecules(list(place), tuple(self.features), reader, limits, parts, lambda *_: None)
+        further = read_molecules(list(place), tuple(self.features), reader, limits, parts, progress)
         made[np.isin(made, len(names) + np.flatnonzero(~further.good))] = -1
         features = {view: concat([own, further.data.features[view]]) for view, own in self.features.items()}
         return replace(self, features=features, number=numbered([*names, *place]), made=made)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
-from tetramer.molecules import Molecule, parse
-from tetramer.molecules.decoys import decoys, exchanged, moved
+from tetramer.molecules import Limits, Molecule, parse
+from tetramer.molecules.decoys import decoys, decoys_of, exchanged, moved
 
 
 def read(smiles: str) -> Molecule:
@@ -48,6 +48,20 @@ def test_decoys_of_drugs_are_isomers(data_dir: Path) -> None:
         assert all(read(text).smiles == text for text in told)
         assert told == decoys(molecule, 3, np.random.Generator(np.random.Philox(1)))
     assert np.mean(counts) > 2.8
+
+
+def test_workers_make_what_this_process_makes(data_dir: Path) -> None:
+    """Also of a text that cannot be read; which decoys a molecule has does not depend on what stands beside it."""
+    with (data_dir / "moleculenet" / "Lipophilicity.csv").open() as lines:
+        some = [read(row["smiles"]).smiles for row in csv.DictReader(lines)][::100]
+    some.insert(3, "C(C")
+    done: list[int] = []
+    here = decoys_of(some, 2, Limits(0))
+    assert decoys_of(some, 2, Limits(1), done.append) == here
+    assert (done == sorted(done), done[-1], len(done) > 3) == (True, len(some), True)
+    assert here[3] == []
+    assert decoys_of(some[5:6], 2, Limits(0)) == here[5:6]
+    assert sum(map(len, here)) > 1.5 * len(some)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
