@@ -112,6 +112,19 @@ METHODS: dict[str, Method] = {
         corpus="reactions",
         about="a network of two layers of two hops that makes both sides of a reaction equal, as MolR did",
     ),
+    # The loss of github.com/rhtmddn100/motif_representation with its default weights, over our motifs.
+    "motif-published": Method(
+        "reaction",
+        "tag",
+        {"width": 1024, "depth": 2},
+        {"epochs": 20, "batch": 512, "peak": 1e-4, "schedule": "constant", "clip": 0.0},
+        {
+            **{"loss": "hinge", "projection": 0, "survival": 0.0, "negatives": 0, "select": "mrr"},
+            **{"motifs": 0.2, "compare": "sides", "motif": {"correction": False, "bonded": 0.0}},
+        },
+        corpus="reactions",
+        about="the network of molr-published, in which both sides of a reaction equal their motifs as well",
+    ),
     "motif": Method(
         "motif",
         "mpnn",

@@ -283,6 +283,32 @@ def test_it_learns_and_says_which_atoms_stay(data: ReactionData) -> None:
     assert {"motif-accuracy", "motif-residual", "motif-bonded"} < set(told)
 
 
+def test_sides_equal_their_motifs_by_hand(data: ReactionData) -> None:
+    """w C(R, P) + (1 - w) / 2 C(R, M of R) + (1 - w) / 2 C(P, M of P), as loops over pairs; candidates take no part."""
+    plain = {"loss": "hinge", "projection": 0, "survival": 0.0, "negatives": 0}
+    objective = made(**plain, motifs=0.2, compare="sides", motif={"correction": False, "bonded": 0.0})
+    sample = data.sample(ROWS, VIEWS)
+    assert sample.groups is not None
+    with torch.no_grad():
+        told = objective(sample.views, sample.groups)
+        both = objective.motifs(objective.encoder(sample.views).tokens, objective.encoder, sample.views)
+    product, reactants = (sample.groups[name].tolist() for name in ("product", "reactants"))
+
+    def motifs_of(role: int) -> Tensor:
+        there = [(sample.groups["reaction"] == row) & (sample.groups["role"] == role) for row in ROWS]  # type: ignore[index]
+        return torch.stack([both.motifs[chosen].sum(0) for chosen in there])
+
+    want = 0.8 * plain_hinge(told.reactants, told.products, product, 4.0)
+    want += 0.1 * plain_hinge(told.reactants, motifs_of(0), reactants, 4.0)
+    want += 0.1 * plain_hinge(told.products, motifs_of(2), product, 4.0)
+    assert objective.loss(sample, RNG).value.item() == pytest.approx(want, rel=1e-3)
+    joined = replace(data.with_near(ROWS, ROWS[:0], 2)).sample(ROWS[:2], VIEWS)
+    alone = data.sample(ROWS[:2], VIEWS)
+    for name in ("motif-accuracy", "motif-active", "motif-residual"):
+        one, other = (float(objective.loss(some, RNG).parts[name]) for some in (joined, alone))
+        assert one == pytest.approx(other, rel=1e-4)
+
+
 def test_wrong_settings_are_told() -> None:
     for settings in ({"survival": -1.0}, {"margin": 0.0}, {"negatives": -1}):
         with pytest.raises(UserError, match="Learning from reactions needs"):
@@ -293,6 +319,8 @@ def test_wrong_settings_are_told() -> None:
         ReactionConfig(loss="margin")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="There is no select named"):
         ReactionConfig(select="rank")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="There is no compare named"):
+        ReactionConfig(compare="side")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="Reactions are learned by an encoder of atoms"):
         ReactionEquivalence(MLP(MLPConfig()), ReactionConfig())
 

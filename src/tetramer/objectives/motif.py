@@ -143,19 +143,27 @@ class MotifHead(nn.Module):
         whole = told.whole[:own]
         same = molecule[:own, None] == molecule[None, :]
         same.fill_diagonal_(False)
+        value, parts = self.equal(whole, told.motifs, same)
+        return self.with_more(value, parts, told.atoms, sample, own)
+
+    def equal(self, whole: Tensor, motifs: Tensor, same: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss by which wholes (B, P) equal the first B sums of motifs (C, P), and its parts. same: (B, C)"""
         if self.config.loss == "hinge":
-            apart = (relative if self.config.relative else distances)(whole, told.motifs)
+            apart = (relative if self.config.relative else distances)(whole, motifs)
             value, found, active = hinge(apart, same, self.config.margin, self.config.active)
         else:
-            value, found, active = contrast(self.scores(whole, told.motifs), same)
-        residual = (whole - told.motifs[:own]).norm(dim=1) / whole.norm(dim=1).clamp(min=1e-6)
-        parts = {"accuracy": found.float().mean(), "active": active, "residual": residual.mean()}
+            value, found, active = contrast(self.scores(whole, motifs), same)
+        residual = (whole - motifs[: len(whole)]).norm(dim=1) / whole.norm(dim=1).clamp(min=1e-6)
+        return value, {"accuracy": found.float().mean(), "active": active, "residual": residual.mean()}
+
+    def with_more(self, value: Tensor, parts: dict[str, Tensor], atoms: Tensor, sample: Sample, own: int) -> Loss:
+        """The same with what no sum of motifs answers, asked of the first `own` molecules."""
         if self.config.bonded:
-            bonded = self.bonded(told.atoms, sample, own)
+            bonded = self.bonded(atoms, sample, own)
             value, parts["bonded"] = value + self.config.bonded * bonded, bonded
         if self.config.guard:
             graph = cast(GraphBatch, sample.views["graph"])
-            guard = spread(sum_by_owner(told.atoms, cast(Tensor, graph.owner), graph.size)[:own])
+            guard = spread(sum_by_owner(atoms, cast(Tensor, graph.owner), graph.size)[:own])
             value, parts["guard"] = value + self.config.guard * guard, guard
         return Loss(value, {name: part.detach() for name, part in parts.items()})
 

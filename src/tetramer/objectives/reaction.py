@@ -14,7 +14,7 @@ from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import sum_by_owner
 from tetramer.objectives.base import Criterion, Loss, Objective, Sample
 from tetramer.objectives.distances import contrast, distances, hinge, mean_reciprocal_rank, relative
-from tetramer.objectives.motif import MotifConfig, MotifHead, of_atoms
+from tetramer.objectives.motif import Both, MotifConfig, MotifHead, of_atoms
 from tetramer.settings import configured
 from tetramer.views.base import Batch
 from tetramer.views.graph import GraphBatch
@@ -22,6 +22,7 @@ from tetramer.views.graph import GraphBatch
 REACTANT, PRODUCT = 0, 2  # roles, as in `molecules.reactions`
 Kind = Literal["contrast", "hinge"]
 Select = Literal["loss", "mrr"]
+Compare = Literal["molecules", "sides"]
 TURN = 256  # reactions at a time
 
 
@@ -38,11 +39,13 @@ class ReactionConfig:
     relative: bool = False  # hinge: whether distances are shares of the mean length of a vector, which no scale serves
     select: Select = "loss"  # what chooses the weights: the loss, or the mean reciprocal rank (MolR's choice)
     motifs: float = 0.0  # share of the loss by which the molecules equal their motifs; the rest is that of reactions
+    compare: Compare = "molecules"  # whose motifs: of each molecule, or of each side of a reaction as a whole
     motif: Mapping[str, Any] = field(default_factory=dict)  # settings of MotifConfig that are not those above
 
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
         pick(dict.fromkeys(get_args(Select)), self.select, "select")
+        pick(dict.fromkeys(get_args(Compare)), self.compare, "compare")
         if min(self.projection, self.negatives) < 0 or self.survival < 0 or not self.margin > 0:
             raise UserError(
                 "Learning from reactions needs projection, survival and negatives ≥ 0 and margin > 0; "
@@ -80,6 +83,9 @@ class ReactionEquivalence(Objective):
     of the right reactants among all of the batch. `hinge`: MolR (arXiv:2109.09888),
 
     .. math:: \frac1B \sum_i d_{ii} + \frac1{B(B-1)} \sum_{i \ne j} \max(0, \gamma - d_{ij})
+
+    With a share of motifs the loss is :math:`w C(R, P) + (1 - w) C_m`; :math:`C_m` compares molecules with their motifs
+    (see `motif`), or sides with theirs: :math:`\tfrac12 C(R, M^R) + \tfrac12 C(P, M^P)`.
 
     Equal products are no negatives of each other, nor are two products of equal reactants. `groups` of a sample:
     reaction (M,) and role (M,) tell of each of the M molecules its reaction and role; product (C,) and reactants (C,)
@@ -142,10 +148,28 @@ class ReactionEquivalence(Objective):
         told = self.sides(h, sample.views, sample.groups)
         value, parts = self.compared(told, sample.groups)
         if self.config.motifs:
-            own = self.motifs.compared(self.motifs(h, self.encoder, sample.views), sample)
+            both = self.motifs(h, self.encoder, sample.views)
+            own = self.of_sides(both, sample) if self.config.compare == "sides" else self.motifs.compared(both, sample)
             value = (1 - self.config.motifs) * value + self.config.motifs * own.value
             parts |= {f"motif-{name}": part for name, part in own.parts.items()}
         return Loss(value, {name: part.detach() for name, part in parts.items()})
+
+    def of_sides(self, both: Both, sample: Sample) -> Loss:
+        """The mean of two losses: reactants equal the motifs of all reactants, and products those of all products."""
+        assert sample.groups is not None
+        groups, size = sample.groups, reactions(sample.groups)
+        losses = []
+        for role, name in ((REACTANT, "reactants"), (PRODUCT, "product")):
+            chosen = (groups["role"] == role) & (groups["reaction"] < size)
+            owner = groups["reaction"][chosen]
+            whole, motifs = (sum_by_owner(x[chosen], owner, size) for x in (both.whole, both.motifs))
+            same = groups[name][:size, None] == groups[name][:size]
+            same.fill_diagonal_(False)
+            losses.append(self.motifs.equal(whole, motifs, same))
+        (left, one), (right, other) = losses
+        parts = {name: (one[name] + other[name]) / 2 for name in one}
+        own = int(sample.own) if sample.own is not None else len(groups["role"])
+        return self.motifs.with_more((left + right) / 2, parts, both.atoms, sample, own)
 
     def compared(self, told: Sides, groups: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of reactions alone, and its parts."""
