@@ -215,9 +215,9 @@ def spread_of_motifs(encoder: Encoder, data: Data, rows: np.ndarray) -> float | 
         numbers = cast(Tensor, motifs.numbers)
         found.append((numbers, mean_by_owner(atoms_of(encoder, graph), cast(Tensor, motifs.unit), len(numbers))))
     names, vectors = (torch.cat(some) for some in zip(*found, strict=True))
-    _, place, counts = np.unique(names.numpy(), return_inverse=True, return_counts=True)
-    again = np.flatnonzero(counts[place] > 1)
-    kind, vectors = torch.from_numpy(place[again]), vectors[again]
+    _, number, counts = np.unique(names.numpy(), return_inverse=True, return_counts=True)
+    again = np.flatnonzero(counts[number] > 1)
+    kind, vectors = torch.from_numpy(number[again]), vectors[again]
     means = mean_by_owner(vectors, kind, len(counts))[kind]
     within, between = ((one - other).square().sum() for one, other in ((vectors, means), (means, vectors.mean(0))))
     return float((within / between).sqrt()) if len(vectors) and between > 0 else None

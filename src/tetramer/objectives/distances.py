@@ -54,7 +54,7 @@ def negatives(same: Tensor) -> Tensor:
 
 def relative(one: Tensor, other: Tensor) -> Tensor:
     """`distances` as shares of the mean length of `one`: no scale of all vectors changes them."""
-    return distances(one, other) / one.norm(dim=1).mean().clamp(min=FLOOR)
+    return distances(one, other) / one.square().sum(1).sqrt().mean().clamp(min=FLOOR)
 
 
 def hinge(apart: Tensor, same: Tensor, margin: float, active: bool = False) -> Told:
