@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tetramer.benchmark.methods import Told
+from tetramer.benchmark.row import Settings, packed
 from tetramer.datasets import sources
 from tetramer.datasets.placed import has_geometry
 from tetramer.datasets.tables import Table
+from tetramer.datasets.writing import write_table, write_whole
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import combine, fit_weights
@@ -155,6 +158,45 @@ def test_without_kept_vectors_the_table_is_drawn_and_the_maps_are_left_out(
     assert "Errors, scaffold split" in page
     assert "late: fingerprint, graph" in page
     assert "Two nearest by cosine" not in page
+
+
+def kept_row(output: Path, seed: int, **answers: list[float]) -> None:
+    """Finished rows of one random split: molecule 0 is tested, 1 and 2 were held back. answers: of a method, to all"""
+    for method, told in answers.items():
+        place = output / "qm9-g298" / f"random-{seed}-train+valid" / f"{method}.json"
+        error = abs(told[0] - ENERGIES[0])
+        row = {"method": method, "data": "qm9-g298", "split": "random", "seed": seed, "fit_rows": "train+valid"}
+        row |= {"scores": {"mae": error}, "refused": None, "config_sha256": "", "parameters": 1, "cost": {"seconds": 1}}
+        write_whole(place, json.dumps(row).encode())
+        values = np.array(told)[:, None, None]
+        vectors = Settings(str(output)).beside(place)
+        write_whole(vectors, packed(np.array([0]), Told(values[:1], 2, held=np.array([1, 2]), held_values=values[1:])))
+
+
+ENERGIES = [1.0, 2.0, 3.0]
+
+
+def test_late_fusion_keeps_the_seeds_that_another_machine_measured(tmp_path: Path) -> None:
+    """What `late.json` holds of other seeds and other pairs stays, also when the page alone is drawn."""
+    write_table(pa.table({"smiles": ["C", "CC", "CCC"], "g298": ENERGIES}), tmp_path / "data" / "qm9-g298.parquet")
+    pairs = [("fingerprint", "graph")]
+    for seed in range(3):
+        kept_row(tmp_path, seed, fingerprint=[1.0 + seed, 2.0, 3.0], graph=[1.0, 2.5, 2.5])
+    rows(tmp_path).save_late(pairs)
+    whole = rows(tmp_path).late(pairs[0], "random")
+    assert whole is not None
+    assert whole.errors == pytest.approx({0: 0.0, 1: 0.5, 2: 1.0})  # two held rows leave the weights equal
+    assert whole.shares == pytest.approx({"fingerprint": 0.5, "graph": 0.5})
+    for path in (tmp_path / "vectors").glob("*/random-[12]-*/*"):
+        path.unlink()
+    kept_row(tmp_path, 0, fingerprint=[1.25, 2.0, 3.0])
+    rows(tmp_path).save_late(pairs)
+    rows(tmp_path).save_late([("fingerprint", "smiles")])
+    merged = rows(tmp_path).late(pairs[0], "random")
+    assert merged is not None
+    assert merged.errors == pytest.approx({0: 0.125, 1: 0.5, 2: 1.0})
+    assert set(merged.weights) == {0, 1, 2}
+    assert json.loads((tmp_path / "qm9-g298" / "late.json").read_text())[0]["method"] == "late: fingerprint, graph"
 
 
 def test_every_row_of_the_study_has_a_method() -> None:

@@ -255,7 +255,7 @@ class Story:
             for fused, best, gaps in self.fusions(split):
                 spread = float(gaps.std(ddof=1)) if len(gaps) > 1 else None
                 verdict = "not worse" if gaps.mean() <= 0 else "worse"
-                weights = ", ".join(f"{name} {share:.2f}" for name, share in fused.weights.items())
+                weights = ", ".join(f"{name} {share:.2f}" for name, share in fused.shares.items())
                 difference = Spread(float(gaps.mean()), error=spread) if spread is not None else float(gaps.mean())
                 rows.append([fused.method, best.method, difference, len(gaps), verdict, weights or "–"])
             header = ["fusion", "best member", f"difference, {UNIT}", "seeds", "verdict", "weights"]
@@ -355,6 +355,9 @@ CLAIMED = (
     "better models have more meaningful neighbours is a rank correlation over models: of errors with what neighbours "
     "differ by."
 )
-ALIKE = "1 is the same space. Unrelated ones have 10 / (molecules − 1) of their neighbours in common."
+ALIKE = (
+    "1 is the same space. By chance, unrelated spaces have a CKA of 0 on average, whatever their dimensions (it is the "
+    "unbiased one, which may lie a little below 0), and 10 / (molecules − 1) of their neighbours in common."
+)
 MAPS = "The two directions of largest variance, each space by itself."
 GRID = "Frame: blue, the scaffold of the query; red and dashed, another one. d is the cosine distance."

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from tetramer.benchmark import protocol
-from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.row import Row, Settings
 from tetramer.checkpoint import unpack
 from tetramer.datasets.labels import labels
@@ -20,6 +20,7 @@ from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import combine, fit_weights
+from tetramer.studies.base import over_seeds
 
 FIT_ROWS = "train+valid"
 LATE = "late: "  # before the names of recipes whose predictions are averaged
@@ -34,7 +35,7 @@ class Measured:
     errors: dict[int, float]  # seed → MAE in eV
     parameters: int | None = None
     seconds: float = 0.0  # of one row
-    weights: dict[str, float] = field(default_factory=dict)  # of a late fusion, means over seeds
+    weights: dict[int, dict[str, float]] = field(default_factory=dict)  # of a late fusion: seed → method → weight
 
     @property
     def mean(self) -> float:
@@ -44,9 +45,13 @@ class Measured:
     @property
     def cell(self) -> Cell:
         """Mean ± standard deviation over seeds."""
-        if len(self.errors) < 2:
-            return self.mean if self.errors else None
-        return Spread(self.mean, error=stdev(self.errors.values()))
+        return over_seeds(list(self.errors.values()))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Weights of a late fusion, means over seeds."""
+        told = list(self.weights.values())
+        return {name: fmean(one[name] for one in told) for name in told[0]} if told else {}
 
 
 @dataclass(frozen=True)
@@ -102,15 +107,23 @@ class Rows:
     def late(self, methods: Sequence[str], split: str) -> Measured | None:
         """Methods averaged with weights fitted on the rows that all of them were given and none learned from.
 
-        Where the answers of one were not kept on this machine, what `save_late` wrote; None without it.
+        Of seeds whose answers were not kept on this machine, what `save_late` wrote; None without either.
         """
-        return self._late(methods, split) or self._saved.get((LATE + ", ".join(methods), split))
+        here, there = self._late(methods, split), self._saved.get((LATE + ", ".join(methods), split))
+        if here and there:
+            errors = dict(sorted((there.errors | here.errors).items()))
+            return replace(here, errors=errors, weights=dict(sorted((there.weights | here.weights).items())))
+        return here or there
 
     def save_late(self, groups: Sequence[Sequence[str]]) -> None:
-        """Write `late.json` beside the rows: it stays where the answers do not."""
-        told = [one for split in self.splits for methods in groups if (one := self.late(methods, split))]
+        """Write `late.json` beside the rows: it stays where the answers do not, and keeps what it holds."""
+        told = dict(self._saved)
+        for split in self.splits:
+            for methods in groups:
+                if one := self.late(methods, split):
+                    told[one.method, split] = one
         if told:
-            text = json.dumps([asdict(one) for one in told], indent=1)
+            text = json.dumps([asdict(one) for one in told.values()], indent=1)
             write_whole(self._late_file, text.encode() + b"\n")
 
     @property
@@ -121,15 +134,15 @@ class Rows:
     def _saved(self) -> dict[tuple[str, str], Measured]:
         if not self._late_file.is_file():
             return {}
-        told = [Measured(**one) for one in json.loads(self._late_file.read_text(encoding="utf-8"))]
-        return {
-            (one.method, one.split): replace(one, errors={int(seed): error for seed, error in one.errors.items()})
-            for one in told
-        }
+        found = {}
+        for one in json.loads(self._late_file.read_text(encoding="utf-8")):
+            by_seed = {name: {int(seed): value for seed, value in one[name].items()} for name in ("errors", "weights")}
+            found[one["method"], one["split"]] = Measured(**(one | by_seed))
+        return found
 
     def _late(self, methods: Sequence[str], split: str) -> Measured | None:
         errors: dict[int, float] = {}
-        shares = []
+        weights: dict[int, dict[str, float]] = {}
         seeds = {row["seed"] for row in self.told if row["split"] == split}
         for seed in sorted(seeds):
             kept = [self.kept(method, split, seed) for method in methods]
@@ -141,12 +154,11 @@ class Rows:
             held, told = (np.stack([one[name] for one in whole]) for name in ("held_values", "values"))
             truth = self.values[whole[0]["held"]][:, None]
             problem = Problem(REGRESSION, (self.target,))
-            weights = fit_weights(held, truth, np.zeros(truth.shape, np.int8), problem)
-            answer = combine(weights, told)[:, 0, 0]
+            fitted = fit_weights(held, truth, np.zeros(truth.shape, np.int8), problem)
+            answer = combine(fitted, told)[:, 0, 0]
             errors[seed] = float(np.abs(answer - self.values[whole[0]["rows"]]).mean())
-            shares.append(weights[0])
+            weights[seed] = dict(zip(methods, fitted[0].round(4).tolist(), strict=True))
         if not errors:
             return None
-        means = dict(zip(methods, np.mean(shares, axis=0).round(2).tolist(), strict=True))
         parameters = [one.parameters for one in (self.measured(name, split) for name in methods) if one]
-        return Measured(LATE + ", ".join(methods), split, errors, sum(filter(None, parameters)) or None, 0.0, means)
+        return Measured(LATE + ", ".join(methods), split, errors, sum(filter(None, parameters)) or None, 0.0, weights)
