@@ -103,6 +103,47 @@ def test_batch_mates_do_not_matter_and_a_lost_geometry_gives_zeros(kind: Any) ->
         torch.testing.assert_close(told[[0, 2, 3, 4]], whole[[0, 2, 3, 4]], rtol=1e-10, atol=1e-12)
 
 
+def put_end_to_end(egnn: Any, views: dict[str, Any]) -> Tensor:
+    """The published equations as they are written: one molecule at a time, every pair of atoms a long vector."""
+    graph, cloud, out = views["graph"], views["conformer"], []
+    node = egnn.atoms(graph, cloud, torch.float64)
+    x, mask = to_dense(cloud.positions, cloud.owner, len(cloud.molecule))
+    bonds = egnn.bonds(graph, cloud, x, mask)
+    for row in range(len(cloud.molecule)):
+        atoms = int(mask[row].sum())
+        h, places, bond = egnn.input(node[cloud.owner == row]), x[row, :atoms], bonds[row, :atoms, :atoms]
+        for edge, update, move in zip(egnn.edge, egnn.node, egnn.move, strict=True):
+            arrived, moved = [], []
+            for i in range(atoms):
+                others = [j for j in range(atoms) if j != i]
+                gap = places[i] - places[others]
+                square = gap.square().sum(1, keepdim=True)
+                m = torch.nn.functional.silu(
+                    edge(torch.cat([h[i].expand(len(others), -1), h[others], square, bond[i, others]], 1))
+                )
+                arrived.append(m.sum(0))
+                moved.append(places[i] + (gap / (1 + (square + 1e-12).sqrt()) * move(m)).sum(0) / max(1, len(others)))
+            h, places = h + update(torch.cat([h, torch.stack(arrived)], 1)), torch.stack(moved)
+        out.append(h.mean(0))
+    return torch.stack(out)
+
+
+def test_the_fast_form_is_the_published_one_with_its_gradients() -> None:
+    """Molecules of several sizes, so that there are several blocks; the same weights, and the same start."""
+    egnn, views = made(CombiningEGNN, width=16, depth=3), batches(TEXTS)
+    for move in egnn.move:
+        nn.init.xavier_uniform_(move[-1].weight)  # let atoms move far enough to be seen
+    probe = torch.randn(len(TEXTS), 16, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    told = []
+    for answer in (put_end_to_end(egnn, views), egnn(views).molecule):
+        egnn.zero_grad()
+        (answer * probe).sum().backward()
+        told.append([answer.detach(), *(one.grad.clone() for one in egnn.parameters() if one.grad is not None)])
+    assert len(told[0]) == len(told[1])
+    for slow, fast in zip(*told, strict=True):
+        torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-12)
+
+
 @torch.no_grad()
 def test_turning_moving_and_mirroring_change_nothing() -> None:
     encoder, views = made(CombiningEGNN, width=16, depth=3), batches(TEXTS)

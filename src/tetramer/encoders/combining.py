@@ -10,10 +10,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import linear, one_hot, silu
 
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError
+from tetramer.layers.geometry import in_blocks
 from tetramer.layers.pooling import mean_by_owner
 from tetramer.layers.tensors import to_dense
 from tetramer.views.base import Batch
@@ -136,23 +137,40 @@ class CombiningEGNN(Encoder):
                 "views.conformer.count, or choose --recipe conformer."
             )
         dtype, size = self.input.weight.dtype, len(molecule)
-        node, mask = to_dense(self.atoms(graph, cloud, dtype), owner, size)  # (G, n, 11), (G, n)
-        x, _ = to_dense(cast(Tensor, cloud.positions).to(dtype), owner, size)  # (G, n, 3)
-        pair = (mask[:, :, None] & mask[:, None]) & ~torch.eye(mask.shape[1], dtype=torch.bool, device=x.device)
+        x, mask = to_dense(cast(Tensor, cloud.positions).to(dtype), owner, size)  # (G, n, 3), (G, n)
         bond = self.bonds(graph, cloud, x, mask)  # (G, n, n, 4)
-        h, others = self.input(node), (mask.sum(1) - 1).clamp(min=1)[:, None, None]
-        for edge, update, move in zip(self.edge, self.node, self.move, strict=True):
-            gap = x[:, :, None] - x[:, None]  # (G, n, n, 3)
-            square = gap.square().sum(-1, keepdim=True)
-            ends = h[:, :, None].expand(-1, -1, h.shape[1], -1)
-            m = nn.functional.silu(edge(torch.cat([ends, ends.transpose(1, 2), square, bond], -1)))
-            m = torch.where(pair[..., None], m, 0.0)
-            step = gap / (1 + (square + 1e-12).sqrt()) * torch.where(pair[..., None], move(m), 0.0)
-            x = x + step.sum(2) / others
-            h = h + update(torch.cat([h, m.sum(2).to(h.dtype)], -1))
-        tokens = h[mask]
+        columns = [self.input(self.atoms(graph, cloud, dtype)), cast(Tensor, cloud.positions).to(dtype)]
+
+        def encode(dense: list[Tensor], atoms: Tensor, which: Tensor) -> Tensor:
+            n = atoms.shape[1]
+            return self.encode(dense[0], dense[1], bond[which, :n, :n], atoms)
+
+        tokens = in_blocks(encode, columns, owner, size, self.width)  # (M, D)
         pooled = mean_by_owner(tokens, owner, size)
         return Encoding(mean_by_owner(pooled, molecule, cloud.size), tokens)
+
+    def encode(self, h: Tensor, x: Tensor, bond: Tensor, mask: Tensor) -> Tensor:
+        """One block. (g, n, D), (g, n, 3) Å, (g, n, n, 4), (g, n) → (g, n, D)
+
+        The first layer of φ_e is applied to h_i, h_j and the rest one by one: no pairs are put end to end.
+        """
+        itself = torch.eye(mask.shape[1], dtype=torch.bool, device=x.device)
+        pair = ((mask[:, :, None] & mask[:, None]) & ~itself).to(h.dtype)[..., None]
+        others = (mask.sum(1) - 1).clamp(min=1)[:, None, None]
+        for place, (edge, update, move) in enumerate(zip(self.edge, self.node, self.move, strict=True)):
+            first, _, second = cast(nn.Sequential, edge)
+            own, other, rest = first.weight.split([self.width, self.width, 1 + EDGE], 1)
+            gap = x[:, :, None] - x[:, None]  # (g, n, n, 3)
+            square = gap.square().sum(-1, keepdim=True)
+            z = linear(h, own, first.bias)[:, :, None] + linear(h, other)[:, None]  # (g, n, n, D)
+            z.add_(linear(torch.cat([square, bond], -1), rest))
+            m = silu(second(silu(z)))
+            arrived = (pair.transpose(2, 3) @ m)[:, :, 0]  # (g, n, D) sums over j ≠ i
+            if place < self.config.depth - 1:  # nobody would see where the last layer moves the atoms
+                push = move(m) * pair / (1 + (square + 1e-12).sqrt())
+                x = x + (gap * push).sum(2) / others
+            h = h + update(torch.cat([h, arrived.to(h.dtype)], -1))
+        return h
 
     def atoms(self, graph: GraphBatch, cloud: ConformerBatch, dtype: torch.dtype) -> Tensor:
         """(M, 11): the graph's features for the atoms it draws, those of a plain hydrogen for the others."""

@@ -1,6 +1,6 @@
 """Molecules in space as dense arrays: padding in blocks, distances, atoms as vectors, signed volumes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -35,9 +35,25 @@ def blockwise(encode: Callable[[Cloud], Tensor], batch: ConformerBatch, width: i
 
     encode: Cloud → (g, n, …), with tensors of g n² `width` numbers inside   →   (M, …) as `dtype`, in batch order
     """
-    owner, positions = cast(Tensor, batch.owner), cast(Tensor, batch.positions)
-    columns = cast(Tensor, batch.numbers), cast(Tensor, batch.charges), positions.to(dtype)
-    counts = torch.bincount(owner, minlength=len(batch.molecule))  # (G,) atoms of each geometry
+    columns = [cast(Tensor, batch.numbers), cast(Tensor, batch.charges), cast(Tensor, batch.positions).to(dtype)]
+    size = len(batch.molecule)
+    return in_blocks(
+        lambda dense, mask, _: encode(Cloud(*dense, mask)).to(dtype), columns, cast(Tensor, batch.owner), size, width
+    )
+
+
+def in_blocks(
+    encode: Callable[[list[Tensor], Tensor, Tensor], Tensor],
+    columns: Sequence[Tensor],
+    owner: Tensor,
+    size: int,
+    width: int,
+) -> Tensor:
+    """`blockwise` for any columns (M, …) of the atoms of `size` geometries. owner: (M,) the geometry of each, ascending
+
+    encode: columns (g, n, …), which slots are atoms (g, n), which geometries these are (g,) → (g, n, …)
+    """
+    counts = torch.bincount(owner, minlength=size)  # (G,) atoms of each geometry
     order = counts.argsort(stable=True)
     rank = order.argsort()[owner]  # (M,) place of the atom's geometry among those in order of size
     place = rank.argsort(stable=True)  # (M,) atoms in that order
@@ -48,8 +64,8 @@ def blockwise(encode: Callable[[Cloud], Tensor], batch: ConformerBatch, width: i
         rows = place[first : first + sum(sizes[start:stop])]
         first += len(rows)
         dense = [to_dense(x[rows], rank[rows] - start, stop - start) for x in columns]
-        (numbers, mask), (charges, _), (x, _) = dense
-        parts.append(encode(Cloud(numbers, charges, x, mask))[mask].to(dtype))
+        mask = dense[0][1]
+        parts.append(encode([x for x, _ in dense], mask, order[start:stop])[mask])
     return torch.cat(parts).index_select(0, place.argsort())
 
 
