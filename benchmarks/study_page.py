@@ -15,8 +15,8 @@ from tetramer.benchmark.standing import Pair, Standing
 from tetramer.benchmark.summary import interval
 from tetramer.studies import molr, motif, motif_page
 from tetramer.studies.combining_modalities import FREE, MODELS
-from tetramer.studies.combining_page import Story
 from tetramer.studies.combining_rows import FIT_ROWS, Rows
+from tetramer.studies.combining_story import Story
 from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
 from tetramer.studies.molr_page import Story as Reactions
 
@@ -31,7 +31,7 @@ here were not measured yet.
 """
 COMBINING = f"""## combining-modalities
 
-Mean absolute error in eV on a test part that nothing was chosen on; all methods are given the rows of
+Mean absolute error on a test part that nothing was chosen on; all methods are given the rows of
 {FIT_ROWS.replace("+", " + ")}, of which networks set a tenth aside to stop. ± is the standard deviation over seeds.
 """
 
@@ -47,12 +47,12 @@ def split_of(rows: Rows, split: str) -> str:
     here = [row for row in rows.told if row["split"] == split]
     hashes = ", ".join(sorted({row["split_sha256"][:12] for row in here}))
     told = [
-        [name, series, f"`{one.method}`", show(one.cell), show(one.parameters), str(len(one.errors)),
+        [name, series, f"`{one.method}`", show(one.cell), show(one.parameters), one.seeds,
          f"{one.seconds / 60:.1f}"]
         for name, series, one in Story(rows, MODELS, FREE).entries(split)
     ]  # fmt: skip
     about = f"{here[0]['fitted_on']:,} rows given, {here[0]['tested_on']:,} tested; SHA-256 of the splits: {hashes}."
-    header = ["model", "as", "method", "MAE, eV", "parameters", "seeds", "minutes"]
+    header = ["model", "as", "method", f"MAE, {rows.unit}", "parameters", "seeds", "minutes"]
     return f"### {rows.data.stem}, {split} split\n\n{about}\n\n{laid(header, told)}"
 
 

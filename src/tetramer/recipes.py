@@ -177,10 +177,27 @@ STUDY001 = {
     "study001-egnn-fp": combining({"fingerprint": BITS, "conformer": MOVING}, [512]),
     "study001-egnn-mpnn": combining({"graph": MEANS, "conformer": MOVING}, []),
     "study001-rnn": combining({"smiles": {"encoder": "lstm"}}, [256], pretrained=0.0),
+    "study001-rnn-tuned": combining({"smiles": {"encoder": "lstm"}}, [256], pretrained=0.1),
     "study001-mpnn-rnn": combining({"graph": MEANS, "smiles": {"encoder": "lstm"}}, [256], pretrained=0.0),
 }
 
-RECIPES: dict[str, Recipe] = STUDY001 | {
+JOINS = ("concat", "mean", "gated", "attention")  # beside the residual one, which `graph+conformer` has
+
+
+def joined_by(join: str) -> Recipe:
+    """`graph+conformer` by another join, as a row of a study."""
+    spec = joined(("graph", "conformer"))
+    spec["config"]["encoder_config"]["join"] = join
+    return Recipe({"fusion": spec}, 0, f"one network on graph and conformer, joined by {join}")
+
+
+EGNN = deepcopy(CONFORMER)
+EGNN["config"] |= {"encoder": "egnn", "encoder_config": {"depth": 4, "radial": 20}}
+# And rows of that study that are ours and no other recipe.
+BOTH001 = STUDY001 | {"egnn": Recipe({"conformer": EGNN}, 0, "an EGNN that sees distances by radial functions")}
+BOTH001 |= {f"graph+conformer-{join}": joined_by(join) for join in JOINS}
+
+RECIPES: dict[str, Recipe] = BOTH001 | {
     "baseline": Recipe(TREES | KERNELS, 5, "trees and kernel machines on fingerprints and descriptors, blended"),
     "fingerprint": Recipe({"fingerprint": FINGERPRINT}, 0, "a network on fingerprint counts and descriptors"),
     "smiles": Recipe({"smiles": SMILES}, 0, "a transformer on the tokens of SMILES", VIEW_SETTINGS),

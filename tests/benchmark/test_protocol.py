@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,7 @@ def test_a_method_that_refuses_is_a_row_with_its_reason(table: Path, tmp_path: P
         ({"repeats": 0}, "--repeats 0"),
         ({"methods": ["baseline"], "overrides": (("training.epoch", "3"),)}, "no member has such a setting"),
         ({"fit_rows": ["valid"]}, "--fit-rows valid"),
+        ({"fit_rows": ["train:0"]}, "--fit-rows train:0"),
     ],
 )
 def test_wrong_plans_are_told_before_the_work(plan: dict[str, Any], message: str, table: Path, tmp_path: Path) -> None:
@@ -232,6 +234,30 @@ def test_wrong_plans_are_told_before_the_work(plan: dict[str, Any], message: str
 def test_a_file_needs_its_target(table: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--target"):
         case_of(str(table), tmp_path)
+
+
+def test_fewer_rows_are_some_of_more_and_the_test_part_stays(table: Path, case: Case, tmp_path: Path) -> None:
+    whole = rules.make(case, "random", 0)
+    sizes = [rules.cut(whole, "train+valid", count, 0) for count in (10, 40, 72)]
+    for few, more in pairwise(sizes):
+        assert set(few.train) < set(more.train)
+        assert set(few.valid) <= set(more.valid)
+    assert [len(one.train) + len(one.valid) for one in sizes] == [10, 40, 72]
+    assert all(np.array_equal(one.test, whole.test) for one in sizes)
+    assert sizes[2].sha256 == whole.sha256
+    assert len(rules.cut(whole, "train", 30, 0).train) == 30
+    assert np.array_equal(rules.cut(whole, "train", 30, 0).valid, whole.valid)
+    with pytest.raises(UserError, match="train has 64"):
+        rules.cut(whole, "train", 65, 0)
+    how = settings(tmp_path)
+    told = {}
+    for given in ("train+valid", "train+valid:10"):
+        row = Row("mean", str(table), "random", 0, given)
+        told[given] = measure(row, case, how) | {"place": how.place(row, "small").parent.name}
+    few = told["train+valid:10"]
+    assert (few["fitted_on"], few["tested_on"], few["fit_rows"]) == (10, 8, "train+valid:10")
+    assert few["place"] == "random-0-train+valid-10"
+    assert few["scores"]["rmse"] != told["train+valid"]["scores"]["rmse"]
 
 
 def test_names_of_splits_and_their_seeds() -> None:

@@ -9,6 +9,7 @@ A run that is killed goes on when the same command is given again, and ends with
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from tetramer.errors import UserError
 from tetramer.molecules.pool import environment
 from tetramer.recipes import is_recipe, resolve, takes
 
-FIT_ROWS = ("train", "train+valid")
+FIT_ROWS = re.compile(r"train(\+valid)?(:[1-9][0-9]*)?")
 ROWS = "*/*-*-*/*.json"  # the rows in an output folder
 
 
@@ -46,10 +47,11 @@ class Protocol:
                 raise UserError(f"Name at least one {what}.")
         if not 1 <= self.repeats <= 1000:
             raise UserError(f"--repeats {self.repeats} is out of range. Choose 1 to 1000; 10 is usual.")
-        wrong = [rows for rows in self.fit_rows if rows not in FIT_ROWS]
+        wrong = [rows for rows in self.fit_rows if not FIT_ROWS.fullmatch(rows)]
         if wrong or not self.fit_rows:
             raise UserError(
-                f"--fit-rows {', '.join(wrong) or 'nothing'} is not known. Choose from: {', '.join(FIT_ROWS)}."
+                f"--fit-rows {', '.join(wrong) or 'nothing'} is not known. Choose train or train+valid, with :1000 "
+                "behind it for so many of these rows."
             )
 
     def rows(self, data: str) -> list[Row]:

@@ -39,7 +39,7 @@ class Row:
     data: str
     split: str
     seed: int
-    fit_rows: str
+    fit_rows: str  # train or train+valid, and behind a colon how many of these rows
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Settings:
 
     def place(self, row: Row, case_name: str) -> Path:
         """Where the row is kept."""
-        split = f"{row.split}-{row.seed}-{row.fit_rows}"
+        split = f"{row.split}-{row.seed}-{row.fit_rows.replace(':', '-')}"
         return Path(self.output) / case_name / split / f"{plain_name(row.method)}.json"
 
     def workplace(self, row: Row, case: Case) -> Path:
@@ -94,10 +94,13 @@ def plain_name(method: str) -> str:
 def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
     """The finished row. The method never sees a test label; a UserError of its becomes `refused`."""
     split, method = rules.make(case, row.split, row.seed), settings.method(row.method, case.form, case.panel)
+    parts, _, few = row.fit_rows.partition(":")
+    if few:
+        split = rules.cut(split, parts, int(few), row.seed)
     place, folder = settings.place(row, case.name), settings.workplace(row, case)
     start, refused = monotonic(), None
     try:
-        told = method.run(Given(case.without(split.test), split, row.seed, row.fit_rows, folder, settings.workers))
+        told = method.run(Given(case.without(split.test), split, row.seed, parts, folder, settings.workers))
     except UserError as error:
         told, refused = nothing(case, split.test), str(error)
     seconds = monotonic() - start

@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tetramer.benchmark.cases import Case
 from tetramer.benchmark.efficiency import DEM
@@ -71,6 +74,20 @@ def make(case: Case, rule: str, seed: int) -> Split:
     if rule in splits.COLUMNS and column is None:
         raise UserError(f"--splits {rule} needs a column of {splits.COLUMNS[rule]}: add --split-column.")
     return splits.make(rule, smiles, seed, valid_labels=known, keys=column)
+
+
+def cut(split: Split, parts: str, count: int, seed: int) -> Split:
+    """The split with `count` of its rows of `parts` (train, or train+valid), drawn by `seed`; its test part as it is.
+
+    Fewer rows are some of those that are drawn for more. UserError if there are not as many.
+    """
+    rows = split.train if parts == "train" else np.concatenate([split.train, split.valid])
+    if count > len(rows):
+        raise UserError(f"{count:,} rows to learn from are asked for, and {parts} has {len(rows):,}. Ask for fewer.")
+    kept = np.random.Generator(np.random.Philox(seed)).permutation(np.sort(rows))[:count]
+    train = split.train[np.isin(split.train, kept)]
+    valid = split.valid if parts == "train" else split.valid[np.isin(split.valid, kept)]
+    return replace(split, train=train, valid=valid)
 
 
 def note(case: Case, rule: str, repeats: int, path: Path) -> None:

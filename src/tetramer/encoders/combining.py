@@ -158,8 +158,8 @@ class CombiningEGNN(Encoder):
         pair = ((mask[:, :, None] & mask[:, None]) & ~itself).to(h.dtype)[..., None]
         others = (mask.sum(1) - 1).clamp(min=1)[:, None, None]
         for place, (edge, update, move) in enumerate(zip(self.edge, self.node, self.move, strict=True)):
-            first, _, second = cast(nn.Sequential, edge)
-            own, other, rest = first.weight.split([self.width, self.width, 1 + EDGE], 1)
+            first, second = (cast(nn.Linear, cast(nn.Sequential, edge)[part]) for part in (0, 2))
+            own, other, rest = first.weight.tensor_split([self.width, 2 * self.width], 1)
             gap = x[:, :, None] - x[:, None]  # (g, n, n, 3)
             square = gap.square().sum(-1, keepdim=True)
             z = linear(h, own, first.bias)[:, :, None] + linear(h, other)[:, None]  # (g, n, n, D)

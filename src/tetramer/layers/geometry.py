@@ -38,7 +38,11 @@ def blockwise(encode: Callable[[Cloud], Tensor], batch: ConformerBatch, width: i
     columns = [cast(Tensor, batch.numbers), cast(Tensor, batch.charges), cast(Tensor, batch.positions).to(dtype)]
     size = len(batch.molecule)
     return in_blocks(
-        lambda dense, mask, _: encode(Cloud(*dense, mask)).to(dtype), columns, cast(Tensor, batch.owner), size, width
+        lambda dense, mask, _: encode(Cloud(dense[0], dense[1], dense[2], mask)).to(dtype),
+        columns,
+        cast(Tensor, batch.owner),
+        size,
+        width,
     )
 
 

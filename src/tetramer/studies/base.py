@@ -52,6 +52,7 @@ class Asked:
     methods: Sequence[str] | None = None
     seeds: int | None = None
     workers: int | None = None
+    rows: int | None = None  # rows to learn from, of those that are not tested; None: all
     measure: bool = True  # whether rows that are missing are measured; if not, only the page is drawn
 
 
@@ -215,8 +216,8 @@ class Plan:
 
     def run(self, asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str]]:
         """Measure what is missing of the rows, then draw the page."""
-        if asked.target:
-            raise UserError(f"The study {self.name} has no target. Leave out --target.")
+        if asked.target or asked.rows:
+            raise UserError(f"The study {self.name} has no target and no training rows. Leave out --target and --rows.")
         size = pick(self.sizes, asked.size, "size")
         if asked.seeds is not None and asked.seeds < 1:
             raise UserError(f"--seeds {asked.seeds} measures nothing. Choose 1 or more.")
@@ -265,9 +266,14 @@ def none_there(output: Path) -> UserError:
 def made_with(told: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """The versions and machines of rows, for a page."""
     return [
-        ("Versions", "; ".join(sorted({json.dumps(row["versions"]) for row in told}))),
+        ("Versions", "; ".join(sorted({listed(row["versions"]) for row in told}))),
         ("Machines", "; ".join(sorted({row["machine"] for row in told}))),
     ]
+
+
+def listed(versions: Mapping[str, str]) -> str:
+    """`numpy 2.3.1, torch 2.9.0`"""
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tetramer.benchmark import protocol
+from tetramer.benchmark import protocol, rules
 from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.row import Row, Settings
 from tetramer.checkpoint import unpack
@@ -20,6 +20,7 @@ from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import combine, fit_weights
+from tetramer.studies import qm9
 from tetramer.studies.base import over_seeds
 
 FIT_ROWS = "train+valid"
@@ -32,9 +33,10 @@ class Measured:
 
     method: str
     split: str
-    errors: dict[int, float]  # seed → MAE in eV
+    errors: dict[int, float]  # seed → MAE in the unit of the target
     parameters: int | None = None
     seconds: float = 0.0  # of one row
+    refused: dict[int, str] = field(default_factory=dict)  # seed → why it has no error
     weights: dict[int, dict[str, float]] = field(default_factory=dict)  # of a late fusion: seed → method → weight
 
     @property
@@ -48,6 +50,20 @@ class Measured:
         return over_seeds(list(self.errors.values()))
 
     @property
+    def seeds(self) -> str:
+        """How many have an error: `3`, or `1 of 3`."""
+        return (
+            f"{len(self.errors)} of {len(self.errors) + len(self.refused)}" if self.refused else f"{len(self.errors)}"
+        )
+
+    def held_against(self, other: "Measured") -> list[float]:
+        """Errors minus those of `other`, on every split that both have; a rule without seeds has one split."""
+        theirs = other.errors
+        if theirs and len(rules.seeds_of(self.split, 2)) == 1 and set(theirs) == {0}:
+            theirs = dict.fromkeys(self.errors, theirs[0])
+        return [error - theirs[seed] for seed, error in self.errors.items() if seed in theirs]
+
+    @property
     def shares(self) -> dict[str, float]:
         """Weights of a late fusion, means over seeds."""
         told = list(self.weights.values())
@@ -56,20 +72,51 @@ class Measured:
 
 @dataclass(frozen=True)
 class Rows:
-    """All finished rows of a folder on one data file; `told` are the rows as they were written."""
+    """All finished rows of a folder on one data file; `told` are the rows as they were written.
+
+    given: the rows that all methods learned from, as `Row.fit_rows` has it
+    """
 
     output: Path
     data: Path
     target: str
     told: Sequence[dict[str, Any]]
+    given: str = FIT_ROWS
 
     @classmethod
-    def load(cls, output: Path, data: Path, target: str) -> "Rows":
-        """Those of the data file alone. UserError if there are none."""
-        told = [row for row in protocol.load(output)[0] if row["data"] == data.name.partition(".")[0]]
+    def load(cls, output: Path, data: Path, target: str, given: str = FIT_ROWS) -> "Rows":
+        """Those of the data file and of `given` alone. UserError if there are none."""
+        told = [row for row in protocol.load(output)[0] if (row["data"], row["fit_rows"]) == (data.stem, given)]
         if not told:
             raise UserError(f"{output} holds no rows of {data.name}. Run the study without --report first.")
-        return cls(output, data, target, told)
+        return cls(output, data, target, told, given)
+
+    def beside(self) -> list["Rows"]:
+        """These and those of the same data file that learned from other rows, fewest first."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in protocol.load(self.output)[0]:
+            if row["data"] == self.data.stem:
+                found.setdefault(row["fit_rows"], []).append(row)
+        told = [replace(self, told=rows, given=given) for given, rows in found.items()]
+        return sorted(told, key=lambda rows: max(row["fitted_on"] for row in rows.told))
+
+    def others(self) -> list["Rows"]:
+        """These and those of other properties, of tables of the same size and as many rows to learn from."""
+        _, _, size = self.data.stem.split("-", 1)[1].partition("-")
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in protocol.load(self.output)[0]:
+            target, _, own = row["data"].removeprefix("qm9-").partition("-")
+            if (own, row["fit_rows"]) == (size, self.given) and target in qm9.TARGETS:
+                found.setdefault(target, []).append(row)
+        return [
+            replace(self, data=self.data.with_name(f"{rows[0]['data']}.parquet"), target=target, told=rows)
+            for target, rows in sorted(found.items(), key=lambda pair: list(qm9.TARGETS).index(pair[0]))
+        ]
+
+    @property
+    def unit(self) -> str:
+        """That of the errors."""
+        return qm9.unit(self.target)
 
     @property
     def splits(self) -> list[str]:
@@ -82,15 +129,17 @@ class Rows:
         here = [row for row in self.told if (row["method"], row["split"]) == (method, split)]
         if not here:
             return None
+        here.sort(key=lambda row: row["seed"])
         errors = {row["seed"]: row["scores"]["mae"] for row in here if row["scores"]["mae"] is not None}
+        refused = {row["seed"]: row["refused"] or "no answer is a number" for row in here if row["seed"] not in errors}
         seconds = fmean(row["cost"]["seconds"] for row in here)
-        return Measured(method, split, dict(sorted(errors.items())), here[0].get("parameters"), seconds)
+        return Measured(method, split, errors, here[0].get("parameters"), seconds, refused)
 
     def kept(self, method: str, split: str, seed: int) -> dict[str, np.ndarray] | None:
         """Answers and vectors of a row (`row.packed`); None where they were not kept on this machine."""
-        row = Row(method, str(self.data), split, seed, FIT_ROWS)
+        row = Row(method, str(self.data), split, seed, self.given)
         settings = Settings(str(self.output))
-        path = settings.beside(settings.place(row, self.data.name.partition(".")[0]))
+        path = settings.beside(settings.place(row, self.data.stem))
         return unpack(path.read_bytes(), str(path)) if path.is_file() else None
 
     @cached_property
@@ -100,7 +149,7 @@ class Rows:
 
     @cached_property
     def values(self) -> np.ndarray:
-        """(n,) the target in eV."""
+        """(n,) the target in its unit."""
         assert self.table is not None
         return labels(self.table, [self.target]).values[:, 0]
 
@@ -128,7 +177,8 @@ class Rows:
 
     @property
     def _late_file(self) -> Path:
-        return self.output / self.data.name.partition(".")[0] / "late.json"
+        few = self.given.partition(":")[2]
+        return self.output / self.data.stem / f"late{f'-{few}' if few else ''}.json"
 
     @cached_property
     def _saved(self) -> dict[tuple[str, str], Measured]:
@@ -136,7 +186,9 @@ class Rows:
             return {}
         found = {}
         for one in json.loads(self._late_file.read_text(encoding="utf-8")):
-            by_seed = {name: {int(seed): value for seed, value in one[name].items()} for name in ("errors", "weights")}
+            by_seed = {
+                name: {int(seed): value for seed, value in one[name].items()} for name in ("errors", "weights")
+            } | {"refused": {}}
             found[one["method"], one["split"]] = Measured(**(one | by_seed))
         return found
 
@@ -161,4 +213,6 @@ class Rows:
         if not errors:
             return None
         parameters = [one.parameters for one in (self.measured(name, split) for name in methods) if one]
-        return Measured(LATE + ", ".join(methods), split, errors, sum(filter(None, parameters)) or None, 0.0, weights)
+        return Measured(
+            LATE + ", ".join(methods), split, errors, sum(filter(None, parameters)) or None, weights=weights
+        )

@@ -1,4 +1,4 @@
-"""QM9 as the studies see it: structure, relaxed geometry and one property in eV, of the molecules that have all."""
+"""QM9 as the studies see it: structure, relaxed geometry and one property, of the molecules that have all."""
 
 from dataclasses import replace
 
@@ -12,12 +12,20 @@ from tetramer.datasets.tables import Table
 from tetramer.errors import UserError, pick
 
 HARTREE = 27.211386245988  # eV, CODATA 2018
-TARGETS = {
-    "g298": ("qm9-partial", "g298"),
-    "gap": ("qm9-partial", "gap"),
-    "g4mp2": ("qm9-g4mp2", "g4mp2_atomization_hartree"),
+PARTIAL = "qm9-partial"  # labels beside the geometries where these have none
+G4MP2 = "g4mp2"
+TARGETS = {name: (PARTIAL, name) for name in sources.SOURCES[PARTIAL].targets} | {
+    G4MP2: ("qm9-g4mp2", "g4mp2_atomization_hartree")
 }
-"""Property → the data set and its column, in hartree, joined by `mol_id` where the geometries have no labels."""
+"""Property → the data set and its column, joined by `mol_id` where the geometries have no labels."""
+USUAL = ("mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "u0", "u298", "h298", "g298", "cv")
+
+
+def unit(target: str) -> str:
+    """Unit of a property as `table` has it: eV where the published one is hartree."""
+    name, column = pick(TARGETS, target, "property of QM9")
+    published = sources.SOURCES[name].targets[column]
+    return "eV" if published == "hartree" else published
 
 
 def others(target: str, rows: int | None, count: int) -> list[str]:
@@ -37,7 +45,9 @@ def others(target: str, rows: int | None, count: int) -> list[str]:
 
 
 def table(target: str, rows: int | None = None) -> Table:
-    """`mol_id`, `smiles`, `atomic_numbers`, `coordinates` and `target` (eV); `rows` of them drawn once and for all.
+    """`mol_id`, `smiles`, `atomic_numbers`, `coordinates` and `target`; `rows` of them drawn once and for all.
+
+    The target is in its `unit`, without the molecules whose value or geometry is not known.
 
     The published archive has labels and geometry in one; the folder of TETRAMER_DATA may have them in two files.
     """
@@ -58,4 +68,5 @@ def table(target: str, rows: int | None = None) -> Table:
             )
         kept = np.sort(np.random.Generator(np.random.Philox(0)).permutation(kept)[:rows])
     told = geometry.select(["mol_id", "smiles", NUMBERS, PLACES]).take(kept)
-    return replace(source, data=told.append_column(target, pa.array(values[kept] * HARTREE)))
+    scale = HARTREE if unit(target) == "eV" else 1.0
+    return replace(source, data=told.append_column(target, pa.array(values[kept] * scale)))

@@ -81,8 +81,11 @@ SIZES = {
 
 def run(asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str]]:
     """Measure what is missing of the rows, then draw the page. `splits` of the request name data sets."""
-    if asked.target:
-        raise UserError("The study smiles-transformer has no target. Name data sets with --splits.")
+    if asked.target or asked.rows:
+        raise UserError(
+            "The study smiles-transformer has no target and no --rows. Name data sets with --splits; their shares are "
+            "learned from one by one."
+        )
     size = pick(SIZES, asked.size, "size")
     sets = chosen(asked.splits, size.data, "data set of the study")
     methods = chosen(asked.methods, (*FREE, *MODELS), "row of the study")

@@ -94,7 +94,10 @@ def benchmark(
     ] = "B",
     repeats: Annotated[int, Option(help="splits of each rule, by seed")] = 10,
     fit_rows: Annotated[
-        str, Option(help="train, train+valid, or both by a comma: the rows a method is given")
+        str,
+        Option(
+            help="the rows a method is given, by commas: train, train+valid, or so many of them as train+valid:1000"
+        ),
     ] = "train+valid",
     against: Annotated[
         str | None, Option(help="the method that others are compared with [default: baseline or a free one]")
@@ -155,6 +158,9 @@ def study(
     splits: Annotated[str | None, Option(help="rules, by commas [default: those of the study]")] = None,
     methods: Annotated[str | None, Option(help="rows to measure, by commas [default: all]")] = None,
     seeds: Annotated[int | None, Option(help="seeds [default: as the size has it]")] = None,
+    rows: Annotated[
+        int | None, Option(min=1, help="rows to learn from, the test part as it is [default: all that are not tested]")
+    ] = None,
     output: Annotated[
         Path | None, Option("--output", "-o", help="folder of the rows; what is there is not run again")
     ] = None,
@@ -166,9 +172,9 @@ def study(
     from tetramer.studies import STUDIES, Asked
 
     chosen = pick(STUDIES, name, "study")
-    rules, rows = (None if text is None else [one.strip() for one in text.split(",")] for text in (splits, methods))
+    rules, wanted = (None if text is None else [one.strip() for one in text.split(",")] for text in (splits, methods))
     folder = output or Path("tetramer-study") / f"{name}-{size}"
-    asked = Asked(folder, size, target, rules, rows, seeds, workers, not report)
+    asked = Asked(folder, size, target, rules, wanted, seeds, workers, rows, not report)
     with Bar() as bar:
         lines, failed = chosen.run(asked, say, bar.show)
     for line in [*lines, *(f"Not finished: {sentence}" for sentence in failed)]:
