@@ -217,6 +217,9 @@ def test_qm9_is_joined_and_in_electronvolts(data_dir: Path) -> None:
     partial = sources.load("qm9-partial").data
     row = partial["mol_id"].to_pylist().index(whole.data["mol_id"][7].as_py())
     assert values[7] == pytest.approx(27.211386 * float(partial["g298"][row].as_py()), rel=1e-7)
+    dipole = qm9.table("mu").data
+    assert dipole.num_rows == 21_450
+    assert dipole["mu"][7].as_py() == float(partial["mu"][row].as_py())  # no hartree
     others = qm9.others("g298", None, 50)
     assert len(others) == 50
     assert not set(others) & set(whole.data["smiles"].to_pylist())

@@ -87,6 +87,7 @@ def test_a_refused_row_says_why_and_how_many_seeds_are_left(tmp_path: Path) -> N
     put(tmp_path, "study001-mpnn-rnn", 2.0, 0)
     put(tmp_path, "study001-mpnn-rnn", None, 1, refused="Training diverged at step 7.")
     put(tmp_path, "study001-rnn", None, 0, refused="There is no LSTM.")
+    put(tmp_path, "study001-rnn", None, 0, "scaffold", refused="There is no LSTM.")  # nothing to draw there
     put(tmp_path, "graph", 1.0, 0)
     page = drawn(tmp_path)
     assert "1 of 2" in page

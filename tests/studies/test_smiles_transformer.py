@@ -9,8 +9,8 @@ import pytest
 from tetramer.benchmark.efficiency import SHARES, Efficiency
 from tetramer.errors import UserError
 from tetramer.studies import Asked, smiles_transformer
-from tetramer.studies.base import over_seeds
-from tetramer.studies.smiles_transformer import MODELS, PRINTED, Reach, efficiency_of
+from tetramer.studies.base import Reach, over_seeds
+from tetramer.studies.smiles_transformer import MODELS, PRINTED, efficiency_of
 
 NAME = "freesolv"
 METHODS = ["mean", "ecfp-linear", "smiles-transformer"]
@@ -31,7 +31,7 @@ def ask(output: Path, **changed: object) -> list[str]:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> tuple[Path, list[str]]:
     output = tmp_path_factory.mktemp("transformer")
-    tiny = Reach("for the test", None, 0, 2, 60, data=(NAME,), repeats=1, overrides=OVERRIDES)
+    tiny = Reach("for the test", None, 0, 2, 60, probed=(NAME,), repeats=1, overrides=OVERRIDES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(smiles_transformer.SIZES, "tiny", tiny)
         lines = ask(output)

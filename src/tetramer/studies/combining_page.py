@@ -96,7 +96,9 @@ def _errors(story: Story, split: str) -> Section:
     printed = "printed, MAE / σ" if split == "scaffold" else "printed (scaffold split), MAE / σ"
     header = ["model", "as", f"MAE, {unit}", "MAE / σ", *([printed] if story.printed else [])]
     header += ["parameters", "seeds", "minutes"]
-    pictures = [_bars(story, split, entries)] if any(series != FREE for _, series, _ in entries) else []
+    pictures = (
+        [_bars(story, split, entries)] if any(series != FREE and one.errors for _, series, one in entries) else []
+    )
     table = laid_out(Table(f"Mean absolute error, {split} split", header, rows), ("seeds", "minutes"))
     asides = [ERRORS, PRINTED_SAYS] if story.printed else [ERRORS]
     notes = [*story.above(split), *_refusals(entries)]

@@ -5,7 +5,6 @@ efficiency: the mean score over learning from 1.25 % to 80 % of the rows, by a l
 are those of a benchmark, under `dem`.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tetramer.benchmark import protocol
@@ -25,8 +24,8 @@ from tetramer.studies.base import (
     Encoders,
     Model,
     Progress,
+    Reach,
     Say,
-    Size,
     Study,
     chosen,
     encoder_of,
@@ -60,22 +59,14 @@ PRINTED: dict[str, tuple[float, float, float]] = {
 AUTHORS = ("SMILES Transformer, printed", "ECFP4, printed", "RNN seq2seq, printed")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reach(Size):
-    """`corpus`: molecules of ChEMBL that are learned from, 0: all; `repeats`: random splits of every share."""
-
-    data: tuple[str, ...] = tuple(PRINTED)
-    repeats: int = 5
-    overrides: dict[str, str] = field(default_factory=dict)  # for every encoder
-
-
+SETS = tuple(PRINTED)
 SIZES = {
     "small": Reach(
         "2,000 molecules of ChEMBL and FreeSolv alone: shows the path, not the numbers", None, 0, 1, 2_000,
-        data=("freesolv",), repeats=2, overrides={"training.epochs": "1"},
+        probed=("freesolv",), repeats=2, overrides={"training.epochs": "1"},
     ),
-    "default": Reach("all 78,000 molecules of ChEMBL, five splits a share", None, 0, 1),
-    "paper": Reach("the same, twenty splits a share", None, 0, 3, repeats=20),
+    "default": Reach("all 78,000 molecules of ChEMBL, five splits a share", None, 0, 1, probed=SETS, repeats=5),
+    "paper": Reach("the same, twenty splits a share", None, 0, 3, probed=SETS),
 }  # fmt: skip
 
 
@@ -87,7 +78,7 @@ def run(asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str
             "learned from one by one."
         )
     size = pick(SIZES, asked.size, "size")
-    sets = chosen(asked.splits, size.data, "data set of the study")
+    sets = chosen(asked.splits, size.probed, "data set of the study")
     methods = chosen(asked.methods, (*FREE, *MODELS), "row of the study")
     failed: list[str] = []
     if asked.measure:
