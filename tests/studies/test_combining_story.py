@@ -115,11 +115,16 @@ def test_the_learning_curve_and_the_properties_have_sections_of_their_own(tmp_pa
     put(tmp_path, "conformer", 0.25, target="gap")
     put(tmp_path, "graph+conformer", 0.125, target="gap")
     put(tmp_path, "graph", 0.75, target="mu")
+    put(tmp_path, "graph", 0.875, target="homo", given=f"{FIT_ROWS}:90")  # a larger table, cut to as many rows
+    put(tmp_path, "graph", 0.625, target="lumo", given=f"{FIT_ROWS}:91")
     page = drawn(tmp_path, "gap")
     curve = page[page.index("<h2>Learning curve") :]
     assert curve.index("20 rows") < curve.index("90 rows")
     table = page[page.index("<h2>Properties") :]
-    assert [table.index(words) for words in ("0.750 MPNN", "0.500 MPNN", "0.250 PaiNN", "0.125 PaiNN + MPNN")]
+    assert "0.625" not in table
+    assert [
+        table.index(words) for words in ("0.750 MPNN", "0.875 MPNN", "0.500 MPNN", "0.250 PaiNN", "0.125 PaiNN + MPNN")
+    ]
     few = drawn(tmp_path, "gap", f"{FIT_ROWS}:20")
     assert "train + valid:20" in few
     assert "<h2>Properties" not in few

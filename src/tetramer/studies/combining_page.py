@@ -70,7 +70,7 @@ def _compared(rows: Rows) -> Table:
     for split in rows.splits:
         here = [row for row in rows.told if row["split"] == split]
         told.append(
-            [split, here[0]["class"], rows.given.replace("+", " + "), max(row["fitted_on"] for row in here),
+            [split, here[0]["class"], rows.given.replace("+", " + "), rows.learned(split),
              here[0]["tested_on"], len({row["method"] for row in here}), here[0]["data_sha256"][:SHORT]]
         )  # fmt: skip
     header = ["split", "class", "given", "rows given", "rows tested", "methods", "data SHA-256"]
@@ -155,7 +155,7 @@ def _curves(story: Story) -> list[Section]:
     tables = []
     for split in dict.fromkeys(split for one in several for split in one.rows.splits):
         here = [one for one in several if split in one.rows.splits]
-        counts = [max(row["fitted_on"] for row in one.rows.told if row["split"] == split) for one in here]
+        counts = [one.rows.learned(split) for one in here]
         found = [{(name, series): row for name, series, row in one.entries(split)} for one in here]
         names = dict.fromkeys(key for told in found for key in told)
         body: list[list[Cell]] = [[*key, *(told[key].cell if key in told else None for told in found)] for key in names]
@@ -165,24 +165,22 @@ def _curves(story: Story) -> list[Section]:
 
 
 def _targets(story: Story) -> list[Section]:
-    """The best networks of every property that was measured, where these are several."""
-    several = [replace(story, rows=rows) for rows in story.rows.others()]
-    if len(several) < 2:
-        return []
+    """The best networks of every property that was measured with as many rows, where these are several."""
     tables = []
-    for split in dict.fromkeys(split for one in several for split in one.rows.splits):
+    for split in story.rows.splits:
+        several = [replace(story, rows=rows) for rows in story.rows.others(split)]
         body: list[list[Cell]] = []
-        for one in (one for one in several if split in one.rows.splits):
+        for one in several:
             ridges = [one.rows.measured(name, split) for name in ("energy-2d", "energy-3d")]
-            given = max(row["fitted_on"] for row in one.rows.told if row["split"] == split)
             best = one.best(split)
             body.append(
-                [one.rows.target, one.rows.unit, given, *(row.cell if row else None for row in ridges)]
+                [one.rows.target, one.rows.unit, *(row.cell if row else None for row in ridges)]
                 + [f"{show(entry[2].cell)} {entry[0]}" if (entry := best[kind]) else "–" for kind in KINDS]
             )
-        header = ["property", "unit", "rows given", "2D ridge", "2+3-body ridge", *(f"best {kind}" for kind in KINDS)]
-        tables.append(laid_out(Table(f"Mean absolute error, {split} split", header, body)))
-    return [Section("Properties", "", [PROPERTIES], tables)]
+        header = ["property", "unit", "2D ridge", "2+3-body ridge", *(f"best {kind}" for kind in KINDS)]
+        caption = f"Mean absolute error, {split} split, {story.rows.learned(split):,} rows given"
+        tables += [laid_out(Table(caption, header, body))] if len(several) > 1 else []
+    return [Section("Properties", "", [PROPERTIES], tables)] if tables else []
 
 
 def _claims(story: Story) -> list[Section]:
@@ -266,8 +264,8 @@ PRINTED_SAYS = (
 )
 CURVE = "Fewer rows to learn from are some of those of the next column; the test part is the same."
 PROPERTIES = (
-    "Properties with as many rows to learn from asked for as on this page. Best: of the networks of ours that were "
-    "measured, the one with the smallest error of the test part, which flatters it a little."
+    "Properties that were measured with as many rows to learn from. Best: of the networks of ours, the one with the "
+    "smallest error of the test part, which flatters it a little."
 )
 FUSION = (
     "A difference is the error of the fusion minus that of its best member, on the same split and seed. Not worse: the "

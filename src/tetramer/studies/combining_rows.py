@@ -98,20 +98,24 @@ class Rows:
             if row["data"] == self.data.stem:
                 found.setdefault(row["fit_rows"], []).append(row)
         told = [replace(self, told=rows, given=given) for given, rows in found.items()]
-        return sorted(told, key=lambda rows: max(row["fitted_on"] for row in rows.told))
+        return sorted(told, key=lambda rows: max(map(rows.learned, rows.splits)))
 
-    def others(self) -> list["Rows"]:
-        """These and those of other properties, of tables of the same size and as many rows to learn from."""
-        _, _, size = self.data.stem.split("-", 1)[1].partition("-")
-        found: dict[str, list[dict[str, Any]]] = {}
+    def learned(self, split: str) -> int:
+        """Rows that methods were given on a split."""
+        return max((row["fitted_on"] for row in self.told if row["split"] == split), default=0)
+
+    def others(self, split: str) -> list["Rows"]:
+        """These and those of other properties, with as many rows to learn from on a split."""
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for row in protocol.load(self.output)[0]:
-            target, _, own = row["data"].removeprefix("qm9-").partition("-")
-            if (own, row["fit_rows"]) == (size, self.given) and target in qm9.TARGETS:
-                found.setdefault(target, []).append(row)
-        return [
-            replace(self, data=self.data.with_name(f"{rows[0]['data']}.parquet"), target=target, told=rows)
-            for target, rows in sorted(found.items(), key=lambda pair: list(qm9.TARGETS).index(pair[0]))
-        ]
+            found.setdefault((row["data"], row["fit_rows"]), []).append(row)
+        out: dict[str, Rows] = {}
+        for (data, given), told in found.items():
+            target = data.removeprefix("qm9-").partition("-")[0]
+            rows = replace(self, data=self.data.with_name(f"{data}.parquet"), target=target, told=told, given=given)
+            if rows.learned(split) == self.learned(split):
+                out.setdefault(target, rows)
+        return [out[name] for name in qm9.TARGETS if name in out]
 
     @property
     def unit(self) -> str:
