@@ -28,8 +28,8 @@ compared: the splits or the rows fitted on differ.
 
 
 CORRECTED = (
-    "Intervals are of one comparison; better and worse need a p, corrected for all methods, of 5 % or less, so beside an "
-    "interval without 1 may stand that nothing is settled."
+    "Intervals are of one comparison; better and worse need a p, corrected for all methods, of 5 % or less, so beside "
+    "an interval without 1 may stand that nothing is settled."
 )
 
 

@@ -13,7 +13,8 @@ from tetramer.members import MEMBERS
 from tetramer.members.base import Problem
 from tetramer.members.neural import NeuralConfig, build
 from tetramer.members.work import config_of
-from tetramer.recipes import CLASSICAL, NETWORKS, RECIPES, is_recipe, paths, resolve
+from tetramer.overrides import CLASSICAL, NETWORKS, paths
+from tetramer.recipes import RECIPES, is_recipe, resolve
 from tetramer.settings import configured, number
 from tetramer.views.conformer import ConformerSettings
 

@@ -26,9 +26,10 @@ from tetramer.members.origin import Origin, read_origin, together
 from tetramer.members.plan import Plan
 from tetramer.members.work import Fitted, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
+from tetramer.overrides import CLASSICAL
 from tetramer.planning import chosen_members, extensive_note, pieces_of, problem_of, readout_notes
 from tetramer.reading import geometry_counts, geometry_notes, read_into
-from tetramer.recipes import CLASSICAL, Recipe, resolve
+from tetramer.recipes import Recipe, resolve
 from tetramer.scoring import Scores, as_card, interval_notes, leak_notes, origin_notes, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import Reader, Reading

@@ -15,7 +15,8 @@ from tetramer.members import REGRESSION, Problem
 from tetramer.members.base import atom_counts
 from tetramer.members.plan import Piece
 from tetramer.objectives.statistics import is_extensive
-from tetramer.recipes import BY_TARGET, CLASSICAL, Recipe, groups
+from tetramer.overrides import CLASSICAL, groups
+from tetramer.recipes import BY_TARGET, Recipe
 from tetramer.scoring import listed
 from tetramer.settings import configured
 from tetramer.views import Reading

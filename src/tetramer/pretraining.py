@@ -21,11 +21,11 @@ from tetramer.members.work import Progress, one_thread
 from tetramer.modelling import LARGEST_SEED, versions
 from tetramer.molecules import Limits, Standard
 from tetramer.objectives import OBJECTIVES
-from tetramer.recipes import Spec, override
+from tetramer.overrides import Spec, override
 from tetramer.resuming import Log, carry_out, resume
 from tetramer.scoring import listed
 from tetramer.settings import configured
-from tetramer.training import Data, Row, Run, TrainConfig, epoch_order, for_few, mix
+from tetramer.training import Data, Row, Run, TrainConfig, for_few, mix
 from tetramer.validation import judge, score
 from tetramer.views import Reader
 from tetramer.views.base import Settings

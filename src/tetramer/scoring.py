@@ -15,7 +15,8 @@ from tetramer.members.blend import combine
 from tetramer.members.intervals import FEWEST
 from tetramer.members.plan import Plan
 from tetramer.metrics import METRICS, Score, evaluate_all
-from tetramer.recipes import CLASSICAL, Recipe
+from tetramer.overrides import CLASSICAL
+from tetramer.recipes import Recipe
 
 Scores = dict[str, dict[str, Score]]  # group → metric → score
 

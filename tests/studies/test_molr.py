@@ -11,7 +11,8 @@ from tetramer.benchmark import protocol, reaction_sets
 from tetramer.benchmark.edit_distance import EditPairs
 from tetramer.errors import UserError
 from tetramer.studies import Asked, molr, molr_page, molr_tasks
-from tetramer.studies.base import Measured, Reach, interval, short
+from tetramer.studies.base import Reach, short
+from tetramer.studies.finished import Measured, interval
 from tetramer.studies.molr import MODELS
 from tetramer.studies.molr_page import Story
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS

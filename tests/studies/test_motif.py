@@ -13,7 +13,8 @@ from tetramer.benchmark.standing import Line, Pair, Setting, Standing
 from tetramer.errors import UserError
 from tetramer.isomers import QUESTIONS, Question
 from tetramer.studies import Asked, motif, motif_page, motif_tasks
-from tetramer.studies.base import Measured, Reach, Rows, encoder_of, frozen
+from tetramer.studies.base import Reach, Rows
+from tetramer.studies.finished import Measured, encoder_of, frozen
 from tetramer.studies.motif import HELD, MODELS
 from tetramer.studies.motif_claims import (
     bonds,

@@ -9,7 +9,8 @@ import pytest
 from tetramer.benchmark.efficiency import SHARES, Efficiency
 from tetramer.errors import UserError
 from tetramer.studies import Asked, smiles_transformer
-from tetramer.studies.base import Reach, over_seeds
+from tetramer.studies.base import Reach
+from tetramer.studies.finished import over_seeds
 from tetramer.studies.smiles_transformer import MODELS, PRINTED, efficiency_of
 
 NAME = "freesolv"

@@ -14,7 +14,8 @@ from torch import nn
 from tetramer.checkpoint import Card, Files, config_hash, digest, finite, pack, read_folder, unpack
 from tetramer.encoders import BRANCHES, ENCODERS, Encoder, branch_of
 from tetramer.errors import UserError, pick
-from tetramer.recipes import OF_VIEW, Spec
+from tetramer.overrides import Spec
+from tetramer.recipes import OF_VIEW
 from tetramer.settings import configured
 from tetramer.views.smiles import VOCABULARY_HASH
 

@@ -24,7 +24,7 @@ from tetramer.space.claims import (
 from tetramer.space.map import Map, pca
 from tetramer.space.neighbours import Neighbours, nearest, nearest_counts
 from tetramer.space.tendency import cluster_tendency, model_order
-from tetramer.studies.base import interval, over_seeds
+from tetramer.studies.finished import interval, over_seeds
 from tetramer.views import VIEWS
 from tetramer.views.fingerprint import FingerprintFeatures
 

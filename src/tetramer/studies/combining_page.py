@@ -16,7 +16,6 @@ from tetramer.errors import UserError
 from tetramer.space.bars import Bar, error_bars
 from tetramer.space.grid import choose_queries, neighbour_grid
 from tetramer.space.scatter import maps_by_scaffold, maps_by_value
-from tetramer.studies.base import interval, made_with, over_seeds
 from tetramer.studies.combining_claims import LONG, Spaces, cell_of
 from tetramer.studies.combining_rows import FIT_ROWS, Rows
 from tetramer.studies.combining_story import (
@@ -30,6 +29,7 @@ from tetramer.studies.combining_story import (
     Entry,
     Story,
 )
+from tetramer.studies.finished import interval, made_with, over_seeds
 
 
 def draw(

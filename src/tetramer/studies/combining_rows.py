@@ -21,7 +21,7 @@ from tetramer.errors import UserError
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.blend import combine, fit_weights
 from tetramer.studies import qm9
-from tetramer.studies.base import over_seeds
+from tetramer.studies.finished import over_seeds
 
 FIT_ROWS = "train+valid"
 LATE = "late: "  # before the names of recipes whose predictions are averaged

@@ -11,9 +11,9 @@ import numpy as np
 from tetramer.benchmark.cells import show
 from tetramer.molecules import Limits
 from tetramer.space.claims import Claim
-from tetramer.studies.base import interval
 from tetramer.studies.combining_claims import Settled, Spaces, judged, orders, over
 from tetramer.studies.combining_rows import LATE, Measured, Rows
+from tetramer.studies.finished import interval
 from tetramer.views import read
 from tetramer.views.fingerprint import FingerprintFeatures
 

@@ -10,7 +10,7 @@ from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.comparison import SHORT, Section, of_data
 from tetramer.benchmark.report import Table, laid_out, page
 from tetramer.benchmark.summary import aligned, standing_lines
-from tetramer.studies.base import Finished, Measured, gaps, interval, made_with, measured
+from tetramer.studies.finished import Finished, Measured, gaps, interval, made_with, measured
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
 TITLES = {

@@ -5,7 +5,7 @@ from statistics import fmean
 
 from tetramer.benchmark.cells import Cell, Spread, show
 from tetramer.benchmark.standing import Standing
-from tetramer.studies.base import Measured, encoder_of, frozen, gaps, interval
+from tetramer.studies.finished import Measured, encoder_of, frozen, gaps, interval
 
 BASE, FRESH = "motif", "untrained"
 CHANCE = 0.5

@@ -18,20 +18,8 @@ from tetramer.benchmark.summary import Summary, aligned, summarise
 from tetramer.datasets import sources
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
-from tetramer.studies.base import (
-    REFERENCE,
-    Asked,
-    Encoders,
-    Model,
-    Progress,
-    Reach,
-    Say,
-    Study,
-    chosen,
-    encoder_of,
-    over_seeds,
-    short,
-)
+from tetramer.studies.base import REFERENCE, Asked, Encoders, Model, Progress, Reach, Say, Study, chosen, short
+from tetramer.studies.finished import encoder_of, over_seeds
 
 FREE = ("mean", "characters-given", "characters-canonical", "ecfp-linear")
 CORPUS = "chembl-78k"

@@ -1,0 +1,160 @@
+"""What came out of a study: the rows of a folder, numbers over seeds, and what a page says of both."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, ClassVar, Self
+
+from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.standing import Standing
+from tetramer.datasets.writing import write_whole
+from tetramer.errors import UserError
+from tetramer.studies.base import HEAD_ON, Rows
+
+
+def none_there(output: Path) -> UserError:
+    """What is said of a folder without rows."""
+    return UserError(f"{output} holds no rows of the study. Run it without --report first.")
+
+
+def made_with(told: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The versions and machines of rows, for a page."""
+    return [
+        ("Versions", "; ".join(sorted({listed(row["versions"]) for row in told}))),
+        ("Machines", "; ".join(sorted({row["machine"] for row in told}))),
+    ]
+
+
+def listed(versions: Mapping[str, str]) -> str:
+    """`numpy 2.3.1, torch 2.9.0`"""
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The rows of one folder. models: method → what it is"""
+
+    STUDY: ClassVar[str]
+    PARTS: ClassVar[Sequence[str]]
+    FREE: ClassVar[Mapping[str, str]]  # rows that learn nothing or little → what they are
+    told: Sequence[dict[str, Any]]
+    probed: Sequence[Standing]  # frozen vectors
+    models: Mapping[str, str]
+
+    @classmethod
+    def load(cls, output: Path, models: Mapping[str, str]) -> Self:
+        """UserError if there are no rows."""
+        rows = Rows(cls.STUDY, output)
+        found = cls(list(rows.told(cls.PARTS)), rows.standings(), models)
+        if not found.told and not found.probed:
+            raise none_there(output)
+        return found
+
+    @classmethod
+    def draw(cls, output: Path, models: Mapping[str, str]) -> list[str]:
+        """Write `report.html` from the rows that are finished; → sentences for a terminal."""
+        story = cls.load(output, models)
+        write_whole(output / "report.html", story.page().encode())
+        return [*story.lines(), f"Report: {output / 'report.html'}"]
+
+    @property
+    def methods(self) -> list[list[Cell]]:
+        """Those with rows, and what they are."""
+        there = {row["method"] for row in self.told}
+        return [[name, about] for name, about in {**self.FREE, **self.models}.items() if name in there]
+
+    def page(self) -> str:
+        """The report."""
+        raise NotImplementedError
+
+    def lines(self) -> list[str]:
+        """What a terminal shows."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One method at one task: number → a value a seed."""
+
+    method: str
+    values: dict[str, dict[int, float]]
+    intervals: dict[str, tuple[float, float]]  # of a single seed, of numbers that have one
+
+    def cell(self, name: str) -> Cell:
+        """Mean ± standard deviation over seeds; of one seed its interval if it has one."""
+        told = [*self.values.get(name, {}).values()]
+        if len(told) == 1 and name in self.intervals:
+            return Spread(told[0], None, *self.intervals[name])
+        return over_seeds(told)
+
+    @property
+    def seeds(self) -> int:
+        """How many."""
+        return max(map(len, self.values.values()), default=0)
+
+
+Numbers = Mapping[str, float | Sequence[float]]  # a value, or a value and its interval
+
+
+def measured(
+    told: Sequence[Mapping[str, Any]],
+    task: str,
+    methods: Sequence[str],
+    numbers: Callable[[Mapping[str, Any]], Numbers],
+) -> dict[str, Measured]:
+    """What is finished of a task, in the order of `methods`. numbers: of one row"""
+    out = {}
+    for method in methods:
+        one = Measured(method, {}, {})
+        for row in told:
+            if (row["task"], row["method"]) == (task, method):
+                for name, found in numbers(row).items():
+                    value, *ends = [found] if isinstance(found, int | float) else found
+                    one.values.setdefault(name, {})[row["seed"]] = value
+                    if ends:
+                        one.intervals[name] = (ends[0], ends[1])
+        if one.values:
+            out[method] = one
+    return out
+
+
+def frozen(standing: Standing) -> dict[str, Measured]:
+    """Encoder → its mean `score` with a linear head on one data set, one a seed."""
+    out: dict[str, Measured] = {}
+    for line in standing.lines:
+        name, seed = encoder_of(line.method)
+        if seed is not None and line.mean is not None:
+            out.setdefault(name, Measured(name, {"score": {}}, {})).values["score"][seed] = line.mean
+    return out
+
+
+def encoder_of(method: str) -> tuple[str, int | None]:
+    """The encoder under a linear head and its seed; any other method has none."""
+    if not method.startswith(HEAD_ON):
+        return method, None
+    name, _, seed = method.removeprefix(HEAD_ON).rpartition("-")
+    return name, int(seed)
+
+
+def gaps(one: Measured, other: Measured, name: str) -> list[float]:
+    """A number of one method minus that of another, on each seed that both have."""
+    ours, theirs = (found.values.get(name, {}) for found in (one, other))
+    return [ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))]
+
+
+def over_seeds(values: Sequence[float]) -> Cell:
+    """Mean ± standard deviation; a single value as it is."""
+    if len(values) > 1:
+        return Spread(fmean(values), error=stdev(values))
+    return values[0] if values else None
+
+
+def interval(values: Sequence[float]) -> Cell:
+    """Mean of paired differences; from two seeds on with the 95 % interval of Student's t."""
+    if len(values) < 2:
+        return values[0]
+    from scipy import stats
+
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return Spread(fmean(values), None, fmean(values) - half, fmean(values) + half)
