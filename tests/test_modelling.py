@@ -1,6 +1,7 @@
 """Training as a whole: the same model however it is made, nothing of the test part in it, exact small answers."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -326,7 +327,8 @@ def test_refused_structures_and_missing_labels_take_no_part(
     said: list[str] = []
     texts, values = [*smiles, "C1CC", "", "CCO"], [*oxygen, 1.0, 2.0, np.nan]
     result = train(assay(texts, values), options(), tmp_path, say=said.append)
-    assert "2 of 83 structures cannot be read and are left out." in said
+    assert any(text.startswith("2 of 83 structures cannot be read and are left out (") for text in said)
+    assert any("such as row 81: " in text for text in said)
     assert result.model.card["rows"] == {"EMPTY": 1, "PARSE": 1, "ok": 81}
     assert result.model.card["fit_rows"]["count"] == 80
 
@@ -354,9 +356,51 @@ def test_wrong_options(smiles: list[str], oxygen: np.ndarray, tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_rows_in_no_part_and_parts_without_rows_are_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    values = np.where(np.arange(80) < 70, oxygen, np.nan)
+    split = Split(np.arange(60), np.zeros(0, np.int64), np.arange(70, 80), "given")
+    notes = train(assay(smiles, values), options(), tmp_path, split).notes
+    assert "10 labelled rows are in no part of the split: nothing learns from them." in notes
+    assert "None of the 10 test rows has a label and a readable structure." in notes
+
+
+def test_the_test_part_says_how_sure_a_difference_is(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    split = Split(np.arange(50), np.zeros(0, np.int64), np.arange(50, 80), "given")
+    result = train(assay(smiles, oxygen), options(), tmp_path / "a", split)
+    (sentence,) = trained.against(result)
+    assert re.match(
+        r"rmse minus that of the mean of the training rows: -\S+ \(-\S+ to -\S+ at 95%, by .*: better\.", sentence
+    )
+    assert sentence in trained.sentences(result)
+    scores = result.scores["test"]
+    gap = scores["blend"]["rmse"].value - scores["mean"]["rmse"].value  # type: ignore[operator]
+    assert float(sentence.split(": ")[1].split(" ")[0]) == pytest.approx(gap, rel=0.01)
+    same = replace(result, groups={"test": dict.fromkeys(result.groups["test"], result.groups["test"]["mean"])})
+    assert "practically the same" in trained.against(same)[0]
+    few = replace(result, split=replace(split, test=split.test[:9]))
+    assert trained.against(few) == []
+
+
+def test_bounds_are_counted_apart(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
+    made = assay(smiles, oxygen)
+    censor = np.zeros((80, 1), np.int8)
+    censor[60:] = 1
+    bounded = replace(made, labels=replace(made.labels, censor=censor))
+    split = Split(np.arange(50), np.zeros(0, np.int64), np.arange(50, 80), "given")
+    result = train(bounded, options(), tmp_path / "a", split)
+    assert "Test part (30 rows, 10 with an exact label):" in trained.sentences(result)
+    split = Split(np.arange(60), np.zeros(0, np.int64), np.arange(60, 80), "given")
+    result = train(bounded, options(), tmp_path / "b", split)
+    assert any("undefined, no exact label, 20 bounds" in line for line in trained.sentences(result))
+
+
 def test_too_little_is_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="19 rows have a label and a readable structure"):
         train(assay([*smiles[:19], *["bad"] * 61], oxygen), options(), tmp_path / "a")
+    with pytest.raises(
+        UserError, match=r"^0 rows .* 80 of 80 structures .* \(80 PARSE\), such as row 1: .*right column"
+    ):
+        train(assay(["bad"] * 80, oxygen), options(), tmp_path / "c")
     few = Split(np.arange(9), np.arange(9, 20), np.arange(20, 80), "given")
     with pytest.raises(UserError, match="The training part has 9 rows; at least 10"):
         train(assay(smiles, oxygen), options(), tmp_path / "b", few)

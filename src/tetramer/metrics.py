@@ -211,7 +211,9 @@ def evaluate(name: str, truth: np.ndarray, answer: np.ndarray, censor: np.ndarra
     try:
         value = metric.of(truth[rows], answer[rows])
     except Undefined as error:
-        return Score(None, str(error), 0, 1, int(rows.sum()), unanswered)
+        bounds = 0 if censor is None else int((~np.isnan(truth) & (censor != 0)).sum())
+        why = f"no exact label, {bounds} bounds" if bounds and not known.any() else str(error)
+        return Score(None, why, 0, 1, int(rows.sum()), unanswered)
     return Score(value, reason, 1, 0, int(rows.sum()), unanswered)
 
 

@@ -1,6 +1,7 @@
 """From measurements to a model: read, split, plan, fit, blend, calibrate, score. The work behind `tetramer train`."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from tetramer.overrides import CLASSICAL
 from tetramer.planning import chosen_members, extensive_note, pieces_of, problem_of, readout_notes
 from tetramer.reading import geometry_counts, geometry_notes, read_into
 from tetramer.recipes import Recipe, resolve
-from tetramer.scoring import Scores, as_card, interval_notes, leak_notes, origin_notes, score
+from tetramer.scoring import Scores, as_card, by_group, interval_notes, leak_notes, origin_notes, score
 from tetramer.training import Data, epoch_order
 from tetramer.views import Reader, Reading
 
@@ -78,6 +79,7 @@ class Result:
     scores: dict[str, Scores]  # part ("test", "held-out") → group → metric
     held: np.ndarray  # (m,) rows answered by fits that had not seen them
     answers: dict[str, Answer]  # part → answers of its rows: of `split.test`, and of `held`
+    groups: dict[str, dict[str, np.ndarray]]  # part → group as in `scores` → its answers (n, T, K)
     notes: list[str]
 
 
@@ -104,17 +106,13 @@ def train(
         say(note)
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), progress)
-    known = np.isfinite(assay.labels.values).any(axis=1) & reading.ok
-    refused = len(reading) - int(reading.ok.sum())
-    if refused:
-        say(f"{refused} of {len(reading)} structures cannot be read and are left out.")
-    if known.sum() < LEAST:
-        raise UserError(f"{int(known.sum())} rows have a label and a readable structure; at least {LEAST} are needed.")
+    known = usable_rows(assay, reading, say)
     if given is None:
         given = splits.make(options.split, reading.smiles, options.seed, valid_labels=known, keys=keys)
     split = only(given, known)
     plan, notes = make_plan(assay, options, recipe, reading, split)
     plan = plan.beginning(origin)
+    notes = [*left_out(given, split, known), *notes]
     notes += [*meanings(plan.problem, assay.units), *origin_notes(options.recipe, recipe, plan)]
     places = geometry_counts(reading, np.flatnonzero(known))
     notes += geometry_notes(places, form == "placed")
@@ -131,14 +129,15 @@ def train(
     said = {"held-out": (held, told)}
     if len(split.test):
         said["test"] = (split.test, model.told(reading.features, split.test))
-    scores = {part: score(plan, model, told, rows) for part, (rows, told) in said.items()}
+    groups = {part: by_group(plan, model, told) for part, (_, told) in said.items()}
+    scores = {part: score(plan, groups[part], rows) for part, (rows, _) in said.items()}
     answers = {part: model.blended(told, options.level) for part, (_, told) in said.items()}
     card = make_card(assay, options, recipe, reading, split, plan, scores, notes)
     card["split"] |= {"leak": shared} if shared else {}
     card |= {"geometries": places} if places else {}
     card |= {} if origin is None else {"from": {"name": origin.name, "kind": origin.kind, "sha256": origin.sha256}}
     model = replace(model, card=card)
-    return Result(model, assay, reading, split, plan, scores, held, answers, notes)
+    return Result(model, assay, reading, split, plan, scores, held, answers, groups, notes)
 
 
 def origin_for(options: Options, recipe: Recipe) -> Origin | None:
@@ -172,6 +171,41 @@ def only(split: Split, known: np.ndarray) -> Split:
     """The split without rows that have no label or no structure."""
     kept = {part: getattr(split, part)[known[getattr(split, part)]] for part in ("train", "valid", "test")}
     return replace(split, **kept)
+
+
+def usable_rows(assay: Assay, reading: Reading, say: Callable[[str], None]) -> np.ndarray:
+    """(n,) bool, which rows have a label and a structure; what became of the others is said."""
+    known: np.ndarray = np.isfinite(assay.labels.values).any(axis=1) & reading.ok
+    if not reading.ok.all():
+        say(refusals(reading))
+    if known.sum() < LEAST:
+        why = "" if reading.ok.any() else f" {refusals(reading)} Is it the right column?"
+        raise UserError(
+            f"{int(known.sum())} rows have a label and a readable structure; at least {LEAST} are needed.{why}"
+        )
+    return known
+
+
+def refusals(reading: Reading) -> str:
+    """A sentence on the structures that cannot be read: how many, by code, and why the first one."""
+    codes = Counter(code for code in reading.codes if code != "ok")
+    first = next(row for row, code in enumerate(reading.codes) if code != "ok")
+    which = ", ".join(f"{count} {code}" for code, count in codes.most_common())
+    return (
+        f"{codes.total()} of {len(reading)} structures cannot be read and are left out ({which}), such as row "
+        f"{first + 1}: {reading.reasons[first]}."
+    )
+
+
+def left_out(given: Split, split: Split, known: np.ndarray) -> list[str]:
+    """Sentences on rows of `known` that are in no part, and on parts of which no row is left."""
+    count = int(known.sum()) - sum(split.sizes)
+    notes = [f"{count} labelled rows are in no part of the split: nothing learns from them."] if count else []
+    for part, name in (("valid", "validation"), ("test", "test")):
+        rows = getattr(given, part)
+        if len(rows) and not len(getattr(split, part)):
+            notes.append(f"None of the {len(rows)} {name} rows has a label and a readable structure.")
+    return notes
 
 
 def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, split: Split) -> tuple[Plan, list[str]]:

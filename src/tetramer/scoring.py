@@ -4,7 +4,7 @@ And what a reader must know to judge such numbers: what the test part shares, ho
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,11 @@ from tetramer.recipes import Recipe
 Scores = dict[str, dict[str, Score]]  # group → metric → score
 
 
-def score(plan: Plan, model: Model, told: np.ndarray, rows: np.ndarray) -> Scores:
-    """Group → metric → score; "blend" is the whole, "baseline" the classical groups blended.
+def by_group(plan: Plan, model: Model, told: np.ndarray) -> dict[str, np.ndarray]:
+    """Group → its answers (n, T, K); "blend" is the whole, "baseline" the classical groups blended.
 
-    told: (G, n, T, K) what the groups say of `rows` (n,). "mean" answers the training rows' mean or class shares
-    whatever the molecule. Of rows that calibrated or weighed the blend, its scores are a little too good. A score is a
-    mean over targets and has them in `each`.
+    told: (G, n, T, K) what the groups say. "mean" answers the training rows' mean or class shares for every molecule.
     """
-    data, problem = plan.data, plan.problem
-    assert data.values is not None and data.censor is not None  # noqa: PT018
     groups = list(dict.fromkeys(piece.group for piece in plan.pieces))
     answers = {"blend": combine(model.weights, told)} if len(groups) > 1 else {}
     classical = [g for g, name in enumerate(groups) if kind_of(plan, name) in CLASSICAL]
@@ -37,7 +33,17 @@ def score(plan: Plan, model: Model, told: np.ndarray, rows: np.ndarray) -> Score
         share = model.weights[:, classical] + 1e-12
         answers["baseline"] = combine(share / share.sum(axis=1, keepdims=True), told[classical])
     answers |= dict(zip(groups, told, strict=True))
-    answers["mean"] = np.broadcast_to(mean_answer(plan), told.shape[1:])
+    return answers | {"mean": np.broadcast_to(mean_answer(plan), told.shape[1:])}
+
+
+def score(plan: Plan, answers: Mapping[str, np.ndarray], rows: np.ndarray) -> Scores:
+    """Group → metric → score of what the groups of `by_group` answer for `rows` (n,).
+
+    Of rows that calibrated or weighed the blend, its scores are a little too good. A score is a mean over targets and
+    has them in `each`.
+    """
+    data, problem = plan.data, plan.problem
+    assert data.values is not None and data.censor is not None  # noqa: PT018
     truth, censor = data.values[rows], data.censor[rows]
     metrics = [name for name, metric in METRICS.items() if problem.task in metric.tasks]
     out: Scores = {}

@@ -173,7 +173,7 @@ def test_a_target_without_labels_is_said(task: str) -> None:
     whole = target(task)
     empty = TargetPlot("y", task, np.full(12, np.nan), whole.prediction, low=whole.low, high=whole.high)
     page = Page(render(Report("t", [], targets=[empty])))
-    assert "No molecule has a label here." in page.text
+    assert "No molecule has an exact label here." in page.text
     assert len(page.pictures) == 1
 
 

@@ -158,7 +158,9 @@ def laid_out(table: Table, right: Sequence[str] = ()) -> dict[str, object]:
 def _section(target: TargetPlot, report: Report) -> dict[str, object]:
     known = _named(target, report.structures).known()
     pictures, note = (
-        PICTURES[target.task](known, report.level) if len(known.truth) else ([], f"No {target.what} has a label here.")
+        PICTURES[target.task](known, report.level)
+        if len(known.truth)
+        else ([], f"No {target.what} has an exact label here.")
     )
     worst = [_mistake(known, row) for row in np.argsort(-_error(known), kind="stable")[:WORST]]
     return {"target": target, "count": len(known.truth), "pictures": pictures, "note": note, "worst": worst}

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tetramer.benchmark.bootstrap import compare_on_test
 from tetramer.benchmark.cases import ALIKE
 from tetramer.benchmark.cells import UNDEFINED, Cell, Spread
 from tetramer.benchmark.report import Headline, Report, Table, TargetPlot, write_report
-from tetramer.checkpoint import check_place
 from tetramer.datasets.partitions import save
 from tetramer.datasets.writing import write_table
+from tetramer.errors import UserError
 from tetramer.inference import answer_columns
 from tetramer.members import REGRESSION
 from tetramer.metrics import METRICS, Score
@@ -31,12 +32,8 @@ FIRST = {"regression": "rmse", "binary": "roc-auc", "multiclass": "accuracy"}
 ERRORS = ("rmse", "mae")  # in the unit of the target
 TILES = 5  # targets that have a number of their own at the top of the page
 LINES = 12  # targets that have a line of their own on the terminal
+FEW = 10  # test rows that an interval needs
 TALL = 30  # targets in a table that stands in full on the page; a longer one scrolls
-
-
-def check_output(path: Path) -> None:
-    """UserError, before any work, if a model cannot be put at `path`: a file, or a folder of something else."""
-    check_place(path)
 
 
 def best_part(result: Result) -> str:
@@ -122,6 +119,31 @@ def unlike(result: Result) -> list[str]:
     if "rmse" in averaged(result):
         return ["The targets are different quantities: a mean over them is the error of none."]
     return [f"{' and '.join(ERRORS)} are not averaged, because the targets differ in unit or scale."]
+
+
+def against(result: Result) -> list[str]:
+    """How sure the test part is of the difference to the baseline or, without one, to the mean; of one target alone."""
+    problem, groups = result.model.problem, result.scores.get("test", {})
+    if len(problem.targets) > 1 or not groups:
+        return []
+    metric, (main, *others) = FIRST[problem.task], judges(groups)
+    rows, labels = result.split.test, result.assay.labels
+    truth = np.where(labels.censor[rows, 0] == 0, labels.values[rows, 0], np.nan)
+    if not others or np.isfinite(truth).sum() < FEW:
+        return []
+    ours, theirs = (result.groups["test"][name][:, 0] for name in (main, others[0]))
+    if problem.outputs == 1:
+        ours, theirs = ours[:, 0], theirs[:, 0]
+    try:
+        told = compare_on_test(metric, truth, ours, theirs)
+    except UserError:  # undefined here, or in most of the resamples
+        return []
+    sign = -1 if METRICS[metric].higher else 1
+    gap, low, high = sign * told.difference, *sorted((sign * told.low, sign * told.high))
+    return [
+        f"{metric} minus that of the {NAMES[others[0]]}: {gap:+.3g} ({low:+.3g} to {high:+.3g} at {told.level:.0%}, by "
+        f"drawing test {'reactions' if result.model.standard.reactions else 'molecules'} again): {told.verdict}."
+    ]
 
 
 def nothing_learned(result: Result) -> list[str]:
@@ -294,7 +316,9 @@ def sentences(result: Result) -> list[str]:
         {metric: written([by[metric] for by in groups.values()]) for metric in metrics},
     )
     if len(targets) == 1:
-        lines = [f"{caption(result, part)} ({rows}):", *table]
+        (score,) = groups[judges(groups)[0]][metrics[0]].each
+        which = "" if f"{score.rows} rows" == rows else f", {score.rows} with an exact label"
+        lines = [f"{caption(result, part)} ({rows}{which}):", *table, *gaps(groups, metrics, targets), *against(result)]
     else:
         main = {judges(groups)[0]: groups[judges(groups)[0]]}
         labels = max(score.rows for by in main.values() for score in by.values())
@@ -311,7 +335,7 @@ def sentences(result: Result) -> list[str]:
 
 
 def coverage(result: Result) -> float | None:
-    """Share of test rows whose interval holds the truth; None without a test part or intervals."""
+    """Share of test rows whose interval holds the truth; None without a test part, intervals or exact labels."""
     if best_part(result) != "test":
         return None
     inside = [
@@ -319,7 +343,8 @@ def coverage(result: Result) -> float | None:
         for plot in (plot.known() for plot in plots(result))
         if plot.low is not None and plot.high is not None
     ]
-    return float(np.concatenate(inside).mean()) if inside else None
+    held = np.concatenate(inside) if inside else np.zeros(0)
+    return float(held.mean()) if len(held) else None
 
 
 def write(result: Result, output: Path, report: Path, seconds: float, title: str, structures: bool = True) -> None:
@@ -334,7 +359,7 @@ def write(result: Result, output: Path, report: Path, seconds: float, title: str
         tables=tables(result),
         targets=plots(result),
         headline=headline(result),
-        notes=[*result.notes, *nothing_learned(result)],
+        notes=[*result.notes, *against(result), *nothing_learned(result)],
         level=result.model.card["level"],
         part=caption(result, best_part(result)),
         structures=structures,

@@ -57,12 +57,12 @@ def train(
 ) -> None:
     """Learn measured values from a table of molecules."""
     from tetramer.assays import Files, read_files
-    from tetramer.benchmark import trained
+    from tetramer.checkpoint import check_place
     from tetramer.modelling import Options, views_of
     from tetramer.molecules import Limits, Standard
     from tetramer.recipes import resolve
 
-    trained.check_output(output)
+    check_place(output)
     overrides = overrides_of(settings or []) | joined_by(fusion, recipe)
     files = Files(
         data, target or [], smiles_column, validation, test, split_column, split, weight_column, log10, to_pic50, task,
@@ -180,7 +180,7 @@ def demo(
 ) -> None:
     """Train and predict on a real assay that comes with RDKit, offline."""
     from tetramer.assays import assay_of
-    from tetramer.benchmark import trained
+    from tetramer.checkpoint import check_place
     from tetramer.datasets import sources
     from tetramer.datasets.labels import labels
     from tetramer.modelling import Options
@@ -190,7 +190,7 @@ def demo(
     source, table = sources.SOURCES[name], sources.load(name)
     say(f"{len(table)} sulfonamides with measured pIC50 ({name.upper()}), from the RDKit package.")
     assay = assay_of(table.texts, labels(table, list(source.targets)), None)
-    trained.check_output(output / "model")
+    check_place(output / "model")
     shorter = {"graph.training.epochs": "25"} if recipe == "auto" else {}
     if shorter:
         say("To be done sooner, the graph network makes 25 passes over the molecules; `tetramer train` makes 50.")
