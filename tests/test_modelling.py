@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from tetramer.assays import Assay
 from tetramer.benchmark import trained
@@ -392,6 +393,24 @@ def test_bounds_are_counted_apart(smiles: list[str], oxygen: np.ndarray, tmp_pat
     split = Split(np.arange(60), np.zeros(0, np.int64), np.arange(60, 80), "given")
     result = train(bounded, options(), tmp_path / "b", split)
     assert any("undefined, no exact label, 20 bounds" in line for line in trained.sentences(result))
+
+
+def test_an_element_that_is_new_is_told_beside_the_number(smiles: list[str], tmp_path: Path) -> None:
+    result = train(assay(smiles, np.random.default_rng(0).normal(size=80)), options(), tmp_path)  # no sum over atoms
+    seen = {atom.GetAtomicNum() for text in smiles for atom in Chem.MolFromSmiles(text).GetAtoms()}
+    assert result.model.card["elements"] == sorted(seen)
+    reading = read(["CCO", "CC[SiH3]", "[Pt](Cl)Cl", "*CC", "[H][H]", "bad"], ["graph"], limits=Limits(0))
+    by_graph = reading.elements()
+    reading = read(["CCO", "CC[SiH3]", "[Pt](Cl)Cl", "*CC", "[H][H]", "bad"], result.model.views, limits=Limits(0))
+    assert by_graph is not None
+    assert np.array_equal(by_graph, reading.elements())  # whatever view tells them
+    told = prediction_columns(result.model, reading)
+    new = "ok:NEW_ELEMENT"
+    assert told["status"].to_pylist() == ["ok", new, new, new, "ok", "PARSE"]
+    assert told["reason"].to_pylist()[:4] == ["", *(f"no training row has {it}" for it in ("Si", "Pt", "*"))]
+    older = replace(result.model, card={})  # a model made before says nothing
+    assert prediction_columns(older, reading)["status"].to_pylist()[:2] == ["ok", "ok"]
+    assert read(["CC"], ["smiles"], limits=Limits(0)).elements() is None
 
 
 def test_too_little_is_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:

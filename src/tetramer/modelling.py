@@ -331,9 +331,17 @@ def make_card(
         "rows": dict(zip(codes.tolist(), counts.tolist(), strict=True)),
         "metrics": {part: as_card(groups, assay.labels.names) for part, groups in scores.items()},
         "placed": form_of(assay.texts) == "placed",
+        "elements": elements_of(reading, np.flatnonzero(plan.fold >= 0)),
         "notes": notes,
         "versions": versions(),
     }
+
+
+def elements_of(reading: Reading, rows: np.ndarray) -> list[int]:
+    """The elements among `rows`, by atomic number, hydrogen aside."""
+    there = reading.elements()
+    assert there is not None, "the graph is always read"
+    return list(map(int, np.flatnonzero(there[rows].any(axis=0))))
 
 
 def versions() -> dict[str, str]:

@@ -15,11 +15,11 @@ from tetramer.assays import assay_of
 from tetramer.datasets.labels import Labels, labels
 from tetramer.datasets.tables import Table
 from tetramer.errors import Stopped, UserError
-from tetramer.inference import LEVEL, Answer, Model, embedding_views, load_embedder, probabilities, vectors
+from tetramer.inference import LEVEL, Answer, Model, embedding_views, load_embedder, probabilities, statuses, vectors
 from tetramer.members import REGRESSION
 from tetramer.modelling import Options, train
 from tetramer.molecules import Limits
-from tetramer.views import Reader, Reading
+from tetramer.views import Reader
 
 PLAIN = (bool, int, float, str)  # what a class may be, and JSON keeps apart
 Column = Any  # a list, an array, a column of pandas or polars
@@ -184,13 +184,12 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         with Reader(model.standard, Limits(self.workers), model.settings) as reader:
             reading = reader.read(texts_of(X), model.views)
         answer = model.predict(reading.features, np.arange(len(reading)), level)
-        self.status_ = status_of(reading, np.isfinite(answer.values).any(axis=(1, 2)), model.placed)
+        self.status_ = as_texts(*statuses(model, reading, np.isfinite(answer.values).any(axis=(1, 2))))
         return answer
 
 
-def status_of(reading: Reading, answered: np.ndarray, placed: bool = False) -> list[str]:
+def as_texts(codes: Sequence[str], reasons: Sequence[str]) -> list[str]:
     """ "ok", ok:NOTE: reason, or CODE: reason, a row."""
-    codes, reasons = reading.statuses(answered, placed)
     return [code if code == "ok" else f"{code}: {why}" for code, why in zip(codes, reasons, strict=True)]
 
 
@@ -284,7 +283,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         with Reader(standard, Limits(self.workers), settings) as reader:
             reading = reader.read(texts_of(X), embedding_views(self.model_))
         told = vectors(self.model_, reading)
-        self.status_ = status_of(reading, np.isfinite(told).all(axis=1))
+        self.status_ = as_texts(*reading.statuses(np.isfinite(told).all(axis=1)))
         return told
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from rdkit import rdBase
+from rdkit import Chem, rdBase
 
 from tetramer.errors import UserError, pick
 from tetramer.molecules import Limits, Molecule, Pool, Rejected, Standard, parse, parse_block
@@ -21,6 +21,7 @@ from tetramer.molecules.worker import BETWEEN, HEAD
 from tetramer.settings import configured
 from tetramer.views import conformer, fingerprint, graph, motifs, smiles
 from tetramer.views.base import Features, Settings, concat, from_bytes, to_bytes
+from tetramer.views.fingerprint import ELEMENTS
 
 # VIEWS, without importing the package's face from within, and what is no view of its own but is read in the same way
 MODULES = {"fingerprint": fingerprint, "smiles": smiles, "graph": graph, "conformer": conformer, "motifs": motifs}
@@ -47,6 +48,18 @@ class Reading:
     def ok(self) -> np.ndarray:
         """(n,) bool, which rows became molecules."""
         return np.array([code == "ok" for code in self.codes], dtype=bool)
+
+    def elements(self) -> np.ndarray | None:
+        """(n, 119) bool, which elements each row has, hydrogen aside; None where no view was read that tells them."""
+        found, told = np.zeros((len(self), ELEMENTS), bool), False
+        for features in self.features.values():
+            if isinstance(features, fingerprint.FingerprintFeatures):
+                found, told = found | (features.elements > 0), True
+            elif isinstance(features, graph.GraphFeatures):
+                owner = np.repeat(np.arange(len(self)), np.diff(features.atom_starts))
+                found[owner, features.atoms[:, 0]] = told = True
+        found[:, 1] = False
+        return found if told else None
 
     def statuses(self, answered: np.ndarray, placed: bool = False) -> tuple[list[str], list[str]]:
         """Code and reason of every row: `ok`, `ok:NOTE` where something must be said beside a number, or a refusal.
@@ -137,6 +150,12 @@ def unframe(data: bytes) -> list[memoryview]:
         parts.append(view[place : place + size])
         place += size + -size % ALIGN
     return parts
+
+
+def symbols(numbers: Iterable[int]) -> str:
+    """Elements by atomic number, in words; 0 is a dummy atom."""
+    table = Chem.GetPeriodicTable()
+    return ", ".join(table.GetElementSymbol(number) for number in numbers)
 
 
 class Reader:
