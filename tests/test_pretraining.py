@@ -325,7 +325,7 @@ def test_every_epoch_is_said_and_kept(smiles: list[str], tmp_path: Path, monkeyp
 def test_the_score_that_is_kept_is_the_best_of_the_curve(smiles: list[str], tmp_path: Path) -> None:
     card = made(smiles, tmp_path).card
     assert min(row["validation"] for row in card["curve"]) == pytest.approx(card["validation"]["loss"], rel=1e-5)
-    assert 0 < card["training_seconds"]["wall"] < 60
+    assert 0 <= card["training_seconds"]["wall"] < 60
 
 
 def test_a_log_goes_on_behind_the_step_that_stands(tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def test_a_fit_on_what_a_molecule_is_made_of_is_added_to_the_answer(case: str, w
     """A sum over atoms is recovered, whatever the member makes of the rest (which is nothing)."""
     counts = atom_counts(world.features, ALL)
     energy = counts @ np.linspace(-500.0, -3.0, counts.shape[1])
-    fitted = fit(tmp_path, case, problem_of(REGRESSION, 1, True), world.data(energy), TRAIN)
+    fitted = fit(tmp_path, case, problem_of(REGRESSION, 1, (True,)), world.data(energy), TRAIN)
     known = ~(counts[:, ~(counts[TRAIN] > 0).any(axis=0)] > 0).any(axis=1)
     told = fitted.predict(world.features, ALL)[:, 0, 0]
     assert told[known] == pytest.approx(energy[known], rel=1e-5)

@@ -77,7 +77,7 @@ def test_every_row_is_there_once(done: tuple[Path, list[str]]) -> None:
     assert (row["task"], row["method"], row["seed"], row["queries"]) == ("products", "molr", 1, len(REACTIONS))
     assert 0 < row["pools"]["full"]["mrr"][0] <= 1
     assert row["corpus"]["rows"] == len(REACTIONS) - len(REACTIONS) // 10  # what validates is not learned from
-    assert row["training_seconds"]["wall"] > 0
+    assert {*row["training_seconds"]} == {"wall", "cpu"}
     anew = json.loads((output / "products-anew" / "molr-0.json").read_text())
     assert anew["lists"] == len(REACTIONS) // 10  # and teaches the re-ranker
 
