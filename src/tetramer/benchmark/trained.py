@@ -315,14 +315,12 @@ def sentences(result: Result) -> list[str]:
         [NAMES.get(group, group) for group in groups],
         {metric: written([by[metric] for by in groups.values()]) for metric in metrics},
     )
+    main = judges(groups)[0]
+    holes, labels = gaps({main: groups[main]}, metrics, targets), max(score.rows for score in groups[main].values())
     if len(targets) == 1:
-        (score,) = groups[judges(groups)[0]][metrics[0]].each
-        which = "" if f"{score.rows} rows" == rows else f", {score.rows} with an exact label"
-        lines = [f"{caption(result, part)} ({rows}{which}):", *table, *gaps(groups, metrics, targets), *against(result)]
+        which = "" if f"{labels} rows" == rows else f", {labels} with an exact label"
+        lines = [f"{caption(result, part)} ({rows}{which}):", *table, *holes, *against(result)]
     else:
-        main = {judges(groups)[0]: groups[judges(groups)[0]]}
-        labels = max(score.rows for by in main.values() for score in by.values())
-        holes = gaps(main, metrics, targets)
         mean = "mean over targets" if holes else f"mean of {len(targets)} targets"
         lines = [f"{caption(result, part)} ({rows}, {labels} labels), {mean}:", *table]
         lines += [*holes, *unlike(result), *each_lines(result)]
