@@ -164,7 +164,7 @@ def tables(result: Result) -> list[Table]:
             continue
         rows = [[NAMES.get(g, g), *(cell(by[m]) for m in metrics)] for g, by in groups.items()]
         several = f", mean of {len(targets)} targets" if len(targets) > 1 else ""
-        notes = [*gaps(groups, metrics, targets), *unlike(result)]
+        notes = [*gaps(groups, metrics, targets), *unlike(result), *(against(result) if part == "test" else [])]
         out.append(Table(caption(result, part) + several, ["", *metrics], rows, notes))
         if several and part == best_part(result):
             out.append(each_table(result))
@@ -357,7 +357,7 @@ def write(result: Result, output: Path, report: Path, seconds: float, title: str
         tables=tables(result),
         targets=plots(result),
         headline=headline(result),
-        notes=[*result.notes, *against(result), *nothing_learned(result)],
+        notes=[*result.notes, *nothing_learned(result)],
         level=result.model.card["level"],
         part=caption(result, best_part(result)),
         structures=structures,
