@@ -24,7 +24,7 @@ from tetramer.members.work import Fitted
 from tetramer.molecules import Standard
 from tetramer.views import VIEWS, Reading
 from tetramer.views.base import Features, Settings
-from tetramer.views.read import settings_of, symbols
+from tetramer.views.read import settings_of
 from tetramer.views.smiles import VOCABULARY_HASH
 
 LEVEL = 0.9  # nominal coverage of an interval
@@ -87,6 +87,11 @@ class Model:
     def placed(self) -> bool:
         """Whether it learned from geometries that were given."""
         return bool(self.card.get("placed"))
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Those of the training rows, by atomic number; () of an older model, which does not know them."""
+        return tuple(self.card.get("elements") or ())
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -228,20 +233,6 @@ def interval_from(arrays: dict[str, np.ndarray], target: int) -> Intervals | Non
     return Intervals(arrays[f"{prefix}residuals"], arrays[f"{prefix}spread"], float(arrays[f"{prefix}floor"][0]))
 
 
-def statuses(model: Model, reading: Reading, answered: np.ndarray) -> tuple[list[str], list[str]]:
-    """`Reading.statuses`, and a note on each answer for an element that none of the training rows has."""
-    codes, reasons = reading.statuses(answered, model.placed)
-    there, known = reading.elements(), model.card.get("elements")
-    if there is None or not known:
-        return codes, reasons
-    new = np.flatnonzero(~np.isin(np.arange(there.shape[1]), known))
-    for row in np.flatnonzero(there[:, new].any(axis=1) & answered).tolist():
-        if codes[row] == "ok":
-            codes[row] = "ok:NEW_ELEMENT"
-            reasons[row] = f"no training row has {symbols(new[there[row, new]].tolist())}"
-    return codes, reasons
-
-
 def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> dict[str, pa.Array]:
     """Output columns for every row of a reading, in order; cells of refused rows are null.
 
@@ -250,11 +241,7 @@ def prediction_columns(model: Model, reading: Reading, level: float = LEVEL) -> 
     """
     answer = model.predict(reading.features, np.arange(len(reading)), level)
     told = np.isfinite(answer.values).any(axis=(1, 2))
-    codes, reasons = statuses(model, reading, told)
-    return answer_columns(model.problem, answer) | {
-        "status": pa.array(codes, pa.string()),
-        "reason": pa.array(reasons, pa.string()),
-    }
+    return answer_columns(model.problem, answer) | reading.status_columns(told, model.placed, model.elements)
 
 
 def answer_columns(problem: Problem, answer: Answer) -> dict[str, pa.Array]:

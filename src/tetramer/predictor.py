@@ -15,7 +15,7 @@ from tetramer.assays import assay_of
 from tetramer.datasets.labels import Labels, labels
 from tetramer.datasets.tables import Table
 from tetramer.errors import Stopped, UserError
-from tetramer.inference import LEVEL, Answer, Model, embedding_views, load_embedder, probabilities, statuses, vectors
+from tetramer.inference import LEVEL, Answer, Model, embedding_views, load_embedder, probabilities, vectors
 from tetramer.members import REGRESSION
 from tetramer.modelling import Options, train
 from tetramer.molecules import Limits
@@ -184,7 +184,8 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
         with Reader(model.standard, Limits(self.workers), model.settings) as reader:
             reading = reader.read(texts_of(X), model.views)
         answer = model.predict(reading.features, np.arange(len(reading)), level)
-        self.status_ = as_texts(*statuses(model, reading, np.isfinite(answer.values).any(axis=(1, 2))))
+        told = np.isfinite(answer.values).any(axis=(1, 2))
+        self.status_ = as_texts(*reading.statuses(told, model.placed, model.elements))
         return answer
 
 

@@ -42,9 +42,7 @@ def read_into(parts: Path, reader: Reader, texts: list[str], views: Sequence[str
             note.unlink(missing_ok=True)
             shutil.rmtree(folder / view, ignore_errors=True)
             store.put(folder, view, whole.features[view])
-            temporary = note.with_suffix(".tmp")
-            temporary.write_text(json.dumps(told), encoding="utf-8")
-            temporary.replace(note)  # the last step: what it names is there
+            writing.write_whole(note, json.dumps(told).encode())  # the last step: what it names is there
         stores[view] = store.get(folder, view, MODULES[view].FEATURES)
     features = {view: held for view, held in stores.items() if held is not None}
     return Reading(dict(features), *first_refusals([told[view] for view in views]))

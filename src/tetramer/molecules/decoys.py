@@ -1,8 +1,7 @@
 """Molecules that are made of the motifs of another one and put together in another way: hard to tell from it."""
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 from zlib import crc32
@@ -13,7 +12,7 @@ from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from tetramer.molecules.motifs import partition
 from tetramer.molecules.parse import FAILURES, Molecule, parse
-from tetramer.molecules.pool import Limits, Pool
+from tetramer.molecules.pool import Limits, answers
 from tetramer.molecules.worker import BETWEEN, serve
 
 CHUNK = 64  # molecules in one request
@@ -107,22 +106,11 @@ def decoys_of(
 
     One core makes two of each of about 350 molecules a second.
     """
-    chunk = max(1, min(CHUNK, len(smiles) // 8 + 1))
-    chunks = (list(smiles[first : first + chunk]) for first in range(0, len(smiles), chunk))
     found: list[list[str]] = []
-    for answer in _answers(chunks, {"count": count}, limits):
+    for answer, _ in answers("tetramer.molecules.decoys", job, smiles, CHUNK, {"count": count}, limits):
         found += json.loads(answer)
         progress(len(found))
     return found
-
-
-def _answers(chunks: Iterable[list[str]], options: dict[str, Any], limits: Limits) -> Iterator[bytes]:
-    """`job` for each chunk, in workers unless `limits` wants none. A text that cost a worker has no decoys."""
-    if not limits.count:
-        yield from (job(chunk, options, lambda place: None) for chunk in chunks)
-        return
-    with Pool([sys.executable, "-m", "tetramer.molecules.decoys"], limits) as pool:
-        yield from (answer for _, answer, _ in pool.map(chunks, options))
 
 
 if __name__ == "__main__":

@@ -130,12 +130,8 @@ def benchmark(
     if report is not None:
         told = comparing.draw(report, against)
     else:
-        listed = [
-            [name.strip() for name in text.split(",") if name.strip()] for text in (methods, data, splits, fit_rows)
-        ]
-        if Path(data).is_file():  # commas may stand in the name of a file
-            listed[1] = [data]
-        protocol = Protocol(listed[0], listed[1], listed[2], repeats, listed[3])
+        sets = [data] if Path(data).is_file() else by_commas(data)  # commas may stand in the name of a file
+        protocol = Protocol(by_commas(methods), sets, by_commas(splits), repeats, by_commas(fit_rows))
         programs = (("chemprop", chemprop),) if chemprop else ()
         shared = Settings(
             str(output), tuple(target or ()), smiles_column, split_column,
@@ -149,6 +145,11 @@ def benchmark(
         print(told.json)
     if told.failed:
         raise typer.Exit(1)
+
+
+def by_commas(text: str) -> list[str]:
+    """What stands between commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def study(
@@ -172,7 +173,7 @@ def study(
     from tetramer.studies import STUDIES, Asked
 
     chosen = pick(STUDIES, name, "study")
-    rules, wanted = (None if text is None else [one.strip() for one in text.split(",")] for text in (splits, methods))
+    rules, wanted = (None if text is None else by_commas(text) for text in (splits, methods))
     folder = output or Path("tetramer-study") / f"{name}-{size}"
     asked = Asked(folder, size, target, rules, wanted, seeds, workers, rows, not report)
     with Bar() as bar:

@@ -61,10 +61,13 @@ class Reading:
         found[:, 1] = False
         return found if told else None
 
-    def statuses(self, answered: np.ndarray, placed: bool = False) -> tuple[list[str], list[str]]:
+    def statuses(
+        self, answered: np.ndarray, placed: bool = False, known: Sequence[int] = ()
+    ) -> tuple[list[str], list[str]]:
         """Code and reason of every row: `ok`, `ok:NOTE` where something must be said beside a number, or a refusal.
 
         answered: (n,) bool, whether the row has what was asked for   placed: whether geometries should have been given
+        known: elements of the training rows, by atomic number; (): nobody has told
 
         A view that could not be made is a note if others answered for it, and the refusal if none did; where nothing
         else says why there is no answer, NO_ANSWER does.
@@ -80,14 +83,22 @@ class Reading:
                 codes[row], reasons[row] = "ok:CONF_2D", FLAT
             for row in np.flatnonzero(self.ok & answered & (made.notes == NOTES.index("")) & placed):
                 codes[row], reasons[row] = "ok:CONF_MADE", MADE
+        there = self.elements() if known else None
+        if there is not None:
+            there[:, list(known)] = False
+            for row in np.flatnonzero(there.any(axis=1) & answered):
+                if codes[row] == "ok":
+                    codes[row], reasons[row] = "ok:NEW_ELEMENT", f"no training row has {symbols(there[row])}"
         for row in np.flatnonzero(~answered):
             if codes[row] == "ok":
                 codes[row], reasons[row] = NO_ANSWER
         return codes, reasons
 
-    def status_columns(self, answered: np.ndarray, placed: bool = False) -> dict[str, pa.Array]:
+    def status_columns(
+        self, answered: np.ndarray, placed: bool = False, known: Sequence[int] = ()
+    ) -> dict[str, pa.Array]:
         """`statuses` as the columns `status` and `reason` of an output."""
-        codes, reasons = self.statuses(answered, placed)
+        codes, reasons = self.statuses(answered, placed, known)
         return {"status": pa.array(codes, pa.string()), "reason": pa.array(reasons, pa.string())}
 
 
@@ -152,10 +163,10 @@ def unframe(data: bytes) -> list[memoryview]:
     return parts
 
 
-def symbols(numbers: Iterable[int]) -> str:
-    """Elements by atomic number, in words; 0 is a dummy atom."""
+def symbols(there: np.ndarray) -> str:
+    """The elements that are there, (119,) bool, as text; * is a dummy atom."""
     table = Chem.GetPeriodicTable()
-    return ", ".join(table.GetElementSymbol(number) for number in numbers)
+    return ", ".join(table.GetElementSymbol(number) for number in np.flatnonzero(there).tolist())
 
 
 class Reader:
