@@ -52,6 +52,26 @@ def test_another_seed_is_another_forest(features: dict[str, Any]) -> None:
     assert told[0] != told[2]
 
 
+@pytest.mark.parametrize("mode", ["boosted", "forest", "extra"])
+def test_a_target_learns_the_same_beside_others(features: dict[str, Any], mode: str) -> None:
+    """Targets known for the same rows share LightGBM's bins; a target with gaps, or of one value, stands between."""
+    rng, rows = np.random.default_rng(0), np.arange(80)
+    values = rng.normal(size=(80, 5))
+    values[:20, 2], values[:, 3] = np.nan, 7.0
+
+    def fit(columns: list[int]) -> dict[str, bytes]:
+        told = values[:, columns]
+        problem = Problem(REGRESSION, tuple(f"y{k}" for k in columns))
+        known = Data(features, told, np.zeros(told.shape, np.int8), 1.0 + rows % 3)
+        return Trees.fit(TreesConfig(mode, 3), problem, known, rows, 0).state()[1]
+
+    together = fit([0, 1, 2, 3, 4])
+    assert set(together) == {"model-0.txt", "model-1.txt", "model-2.txt", "model-4.txt"}
+    assert together["model-0.txt"] != together["model-1.txt"]
+    for k in (0, 1, 2, 4):
+        assert together[f"model-{k}.txt"] == fit([k])["model-0.txt"]
+
+
 def test_heavier_rows_pull(features: dict[str, Any]) -> None:
     values = np.where(np.arange(80) % 2, 10.0, 0.0)
     rows = np.arange(80)

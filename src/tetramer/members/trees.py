@@ -112,6 +112,8 @@ class Trees:
         import lightgbm
 
         assert data.weight is not None
+        columns: Any = None
+        binned = np.zeros(0, bool)  # rows of `columns`, which the next target often shares
         for target in range(values.shape[1]):
             known = np.isfinite(values[:, target])
             y, weight = values[known, target], data.weight[rows][known]
@@ -125,8 +127,11 @@ class Trees:
                 settings["num_class"] = len(self.problem.classes[target])
             if len(y) < 100:  # the defaults ask for more rows in a leaf than a small assay can give
                 settings |= {"min_data_in_leaf": 2, "min_data_in_bin": 1}
-            seen = x if known.all() else x[known]
-            columns = lightgbm.Dataset(seen, y, weight=weight, params=settings, free_raw_data=True)
+            if not np.array_equal(known, binned):
+                seen = x if known.all() else x[known]
+                columns, binned = lightgbm.Dataset(seen, y, weight=weight, params=settings).construct(), known
+            else:
+                columns.set_label(y)
             booster = lightgbm.train(settings, columns, num_boost_round=self.config.trees)
             self.boosters.append(booster)
             if self.config.mode != "boosted":
