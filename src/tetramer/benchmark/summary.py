@@ -49,7 +49,7 @@ class Over:
     """A method over the data sets of one setting; `verdicts` counts sets by their verdict.
 
     ratio: geometric mean over `sets` data sets of error / reference's error, with interval and p; None below 2 sets.
-    holm: p corrected for the number of methods. lacks: sets, each with what is missing of it.
+    holm: p corrected for the number of methods. lacks: sets; in brackets what is missing, if not all.
     """
 
     method: str
@@ -203,7 +203,7 @@ def _overall(
 def _lack(methods: Mapping[str, Splits], method: str, against: str) -> str:
     """What is missing of a method beside the reference: nothing, everything or some splits."""
     here, wanted = len(common(methods.get(method, {}), methods[against])), len(defined(methods[against]))
-    return "" if here == wanted else f"{here} of {wanted} splits" if here else "no value to compare"
+    return "" if here == wanted else f"{here} of {wanted} splits" if here else "all"
 
 
 def _errors(methods: Mapping[str, Splits], names: Sequence[str], against: str) -> list[float]:
@@ -235,7 +235,7 @@ def _over(method: str, sets: Mapping[str, Mapping[str, Splits]], against: str) -
             else:
                 lack = ", ".join(part for part in (lack, "an error of 0, which has no ratio") if part)
         if lack:
-            lacks.append(f"{data} ({lack})")
+            lacks.append(f"{data} ({lack})" if shas else data)
     if used < 2:
         return replace(empty, sets=used, verdict="too few data sets", lacks=tuple(lacks))
     told = ratio(ours, theirs)
