@@ -66,6 +66,7 @@ def asked(task: Task) -> list[dict[str, int]]:
 def test_equal_products_are_one_candidate(sides: Sides) -> None:
     task = products(sides)
     assert candidates(task) == ["CNC(C)=O", "C[C@H](N)Cl", "C[C@@H](N)Cl", "CCO", "CNCCNC", "CCBr"]
+    assert task.named[4:] == [frozenset({"CNCCNC"}), frozenset({"CCBr"})]
     assert task.rows.tolist() == [0, 1, 2, 3, 4, 5, 7, 8]
     assert task.answers.tolist() == [0, 0, 1, 2, 3, 4, 5, 5]
     assert [candidates(task)[right] for right in task.answers] == [sides.keys[row] for row in task.rows]

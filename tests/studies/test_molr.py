@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdkit.Chem import MolFromSmiles, MolToSmiles
 from scipy.sparse import csr_array
 
 from tetramer.benchmark import protocol, reaction_sets
@@ -80,6 +81,19 @@ def test_every_row_is_there_once(done: tuple[Path, list[str]]) -> None:
     assert {*row["training_seconds"]} == {"wall", "cpu"}
     anew = json.loads((output / "products-anew" / "molr-0.json").read_text())
     assert anew["lists"] == len(REACTIONS) // 10  # and teaches the re-ranker
+
+
+def test_products_that_were_learned_from_are_left_out_of_the_last_column(done: tuple[Path, list[str]]) -> None:
+    made = [MolToSmiles(MolFromSmiles(text.partition(">>")[2])) for text in REACTIONS]
+    learned = {made[row] for row in reaction_sets.drawn(len(REACTIONS)).train}
+    unseen = sum(product not in learned for product in made)
+    assert 0 < unseen < len(REACTIONS)
+    for task in ("products", "reactants"):
+        row = json.loads((done[0] / task / "count-distance-0.json").read_text())
+        assert row["pools"]["unseen"]["queries"] == unseen
+        assert row["pools"]["full"]["queries"] == len(REACTIONS)
+    questions = json.loads((done[0] / "questions" / "count-distance-0.json").read_text())
+    assert set(questions["pools"]) == {"choices"}
 
 
 def test_what_is_there_is_not_made_again(done: tuple[Path, list[str]]) -> None:

@@ -40,6 +40,12 @@ class Task:
         """What molecules x (S, D) add up to: queries (Q, D), candidates (C, D)."""
         return self.queries @ x, self.candidates @ x
 
+    @cached_property
+    def named(self) -> list[frozenset[str]]:
+        """The molecules of each candidate, by which those of two tasks are compared."""
+        held = zip(self.candidates.indptr, self.candidates.indptr[1:], strict=False)
+        return [frozenset(self.smiles[k] for k in self.candidates.indices[one:two]) for one, two in held]
+
     def copies(self, rows: np.ndarray) -> np.ndarray:
         """(b, C) bool: candidates whose molecules all stand in the query, for the queries `rows` (b,)."""
         there = self.queries[rows]

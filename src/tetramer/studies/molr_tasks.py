@@ -22,7 +22,7 @@ from tetramer.benchmark import reranking
 from tetramer.benchmark.edit_distance import HEADS, RULES, EditPairs, edit_pairs, errors
 from tetramer.benchmark.free_ranking import FREE
 from tetramer.benchmark.learned_ranking import learned
-from tetramer.benchmark.ranking import HITS, Pool, Scores, ranked, summary
+from tetramer.benchmark.ranking import HITS, Pool, Ranks, Scores, ranked, summary
 from tetramer.benchmark.reaction_sets import Task, drawn, pools, products, questions, reactant_sets, read_part
 from tetramer.inference import load_embedder, vectors
 from tetramer.members.rankers import Ranker as Order
@@ -88,6 +88,15 @@ class Asking:
     about: dict[str, Any]
     hits: tuple[int, ...] = HITS
     backwards: bool = False  # queries are products
+    unseen: np.ndarray | None = None  # (Q,) bool: queries whose product no encoder learns from; None: not asked
+
+    def told(self, scores: Scores) -> dict[str, Any]:
+        """What a row says of the ranks in each pool, and in that of all candidates for the unseen products alone."""
+        found = ranked(scores, self.task.answers, self.pools)
+        if self.unseen is not None:
+            found["unseen"] = Ranks(found["full"].rank[self.unseen], found["full"].size[self.unseen])
+        size = {"queries": len(self.task.answers), "candidates": self.task.candidates.shape[0]}
+        return size | {"pools": {pool: summary(one, SEED, self.hits) for pool, one in found.items()}}
 
 
 @dataclass(frozen=True)
@@ -125,14 +134,14 @@ class Here:
         """Of the test part."""
         task = products(self.test.sides)
         counts = self.test.tallies
-        return Asking(task, counts, pools(task, counts.elements), self.test.about)
+        return Asking(task, counts, pools(task, counts.elements), self.test.about, unseen=self.new(task))
 
     @cached_property
     def held(self) -> Asking:
         """Products of reactions that no model has learned from, among those of the whole valid part."""
         rows = drawn(len(self.valid.sides)).valid
         task, counts = products(self.valid.sides, rows, np.arange(len(self.valid.sides))), self.valid.tallies
-        return Asking(task, counts, pools(task, counts.elements), self.valid.about)
+        return Asking(task, counts, pools(task, counts.elements), self.valid.about, unseen=self.new(task))
 
     @cached_property
     def learned_products(self) -> Asking:
@@ -143,11 +152,23 @@ class Here:
         return Asking(task, self.valid.tallies, {}, about | {"split": split.name, "split_sha256": split.sha256})
 
     @cached_property
+    def taught(self) -> set[frozenset[str]]:
+        """Products of reactions that encoders learn from."""
+        rows = drawn(len(self.valid.sides)).train
+        return set(products(self.valid.sides, rows, rows).named)
+
+    def new(self, task: Task) -> np.ndarray:
+        """(Q,) whether no encoder learns from the product that is the answer."""
+        fresh = np.array([name not in self.taught for name in task.named], dtype=bool)
+        return np.asarray(fresh[task.answers])
+
+    @cached_property
     def reactants(self) -> Asking:
         """Of the test part of USPTO-50k."""
         test = self.backwards[1]
-        task, counts = reactant_sets(test.sides), test.tallies
-        return Asking(task, counts, pools(task, counts.elements), test.about, backwards=True)
+        task, counts, forwards = reactant_sets(test.sides), test.tallies, products(test.sides)
+        pooled = pools(task, counts.elements)
+        return Asking(task, counts, pooled, test.about, backwards=True, unseen=self.new(forwards))
 
     @cached_property
     def questions(self) -> Asking:
@@ -184,9 +205,7 @@ def ranking(which: Callable[[Here], Asking], here: Here, method: str, encoder: P
         scores = FREE["count-distance"](task, asked.counts)
     else:
         scores = FREE[method](asked.task, asked.counts)
-    size = {"queries": len(asked.task.answers), "candidates": asked.task.candidates.shape[0]}
-    told = ranked(scores, asked.task.answers, asked.pools)
-    return asked.about | about | size | {"pools": {pool: summary(one, SEED, asked.hits) for pool, one in told.items()}}
+    return asked.about | about | asked.told(scores)
 
 
 def by_vectors(here: Here, asked: Asking, ranker: Ranker) -> tuple[Scores, dict[str, Any]]:
@@ -201,10 +220,7 @@ def anew(here: Here, method: str, encoder: Path | None) -> dict[str, Any]:
     near, about = by_vectors(here, asked, ranker)
     order = reranking.train(lists.task, lists.counts, by_vectors(here, lists, ranker)[0])
     scores = reranking.reranked(order, asked.task, asked.counts, near)
-    told = ranked(scores, asked.task.answers, asked.pools)
-    size = {"queries": len(asked.task.answers), "candidates": asked.task.candidates.shape[0]}
-    size["lists"] = len(lists.task.answers)
-    return asked.about | about | size | {"pools": {pool: summary(one, SEED) for pool, one in told.items()}}
+    return asked.about | about | {"lists": len(lists.task.answers)} | asked.told(scores)
 
 
 def edit_distance(here: Here, method: str, encoder: Path | None) -> dict[str, Any]:
