@@ -22,9 +22,17 @@ HEAD = """# Results
 This page is made from the rows under `results/benchmark` by `python benchmarks/results_page.py`; the commands that
 made the rows stand in [Benchmark](benchmark.md#the-projects-own-rows), what the classes of splits mean in
 [Splits](splits.md). ± is the standard deviation over splits, in brackets stands their number where it is not that of
-the title. Settings are chosen on training rows alone, the same for every data set. Numbers of two tables are not to be
-compared: the splits or the rows fitted on differ.
+the title. Numbers of two tables are not to be compared: the splits or the rows fitted on differ. Methods are given the
+rows that the title names; a network sets a tenth of them aside to stop by, chemprop the validation part.
+
+Settings are the same for every data set, and no reported split chose one. But seeds from 100 of the same rule did, and
+other random orders, and some of them by their test parts: the weights of the blend, the kernels and the linear trend on
+BACE, CHEMBL2321810, ESOL and FreeSolv, the forest of panels and its companions on SIDER, Tox21 and ToxCast. Their
+molecules are thus not new to `auto` and `baseline`. BBBP, ClinTox, HIV, Lipophilicity and QM8 chose nothing by a test
+part, and the ratios below are also given for them alone. [Experiments](experiments.md) has every variant that was tried,
+kept or not.
 """
+CHOSEN_ON = ("bace", "chembl2321810", "esol", "freesolv", "sider", "tox21", "toxcast")  # by test parts of other seeds
 
 
 CORRECTED = (
@@ -33,13 +41,14 @@ CORRECTED = (
 )
 
 
-def page(told: Summary) -> str:
-    """The whole page."""
+def page(told: Summary, fresh: Summary) -> str:
+    """The whole page. fresh: of the data sets that chose nothing"""
     parts = [HEAD]
     for setting in sorted({table.setting for table in told.tables}):
         tables = [table for table in told.tables if table.setting == setting]
         parts += [f"## {title(setting, tables)}", values(tables)]
-        parts += [overall(told, setting), blends(told, setting), intervals(told, setting)]
+        parts += [overall(told, setting), overall(fresh, setting, "Over the sets that chose nothing: error")]
+        parts += [blends(told, setting), intervals(told, setting)]
     return "\n\n".join([part.strip() for part in parts if part] + [hashes(told)]) + "\n"
 
 
@@ -82,7 +91,7 @@ def rank(method: str, tables: Sequence[Standing]) -> float:
     return sum(places) / len(places)
 
 
-def overall(told: Summary, setting: Setting) -> str:
+def overall(told: Summary, setting: Setting, what: str = "Error") -> str:
     """Ratios of errors over the data sets, and mean ranks."""
     whole = next((one for one in told.overall if one.setting == setting), None)
     if whole is None:
@@ -91,7 +100,7 @@ def overall(told: Summary, setting: Setting) -> str:
         [line.method, line.sets, interval(line.ratio, line.low, line.high), line.mean_rank, line.verdict]
         for line in whole.lines
     ]
-    head = f"Error as a share of that of `{whole.reference}`, geometric mean over data sets. {CORRECTED}"
+    head = f"{what} as a share of that of `{whole.reference}`, geometric mean over data sets. {CORRECTED}"
     notes = "".join(f"\n- {note}" for note in whole.notes)
     table = markdown(["method", "sets", "ratio (95 %)", "mean rank", "verdict"], rows)
     return f"{head}\n\n{table}" + (f"\n{notes}" if notes else "")
@@ -152,7 +161,9 @@ def main() -> None:
     rows, overlaps = protocol.load(ROWS)
     methods = {row["method"] for row in rows}
     reference = next(name for name in REFERENCES if name in methods)
-    PAGE.write_text(page(summary.summarise(rows, overlaps, reference)), encoding="utf-8")
+    fresh = [row for row in rows if row["data"] not in CHOSEN_ON]
+    told, other = (summary.summarise(some, overlaps, reference) for some in (rows, fresh))
+    PAGE.write_text(page(told, other), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def test_a_sum_over_atoms_is_recovered(case: Case) -> None:
 def test_bonds_and_rings_are_counted() -> None:
     """Methane has four C-H bonds, benzene six and six aromatic ones, and one ring of six."""
     case = case_from(SIMPLE * 2, np.arange(2.0 * len(SIMPLE))[:, None])
-    told = dict(zip(SIMPLE, plain.parts(case).toarray(), strict=False))
+    told = dict(zip(SIMPLE, plain.parts(case, np.arange(len(case.reading))).toarray(), strict=False))
     assert sorted(told["C"][told["C"] > 0]) == [1, 1, 4, plain.ATOMS, 4 * plain.ATOMS]
     features = case.reading.features["graph"]
     bonds = plain.pieces.bonds(features).toarray()
@@ -173,7 +173,7 @@ def test_neighbourhoods_do_not_depend_on_the_order_of_atoms() -> None:
 
 
 def test_ecfp_counts_are_those_of_the_view(case: Case) -> None:
-    matrix = plain.substructures(case)
+    matrix = plain.substructures(case, np.arange(len(case.reading)))
     assert sparse.issparse(matrix)
     rows = np.arange(len(case.assay.texts))
     np.testing.assert_array_equal(

@@ -17,7 +17,7 @@ import pytest
 from tetramer import members
 from tetramer.benchmark import efficiency, external, plain, rules
 from tetramer.benchmark.cases import Case, case_of
-from tetramer.benchmark.methods import Given, Told, method_of
+from tetramer.benchmark.methods import MEMBERS, Given, Told, method_of
 from tetramer.benchmark.protocol import Protocol, batches, load, run
 from tetramer.benchmark.row import Row, Settings, measure, plain_name, work
 from tetramer.errors import UserError
@@ -30,6 +30,7 @@ TREES = (("folds", "2"), ("trees", "10"))
 NETWORK = (("training.epochs", "2"), ("encoder.widths", "16"))
 ALL = (*TREES, *NETWORK, ("encoder.width", "16"))
 CHEAP = ("ecfp-linear", "random-forest")
+NETS = ("fingerprint", "graph")
 
 
 @pytest.fixture(scope="module")
@@ -130,16 +131,38 @@ def test_every_method_does_every_task(table: Path, target: str, method: str, tmp
     assert told["unanswered"] == 0
 
 
+@pytest.fixture(scope="module")
+def poisoned(demo: Case, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """The same, but every second row of the test part is another molecule with another label."""
+    spoilt = rules.make(demo, "random", 0).test[::2]
+    texts, values = list(demo.assay.texts), demo.assay.labels.values[:, 0].copy()
+    for place, row in enumerate(spoilt.tolist()):
+        texts[row], values[row] = f"[Se]({'C' * place})C1CC(Br)C1.O=C=O", 1e6
+    path = tmp_path_factory.mktemp("poisoned") / "demo.csv"
+    path.write_text("".join(f"{text},{value}\n" for text, value in [("smiles", "y"), *zip(texts, values, strict=True)]))
+    return case_of(str(path), path.parent, ["y"])
+
+
+@pytest.mark.parametrize("method", [*(set(plain.PLAIN) - {"energy-3d"}), *MEMBERS, "auto", *NETS])
+def test_what_stands_in_the_test_part_changes_nothing(demo: Case, poisoned: Case, method: str, tmp_path: Path) -> None:
+    """Bit for bit: neither labels nor structures of other test rows."""
+    split = rules.make(demo, "random", 0)
+    asked = replace(split, test=split.test[1::2])  # no others: those of a batch may round differently
+
+    def answers(case: Case, folder: str) -> np.ndarray:
+        given = Given(case.without(split.test), asked, 0, "train+valid", tmp_path / folder, 1)
+        return method_of(method, {}, dict(ALL)).run(given).values
+
+    told = answers(demo, "clean")
+    assert np.isfinite(told).all()
+    np.testing.assert_array_equal(answers(poisoned, "poisoned"), told)
+
+
 @pytest.mark.parametrize("method", [*CHEAP, "characters-given", "baseline", "graph"])
-def test_what_stands_in_the_test_part_changes_nothing(demo: Case, method: str, tmp_path: Path) -> None:
-    told, test = answer(demo, method, tmp_path)
+def test_a_label_that_is_learned_from_changes_the_answer(demo: Case, method: str, tmp_path: Path) -> None:
+    told, _ = answer(demo, method, tmp_path)
     values = demo.assay.labels.values.copy()
-    values[test] = 1e6
-    poisoned = replace(demo, assay=replace(demo.assay, labels=replace(demo.assay.labels, values=values)))
-    again, _ = answer(poisoned, method, tmp_path / "poisoned")
-    np.testing.assert_array_equal(told.values, again.values)
-    train = rules.make(demo, "random", 0).train
-    values[train[:5]] = 100.0  # a label that is learned from does
+    values[rules.make(demo, "random", 0).train[:5]] = 100.0
     spoilt = replace(demo, assay=replace(demo.assay, labels=replace(demo.assay.labels, values=values)))
     assert not np.array_equal(answer(spoilt, method, tmp_path / "spoilt")[0].values, told.values)
 

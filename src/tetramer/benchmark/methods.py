@@ -84,8 +84,8 @@ class Method:
 
 def by_plain(name: str) -> Method:
     """A free baseline of `plain.PLAIN`."""
-    about = plain.PLAIN[name].about
-    return Method(lambda given: _plain(given, name), {"plain": name, "version": plain.VERSION}, about)
+    known = plain.PLAIN[name]
+    return Method(lambda given: _plain(given, name), {"plain": name, "version": known.version}, known.about)
 
 
 def _plain(given: Given, name: str) -> Told:
@@ -197,8 +197,9 @@ def by_chemprop(program: str) -> Method:
 
 
 def _chemprop(given: Given, program: str) -> Told:
-    # It learns from train and chooses the epoch on the validation part: rows that were given are rows that were used.
-    return Told(external.chemprop(program, given.case, given.split, given.seed, given.folder), len(given.fitted))
+    # It learns from train; the validation part chooses the epoch.
+    told = external.chemprop(program, given.case, given.split, given.seed, given.folder)
+    return Told(told, len(given.split.train))
 
 
 MEMBERS = {

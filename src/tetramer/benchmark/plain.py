@@ -22,19 +22,23 @@ from tetramer.views.histograms import histograms
 
 __all__ = ["PLAIN", "VERSION", "Plain", "answer", "linear", "probe"]
 
-VERSION = 1  # raised when a baseline would answer something else
+VERSION = 1  # of `probe`, raised when it would answer something else
 ANY = (REGRESSION, BINARY, MULTICLASS)
 
 
 @dataclass(frozen=True)
 class Plain:
-    """A baseline: `matrix` gives (n, D) numbers of the n molecules of a case; `about` is one line for a person."""
+    """A baseline; `about` is one line for a person.
 
-    matrix: Callable[[Case], Matrix]
+    matrix: a case and the rows that are fitted on → (n, D) numbers of its n molecules
+    """
+
+    matrix: Callable[[Case, np.ndarray], Matrix]
     about: str
     scaled: bool = False  # columns are divided by their deviation among the fitted rows
     tasks: tuple[str, ...] = ANY
     geometry: bool = False  # whether it looks at case.geometry
+    version: int = 1  # raised when it would answer something else
 
     def fits(self, case: Case) -> bool:
         """Whether there is an answer for such a case."""
@@ -57,7 +61,7 @@ def answer(name: str, case: Case, fitted: np.ndarray, asked: np.ndarray) -> np.n
     there = case.reading.ok
     if plain.geometry and case.geometry is not None:
         there &= np.diff(case.geometry.starts) > 0
-    return told(plain.matrix(case), case, fitted, asked, there, plain.scaled)
+    return told(plain.matrix(case, fitted), case, fitted, asked, there, plain.scaled)
 
 
 def probe(x: np.ndarray, case: Case, fitted: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -74,26 +78,29 @@ def told(x: Matrix, case: Case, fitted: np.ndarray, asked: np.ndarray, there: np
     return out
 
 
-def nothing(case: Case) -> Matrix:
+def nothing(case: Case, fitted: np.ndarray) -> Matrix:
     """(n, 0)"""
     return np.zeros((len(case.reading), 0))
 
 
-def atoms(case: Case) -> Matrix:
+def atoms(case: Case, fitted: np.ndarray) -> Matrix:
     """(n, E) atoms of each element that occurs, hydrogens included."""
     counts = atom_counts(case.reading.features, np.arange(len(case.reading)))
     return counts[:, counts.any(axis=0)]
 
 
-def parts(case: Case) -> Matrix:
-    """(n, D) atoms, bonds by both elements and type, neighbourhoods of radius 1, rings by size."""
+def parts(case: Case, fitted: np.ndarray) -> Matrix:
+    """(n, D) atoms, bonds by both elements and type, neighbourhoods of radius 1, rings by size.
+
+    A neighbourhood counts if two of the fitted molecules have it.
+    """
     features = case.reading.features["graph"]
     assert isinstance(features, graph.GraphFeatures)
-    found = [pieces.bonds(features), pieces.neighbourhoods(features), pieces.rings(case.reading.smiles)]
-    return sparse.csr_array(sparse.hstack([sparse.csr_array(ATOMS * atoms(case)), *found]))
+    found = [pieces.bonds(features), pieces.neighbourhoods(features, fitted), pieces.rings(case.reading.smiles)]
+    return sparse.csr_array(sparse.hstack([sparse.csr_array(ATOMS * atoms(case, fitted)), *found]))
 
 
-def geometry(case: Case) -> Matrix:
+def geometry(case: Case, fitted: np.ndarray) -> Matrix:
     """(n, D) atoms, distances by pair of elements, angles by triple, of the given geometry."""
     assert case.geometry is not None
     told = case.geometry
@@ -107,7 +114,7 @@ def characters(texts: Sequence[str]) -> Matrix:
     return bag_of_characters([text.encode("ascii", "replace").decode() for text in texts])
 
 
-def substructures(case: Case) -> Matrix:
+def substructures(case: Case, fitted: np.ndarray) -> Matrix:
     """(n, 2048) raw counts of the fingerprint view.
 
     On validation rows of ten random splits (seeds 100 to 109) their logarithm was worse for numbers (ESOL 0.89 against
@@ -124,7 +131,10 @@ PLAIN: dict[str, Plain] = {
     "mean": Plain(nothing, "mean of the training labels, or shares of the classes"),
     "atom-counts": Plain(atoms, "ridge or logistic regression on atoms by element, hydrogens included", scaled=True),
     "energy-2d": Plain(
-        parts, "ridge regression on bonds, atoms with their neighbours, and rings by size", tasks=(REGRESSION,)
+        parts,
+        "ridge regression on bonds, atoms with their neighbours, and rings by size",
+        tasks=(REGRESSION,),
+        version=2,
     ),
     "energy-3d": Plain(
         geometry,
@@ -133,10 +143,14 @@ PLAIN: dict[str, Plain] = {
         geometry=True,
     ),
     "characters-given": Plain(
-        lambda case: characters(case.assay.texts), "linear on the characters of the SMILES as given", scaled=True
+        lambda case, fitted: characters(case.assay.texts),
+        "linear on the characters of the SMILES as given",
+        scaled=True,
     ),
     "characters-canonical": Plain(
-        lambda case: characters(case.reading.smiles), "linear on the characters of the canonical SMILES", scaled=True
+        lambda case, fitted: characters(case.reading.smiles),
+        "linear on the characters of the canonical SMILES",
+        scaled=True,
     ),
     "ecfp-linear": Plain(substructures, "ridge or logistic regression on raw counts of ECFP4 substructures"),
 }

@@ -35,10 +35,11 @@ def bond_kinds(features: GraphFeatures) -> Tally:
     )
 
 
-def neighbourhoods(features: GraphFeatures) -> sparse.csr_array:
-    """(n, E) float64 counts of `neighbourhood_kinds`. What occurs in a single molecule is left out."""
+def neighbourhoods(features: GraphFeatures, rows: np.ndarray | None = None) -> sparse.csr_array:
+    """(n, E) float64 counts of `neighbourhood_kinds` that two or more of `rows` (m,), or of all molecules, have."""
     told = counted(*neighbourhood_kinds(features), len(features))
-    return told[:, np.flatnonzero(np.bincount(told.indices, minlength=told.shape[1]) > 1)]
+    seen = told if rows is None else told[rows]
+    return told[:, np.flatnonzero(np.bincount(seen.indices, minlength=told.shape[1]) > 1)]
 
 
 def neighbourhood_kinds(features: GraphFeatures) -> Tally:
