@@ -7,9 +7,10 @@ part, their RMSEs on the test parts compared, and the data set is thrown away. T
 features, which are exchangeable, so over data sets neither is better. Scaffold designs have the real scaffold sizes of
 a public set and the real rule (`datasets.splits`); a share of the variance of every feature belongs to the scaffold.
 
-Rates at 5 % nominal: `plain` is the paired t-test, `nadeau_bengio` the correction by n_test / n_train, `corrected` what
-`benchmark.significance.compare` does with the measured overlap of the test parts. `correlation` is the correlation of
-two splits over data sets, which the corrections guess: by n_test / n, or by `overlap`.
+Rates at 5 % nominal: `plain` is the paired t-test, `nadeau_bengio` the correction by n_test / n_train, `by_overlap`
+that by the overlap of the test parts, `corrected` what `benchmark.significance.compare` does with
+`benchmark.correlation.correlation`. `correlation` is the correlation of two splits over data sets, which the last three
+guess: by n_test / n, by `overlap`, or by `taken`.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from tetramer.benchmark.significance import overlap
+from tetramer.benchmark.correlation import correlation, overlap
 from tetramer.datasets.splits import balanced_order, fill
 
 SIZES = (0.8, 0.1, 0.1)
@@ -87,7 +88,8 @@ class Design:
     as our split `grouped` does with acyclic ones. share: of the variance of features and noise that belongs to the
     scaffold. kind: "halves" (each method sees one half of what determines the label), "noise" (both see all of it, and
     each its own features without meaning: they learn one function), "seeds" (both draw their features anew for each
-    split, as training seeds do). gain: planted advantage of the candidate's half.
+    split, as training seeds do). gain: planted advantage of the candidate's half. rule: "random" deals out rows
+    though there are scaffolds.
     """
 
     n: int = 300
@@ -98,6 +100,7 @@ class Design:
     kind: str = "halves"
     gain: float = 0.0
     features: int = 10
+    rule: str = "class B"
 
 
 DESIGNS = {
@@ -116,6 +119,8 @@ DESIGNS = {
     "freesolv": Design(scaffolds="freesolv", share=0.25),
     "freesolv-half": Design(scaffolds="freesolv", share=0.5),
     "freesolv-grouped": Design(scaffolds="freesolv", acyclic_apart=True, share=0.25),
+    "esol-random": Design(scaffolds="esol", share=0.25, rule="random"),
+    "freesolv-random": Design(scaffolds="freesolv", share=0.25, rule="random"),
     "power-1-percent": Design(n=1000, gain=0.02),
     "power-3-percent": Design(n=1000, gain=0.06),
     "power-5-percent": Design(n=1000, gain=0.1),
@@ -136,7 +141,7 @@ def groups_of(design: Design) -> np.ndarray:
 def test_parts(rng: np.random.Generator, group: np.ndarray, design: Design) -> list[np.ndarray]:
     """Row numbers of the test part of each split: a tenth at random, or by class B; the rest is fitted on."""
     n = len(group)
-    if not design.scaffolds:
+    if not design.scaffolds or design.rule == "random":
         return [rng.permutation(n)[: n // 10] for _ in range(design.splits)]
     groups = [rows.tolist() for rows in np.split(np.arange(n), np.flatnonzero(np.diff(group)) + 1)]
     seeds = rng.integers(2**31, size=design.splits).tolist()
@@ -160,8 +165,10 @@ def ridge_errors(features: np.ndarray, label: np.ndarray, tested: np.ndarray, pe
     return np.sqrt((squares * tested).sum(axis=1) / tested.sum(axis=1))
 
 
-def one(rng: np.random.Generator, group: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """One data set: (J,) errors of candidate and baseline, the overlap of the test parts, mean n_test / n."""
+def one(
+    rng: np.random.Generator, group: np.ndarray, design: Design
+) -> tuple[np.ndarray, np.ndarray, float, float, float]:
+    """One data set: (J,) errors of candidate and baseline, correlation taken, overlap, mean n_test / n."""
     p, n = design.features, len(group)
     left, right = (shared_normal(rng, group, design.share, p) for _ in range(2))
     slope = np.full(p, 1 / np.sqrt(p))
@@ -177,7 +184,8 @@ def one(rng: np.random.Generator, group: np.ndarray, design: Design) -> tuple[np
     if design.kind == "seeds":
         left, right = (np.stack([both[:, rng.permutation(2 * p)[:p]] for _ in range(design.splits)]) for _ in range(2))
     errors = [ridge_errors(side, label, tested) for side in (left, right)]
-    return errors[0], errors[1], overlap(tests), float(tested.mean())
+    together = np.arange(n) if design.rule == "random" else group
+    return errors[0], errors[1], correlation(tests, together), overlap(tests), float(tested.mean())
 
 
 def p_values(gaps: np.ndarray, rho: np.ndarray | float) -> np.ndarray:
@@ -192,19 +200,21 @@ def simulate(design: Design, repeats: int, seed: int = 0) -> dict[str, float]:
     rng, group = np.random.Generator(np.random.Philox(seed)), groups_of(design)
     drawn = [one(rng, group, design) for _ in range(repeats)]
     ours, theirs = (np.stack([row[side] for row in drawn]) for side in range(2))
-    shared, part = (np.array([row[column] for row in drawn]) for column in (2, 3))
+    taken, shared, part = (np.array([row[column] for row in drawn]) for column in (2, 3, 4))
     gaps = ours - theirs
-    found = p_values(gaps, np.maximum(shared, part)) <= 0.05
+    found = p_values(gaps, np.maximum(taken, part)) <= 0.05
     table = np.cov(gaps.T)
     between = (table.sum() - np.trace(table)) / (design.splits - 1) / np.trace(table)
     return {
         "plain": float(np.mean(p_values(gaps, 0.0) <= 0.05)),
         "nadeau_bengio": float(np.mean(p_values(gaps, part) <= 0.05)),
+        "by_overlap": float(np.mean(p_values(gaps, np.maximum(shared, part)) <= 0.05)),
         "corrected": float(found.mean()),
         "se": float(np.sqrt(found.mean() * (1 - found.mean()) / repeats)),
         "found_better": float(np.mean(found & (gaps.mean(axis=1) < 0))),
         "difference_percent": float(100 * gaps.mean() / theirs.mean()),
         "overlap": float(shared.mean()),
+        "taken": float(taken.mean()),
         "correlation": float(between),
     }
 
@@ -218,7 +228,7 @@ def on_one_data_set(sets: int, repeats: int, seed: int = 0) -> dict[str, float]:
     rng, design = np.random.Generator(np.random.Philox(seed)), Design(splits=200)
     gaps = []
     for _ in range(sets):
-        ours, theirs, _, _ = one(rng, groups_of(design), design)
+        ours, theirs, *_ = one(rng, groups_of(design), design)
         gap = ours - theirs - (ours - theirs).mean()
         gaps.append(np.stack([rng.permutation(gap)[:10] for _ in range(repeats // sets)]))
     table = np.concatenate(gaps)
@@ -239,7 +249,7 @@ def main() -> None:
     rows = {}
     for name in asked.only:
         rows[name] = asdict(DESIGNS[name]) | simulate(DESIGNS[name], asked.repeats, asked.seed)
-        print(name, {key: round(value, 3) for key, value in list(rows[name].items())[8:]}, file=sys.stderr, flush=True)
+        print(name, {key: round(value, 3) for key, value in list(rows[name].items())[9:]}, file=sys.stderr, flush=True)
     fixed = on_one_data_set(100, 10_000, asked.seed)
     seconds = round(time.monotonic() - began, 1)
     out = {"nominal": 0.05, "repeats": asked.repeats, "seed": asked.seed, "seconds": seconds}

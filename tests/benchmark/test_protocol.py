@@ -17,6 +17,7 @@ import pytest
 from tetramer import members
 from tetramer.benchmark import efficiency, external, plain, rules
 from tetramer.benchmark.cases import Case, case_of
+from tetramer.benchmark.correlation import correlation
 from tetramer.benchmark.methods import MEMBERS, Given, Told, method_of
 from tetramer.benchmark.protocol import Protocol, batches, load, run
 from tetramer.benchmark.row import Row, Settings, measure, plain_name, work
@@ -80,8 +81,11 @@ def test_rows_are_measured_once_and_say_all(table: Path, case: Case, tmp_path: P
     assert run(plan, settings(tmp_path), said.append) == []
     rows, shared = load(tmp_path)
     assert len(rows) == 6
-    first, second = (set(rules.make(case, "random", seed).test.tolist()) for seed in (0, 1))
-    assert shared == {"small": {"random": pytest.approx(len(first & second) / 8)}}
+    tests = [rules.make(case, "random", seed).test for seed in (0, 1)]
+    common, noted = json.loads((tmp_path / "small" / "splits.json").read_text())["random"], shared["small"]["random"]
+    assert common["overlap"] == pytest.approx(len(set(tests[0].tolist()) & set(tests[1].tolist())) / 8)
+    assert noted == pytest.approx(correlation(tests, np.arange(80)), abs=0.01)
+    assert noted > common["overlap"]
     by = {(row["method"], row["seed"]): row for row in rows}
     assert by["mean", 0]["split_sha256"] == by["baseline", 0]["split_sha256"] != by["mean", 1]["split_sha256"]
     assert by["baseline", 0]["fitted_on"] == 72

@@ -89,7 +89,7 @@ def test_a_table_equals_the_hand_worked_values() -> None:
     assert sorted(ours.pair.gaps) == pytest.approx([-0.3, -0.2, -0.1, 0.1])
     assert table.spread == "± is the sd over 4 split seeds"
     assert table.splits == {seed: f"esol balanced {seed}" for seed in range(4)}
-    assert (table.higher, table.overlap, table.notes) == (False, 0.5, ())
+    assert (table.higher, table.correlation, table.notes) == (False, 0.5, ())
 
 
 def test_a_metric_where_more_is_better_keeps_its_direction() -> None:
@@ -172,6 +172,16 @@ def test_a_split_judged_on_other_labels_is_not_compared(other: dict[str, object]
     assert any("compared on 3 of 4 splits" in note for note in table.notes)
 
 
+def test_as_many_other_labels_are_other_labels_where_rows_know_their_hash() -> None:
+    rows = many("base", B, cells={"rmse": "one"}) + many("ours", A, cells={"rmse": "one"})
+    rows[5] |= {"cells": {"rmse": "other"}}
+    rows[6] |= {"cells": {"rmse": "one", "r2": "other"}}  # of a metric that is not asked for
+    del rows[7]["cells"]  # an older row
+    pair = only(told(rows)).lines[0].pair
+    assert pair is not None
+    assert pair.gaps == pytest.approx((-0.1, 0.1, -0.3))
+
+
 def test_targets_left_out_of_a_mean_are_told_once_for_all_methods() -> None:
     rows = many("base", B) + many("ours", A)
     for row in rows[1:3] + rows[5:7]:
@@ -199,7 +209,7 @@ def test_several_training_seeds_on_one_split_are_training_noise() -> None:
     ours = table.lines[0]
     assert table.spread == "± is the sd over 3 training seeds on one split: training noise only"
     assert (ours.rows, ours.splits, ours.mean, ours.sd) == (3, 1, pytest.approx(0.5), pytest.approx(0.1))
-    assert table.overlap is None
+    assert table.correlation is None
     assert ours.pair is not None
     assert ours.pair.difference == pytest.approx(-0.4)
     assert ours.pair.percent == pytest.approx(-100 * 0.4 / 0.9)

@@ -4,7 +4,7 @@ A resample is a row of counts, how often each molecule was drawn. Most metrics t
 It says what the choice of test molecules leaves unsure; the training part stays as it is, see `significance.compare`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,31 +50,105 @@ def compare_on_test(
 
     Errors: a metric that is undefined here, or in more than half of the resamples.
     """
-    kind = pick(METRICS, metric, "metric")
-    rows = ~np.isnan(truth) & ~np.isnan(_flat(candidate)) & ~np.isnan(_flat(baseline))
-    true, ours, theirs = truth[rows], candidate[rows], baseline[rows]
-    try:
-        base = error_of(metric, kind.of(true, theirs))
-        gap = error_of(metric, kind.of(true, ours)) - base
-    except Undefined as error:
-        raise UserError(f"{metric} has no value on this test part: {error}. Take another metric.") from error
-    first, second = _weighted(metric, true, ours), _weighted(metric, true, theirs)
-    sign = -1.0 if kind.higher else 1.0
+    tables = (side[:, None] if side.ndim == 1 else side[:, None, :] for side in (candidate, baseline))
+    ours, theirs = ([table] for table in tables)
+    return compare_targets(metric, truth[:, None], ours, theirs, draws, seed, level, margin)
 
-    def gaps(blocks: Iterator[Floats]) -> Floats:
-        values: Floats = np.concatenate([sign * (first(block) - second(block)) for block in blocks])
-        return values[~np.isnan(values)]
 
-    n, rng = len(true), np.random.Generator(np.random.Philox(seed))
-    drawn = gaps(_resamples(rng, n, draws))
+def compare_targets(
+    metric: str,
+    truth: Floats,
+    candidate: Sequence[Floats],
+    baseline: Sequence[Floats],
+    draws: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    margin: float = MARGIN,
+) -> Resampled:
+    """`compare_on_test` of the mean over T targets, and over the training seeds of each side.
+
+    truth (n, T); candidate, baseline: of each seed (n, T) or (n, T, K). A resample draws molecules with all their
+    targets; targets without a value, here or in a resample, are left out of its mean.
+    """
+    pick(METRICS, metric, "metric")
+    every = [*candidate, *baseline]
+    known = ~np.isnan(truth)
+    for side in every:
+        known &= ~np.isnan(side if side.ndim == 2 else side.sum(axis=2))
+    rows = known.any(axis=1)
+    sides = [[side[rows] for side in seeds] for seeds in (candidate, baseline)]
+    targets = _targets(metric, truth[rows], known[rows], *sides)
+    base = float(np.mean([target.base for target in targets]))
+    gap = float(np.mean([target.gap for target in targets]))
+    n, rng = int(rows.sum()), np.random.Generator(np.random.Philox(seed))
+    drawn = _gaps(targets, _resamples(rng, n, draws))
     if 2 * len(drawn) < draws:
         raise UserError(
             f"{metric} is undefined in {draws - len(drawn)} of {draws} resamples of {n} molecules, most often because "
             "one class is missing; take another metric or a larger test part."
         )
-    low, high = bca(drawn, gap, gaps(_left_out(rng, n)), level, n)
+    low, high = bca(drawn, gap, _gaps(targets, _left_out(rng, n)), level, n)
     better = float(np.mean((drawn < 0) + (drawn == 0) / 2))
     return Resampled(gap, low, high, base, level, margin, n=n, draws=len(drawn), better=better)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One target: its `rows` (n,) bool, error of the baseline, candidate − baseline, and that of resamples."""
+
+    rows: NDArray[np.bool_]
+    base: float
+    gap: float
+    of: Weighted
+
+
+def _targets(
+    metric: str, truth: Floats, known: NDArray[np.bool_], candidate: Sequence[Floats], baseline: Sequence[Floats]
+) -> list[_Target]:
+    """The targets on which the metric has a value."""
+    found, reason = [], "no labelled rows"
+    for target, rows in enumerate(known.T):
+        true = truth[rows, target]
+        ours, theirs = ([side[rows, target] for side in seeds] for seeds in (candidate, baseline))
+        try:
+            errors = [
+                float(np.mean([error_of(metric, METRICS[metric].of(true, one)) for one in side]))
+                for side in (ours, theirs)
+            ]
+        except Undefined as error:
+            reason = str(error)
+            continue
+        found.append(_Target(rows, errors[1], errors[0] - errors[1], _gap(metric, true, ours, theirs)))
+    if not found:
+        raise UserError(f"{metric} has no value on this test part: {reason}. Take another metric.")
+    return found
+
+
+def _gap(metric: str, truth: Floats, candidate: Sequence[Floats], baseline: Sequence[Floats]) -> Weighted:
+    ours, theirs = ([_weighted(metric, truth, one) for one in side] for side in (candidate, baseline))
+    sign = -1.0 if METRICS[metric].higher else 1.0
+    return lambda counts: sign * (_mean(ours, counts) - _mean(theirs, counts))
+
+
+def _mean(seeds: Sequence[Weighted], counts: Floats) -> Floats:
+    total: Floats = sum((one(counts) for one in seeds), np.zeros(len(counts)))
+    return total / len(seeds)
+
+
+def _gaps(targets: Sequence[_Target], blocks: Iterator[Floats]) -> Floats:
+    """Mean over the targets that have a value, of each resample that has any."""
+    found = []
+    for block in blocks:
+        total, count = np.zeros(len(block)), np.zeros(len(block))
+        for target in targets:
+            counts = block if target.rows.all() else block[:, target.rows]
+            drawn = counts.sum(axis=1) > 0
+            values = np.full(len(block), np.nan)
+            values[drawn] = target.of(counts[drawn])
+            total += np.nan_to_num(values)
+            count += ~np.isnan(values)
+        found.append(total[count > 0] / count[count > 0])
+    return np.concatenate(found)
 
 
 def bca(drawn: Floats, value: float, jackknife: Floats, level: float, n: int) -> tuple[float, float]:
@@ -97,10 +171,6 @@ def bca(drawn: Floats, value: float, jackknife: Floats, level: float, n: int) ->
     z = bias + np.array([-wide, wide])
     low, high = np.quantile(drawn, ndtr(bias + z / np.maximum(1 - skew * z, 1e-3)))
     return float(low), float(high)
-
-
-def _flat(answer: Floats) -> Floats:
-    return answer if answer.ndim == 1 else answer.sum(axis=1)
 
 
 def _resamples(rng: np.random.Generator, n: int, draws: int) -> Iterator[Floats]:

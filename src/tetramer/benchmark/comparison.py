@@ -28,8 +28,9 @@ FITTED = {
 }
 METHOD = (
     "A difference is a method minus {reference}, split by split, on splits that are the same by SHA-256. Its 95 % "
-    "interval allows for the test parts having molecules in common (the corrected resampled t-test of Nadeau and "
-    "Bengio). p allows for that and for the number of methods in its table (Holm).",
+    "interval allows for splits being alike, by the correlation in the table below: they share tested molecules, and "
+    "large scaffolds that all learn from (the corrected resampled t-test of Nadeau and Bengio). p allows for that and "
+    "for the number of methods in its table (Holm).",
     f"Verdicts: practically the same, where all of the interval lies within {100 * MARGIN:g} % of the error of "
     f"{{reference}}; better or worse, where p is at most {100 * ALPHA:g} %; else not settled.",
 )
@@ -126,7 +127,7 @@ def _said(summary: Summary) -> list[str]:
 
 def _compared(tables: Sequence[Standing]) -> Table:
     """One line a table of the page."""
-    header = ("data set", "class", "split", "fitted on", "metric", "methods", "seeds", "overlap", "data SHA-256")
+    header = ("data set", "class", "split", "fitted on", "metric", "methods", "seeds", "correlation", "data SHA-256")
     rows: list[list[Cell]] = [
         [
             table.data,
@@ -136,7 +137,7 @@ def _compared(tables: Sequence[Standing]) -> Table:
             _metric(table),
             len(table.lines),
             spans(table.splits),
-            table.overlap,
+            table.correlation,
             table.data_sha256[:SHORT],
         ]
         for table in tables

@@ -1,6 +1,6 @@
 """Methods × data sets × splits × seeds → finished rows, one file each; what is there is not run again.
 
-    OUTPUT/DATA/SPLIT-SEED-FITROWS/METHOD.json   a row
+    OUTPUT/DATA/SPLIT-SEED-FITROWS/METHOD.json   a row, and beside it METHOD.answers.npz, its answers
     OUTPUT/DATA/splits.json                      sizes, hashes and leaks of its splits
     OUTPUT/features, OUTPUT/running              what was read of the structures, unfinished work
     OUTPUT/vectors/DATA/…/METHOD.safetensors     answers and vectors of the test rows, where they are asked for
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tetramer.benchmark import external, plain, rules
+from tetramer.benchmark import answers, external, plain, rules
 from tetramer.benchmark.cases import Case
 from tetramer.benchmark.methods import MEMBERS, PROBE
 from tetramer.benchmark.row import Row, Settings, as_job
@@ -188,12 +188,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def load(output: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
-    """All rows of a folder, and data set → rule → overlap of its test parts."""
-    rows = [read(path) for path in sorted(output.glob(ROWS))]
+    """All rows of a folder, and data set → rule → correlation of its splits; of older notes the overlap."""
+    rows = [answers.attached(read(path), path) for path in sorted(output.glob(ROWS))]
     if not rows:
         raise UserError(f"{output} holds no rows of a benchmark.")
     shared = {}
     for path in sorted(output.glob("*/splits.json")):
         told = json.loads(path.read_text(encoding="utf-8"))
-        shared[path.parent.name] = {rule: float(one["overlap"]) for rule, one in told.items()}
+        shared[path.parent.name] = {rule: float(one.get("correlation", one["overlap"])) for rule, one in told.items()}
     return rows, shared

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tetramer.benchmark import rules
+from tetramer.benchmark import answers, rules
 from tetramer.benchmark.cases import Case, case_of
 from tetramer.benchmark.methods import Given, Method, Told, method_of
 from tetramer.checkpoint import config_hash, pack
@@ -104,7 +104,8 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
     except UserError as error:
         told, refused = nothing(case, split.test), str(error)
     seconds = monotonic() - start
-    scores = judged(case, split.test, told.values)
+    scores, labels = judged(case, split.test, told.values), case.assay.labels
+    tested = labels.values[split.test], labels.censor[split.test], told.values
     out = {
         "method": row.method,
         "about": method.about,
@@ -125,6 +126,7 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
         "undefined": {name: score.reason for name, score in scores.items() if score.value is None},
         "skipped": {name: score.skipped for name, score in scores.items() if score.skipped},
         "unanswered": max(score.unanswered for score in scores.values()),
+        "cells": answers.cells(*tested, scores),
         "refused": refused,
         "members": {name: values_of(judged(case, split.test, one)) for name, one in told.members.items()},
         "weights": told.weights,
@@ -132,6 +134,8 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
         "interval": intervals(case, split.test, told),
         "cost": {"seconds": round(seconds, 1), "machine": machine(), "versions": versions()},
     }
+    if refused is None:
+        write_whole(answers.beside(place), answers.packed(split.test, *tested))
     if settings.vectors:
         write_whole(settings.beside(place), packed(split.test, told))
     return out

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from tetramer.benchmark.cases import Case
+from tetramer.benchmark.correlation import correlation, overlap, whole
 from tetramer.benchmark.efficiency import DEM
 from tetramer.benchmark.efficiency import RULES as DEM_RULES
-from tetramer.benchmark.significance import overlap
 from tetramer.datasets import splits
 from tetramer.datasets.splits import SPLITS, Split
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError, nearest
+from tetramer.molecules import Limits
 from tetramer.molecules.keys import keys
 
 ALIASES = {"B": "scaffold-balanced", "B-grover": "scaffold-balanced", "D": "scaffold", "R": "random"}
@@ -91,27 +92,43 @@ def cut(split: Split, parts: str, count: int, seed: int) -> Split:
 
 
 def note(case: Case, rule: str, repeats: int, path: Path) -> None:
-    """Write down sizes, hashes and leaks of the splits, and how much their test parts have in common.
+    """Write down sizes, hashes and leaks of the splits, what their test parts have in common, and how alike they are.
 
     Splits that were noted before stay, so fewer `repeats` than before lose nothing.
     """
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     known = told.get(rule, {"splits": [], "data_sha256": ""})
     count = max(repeats, len(known["splits"]))
-    if known["data_sha256"] == case.sha256 and len(known["splits"]) == len(seeds_of(rule, count)):
+    there = known["data_sha256"] == case.sha256 and len(known["splits"]) == len(seeds_of(rule, count))
+    if there and "correlation" in known:
         return  # keys and scaffolds of a large set take minutes
-    skeletons = keys(case.reading.smiles)
     made = {seed: make(case, rule, seed) for seed in seeds_of(rule, count)}
     told[rule] = {
         "class": class_of(rule),
         "data_sha256": case.sha256,
         "overlap": round(overlap([split.test for split in made.values()]), 6),
-        "splits": [
-            {"seed": seed, "sha256": split.sha256, "sizes": split.sizes, "leak": leaks(case, split, skeletons)}
-            for seed, split in made.items()
-        ],
+        "correlation": round(alike(case, [*made.values()]), 6),
+        "splits": known["splits"] if there else _noted(case, made),
     }
     write_whole(path, json.dumps(dict(sorted(told.items())), indent=1).encode() + b"\n")
+
+
+def _noted(case: Case, made: dict[int, Split]) -> list[dict[str, Any]]:
+    skeletons = keys(case.reading.smiles)
+    return [
+        {"seed": seed, "sha256": split.sha256, "sizes": split.sizes, "leak": leaks(case, split, skeletons)}
+        for seed, split in made.items()
+    ]
+
+
+def alike(case: Case, made: Sequence[Split]) -> float:
+    """`correlation` of the splits, whose groups are the scaffolds that the rule keeps whole."""
+    if len(made) < 2:
+        return 0.0
+    rows = np.unique(np.concatenate([[*split.train, *split.valid, *split.test] for split in made]))
+    tests = [np.searchsorted(rows, split.test) for split in made]
+    texts = [case.reading.smiles[row] for row in rows.tolist()]
+    return correlation(tests, whole(keys(texts, "scaffold", None if len(texts) > splits.MANY else Limits(0)), tests))
 
 
 def leaks(case: Case, split: Split, skeletons: Sequence[str]) -> dict[str, int]:

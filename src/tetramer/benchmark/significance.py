@@ -120,13 +120,14 @@ def compare(
     s² (1 / J + ρ / (1 − ρ)), with ρ the correlation of two splits. Nadeau and Bengio take ρ = n_test / (n_test +
     n_train), so that ρ / (1 − ρ) = n_test / n_train; that is the share of its molecules that a random test part has in
     common with another. Scaffold splits keep the largest scaffolds in train, so that their test parts have more in
-    common: give `shared`, from `overlap`, and the larger of the two is taken. t has J − 1 degrees of freedom.
+    common, and what is learned from these scaffolds is in every split: give `shared`, from `correlation.correlation`,
+    and the larger of the two is taken. t has J − 1 degrees of freedom.
 
     What is asked is whether the methods differ on such data sets (another draw of molecules), not on this one only. At
-    5 % nominal, equal methods are told apart on 5 to 6 % of drawn data sets with random and `grouped` splits (plain t:
-    16 to 26 %), on 3 % where both learn one function and on 1 % where they differ by training seeds only. On class B
-    with scaffolds as large as ESOL's and FreeSolv's it is 5 to 11 % (without `shared` 12 to 37 %): these scaffolds are
-    in every train part, and no resampling sees their share (`benchmarks/null_simulation.py`).
+    5 % nominal equal methods are told apart on 5 to 6 % of drawn data sets with random splits and on 3 to 7 % with
+    scaffolds as large as ESOL's and FreeSolv's, whose share in the features ranges from nothing to a half (plain t: 16
+    to 53 %; with the overlap alone 5 to 11 %); on 3 % where both learn one function, and on 1 % where they differ by
+    training seeds only (`benchmarks/null_simulation.py`).
 
     Several rows of a method on a split (training seeds) count as one, by their mean.
 
@@ -211,22 +212,6 @@ def _mean(ours: Sequence[Row], theirs: Sequence[Row]) -> tuple[float, float]:
 
 def _share(rows: Sequence[Row]) -> float:
     return rows[0].test / (rows[0].test + rows[0].train)
-
-
-def overlap(tests: Sequence[NDArray[np.int64]]) -> float:
-    """Mean over pairs of test parts of |A ∩ B| / √(|A| |B|): the correlation of two splits that their molecules make.
-
-    tests: row numbers of each test part. The means of uncorrelated numbers over A and B have exactly this correlation.
-    0 for folds and for one split, 1 for one split repeated.
-    """
-    if len(tests) < 2:
-        return 0.0
-    rows, place = np.unique(np.concatenate(tests), return_inverse=True)
-    table = np.zeros((len(tests), len(rows)))
-    table[np.repeat(np.arange(len(tests)), [len(test) for test in tests]), place] = 1
-    table /= np.sqrt(table.sum(axis=1, keepdims=True))
-    shared = table @ table.T
-    return float((shared.sum() - np.trace(shared)) / (len(tests) * (len(tests) - 1)))
 
 
 def holm(p: Sequence[float] | Floats) -> Floats:

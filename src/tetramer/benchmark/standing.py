@@ -17,7 +17,7 @@ from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS
 
 Finished = Mapping[str, Any]  # a row as `row.measure` returns it
-Overlaps = Mapping[str, Mapping[str, float]]  # data set → rule → `significance.overlap` of its test parts
+Overlaps = Mapping[str, Mapping[str, float]]  # data set → rule → `correlation.correlation` of its splits
 Splits = Mapping[str, Sequence[Finished]]  # SHA-256 → rows of one method there: one, or several training seeds
 
 VERDICTS = ("better", "practically the same", "not settled", "worse")
@@ -101,7 +101,7 @@ class Standing:
     higher: bool
     reference: str
     spread: str
-    overlap: float | None
+    correlation: float | None
     splits: Mapping[int, str]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
@@ -175,9 +175,19 @@ def defined(splits: Splits, member: str = "") -> dict[str, list[Finished]]:
 
 
 def common(ours: Splits, theirs: Splits) -> list[str]:
-    """The splits on which both have a value for the same labels: as many rows, answers and averaged targets."""
+    """The splits on which both have a value for the same labels, by their hash.
+
+    Rows of before there was one are taken for alike where they have as many rows, answers and averaged targets.
+    """
     left, right = defined(ours), defined(theirs)
-    return [sha for sha in left if sha in right and _judged(left[sha]) == _judged(right[sha])]
+    return [sha for sha in left if sha in right and _alike(left[sha], right[sha])]
+
+
+def _alike(ours: Sequence[Finished], theirs: Sequence[Finished]) -> bool:
+    hashes = [{(row.get("cells") or {}).get(row["metric"]) for row in rows} for rows in (ours, theirs)]
+    if None not in hashes[0] | hashes[1]:
+        return hashes[0] == hashes[1]
+    return _judged(ours) == _judged(theirs)
 
 
 def _judged(rows: Sequence[Finished]) -> set[tuple[int, int, int]]:
@@ -256,7 +266,7 @@ def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Ov
         higher=higher,
         reference=against,
         spread=_spread(lines),
-        overlap=shared,
+        correlation=shared,
         splits={seed: seeds[seed] for seed in sorted(seeds)},
         lines=tuple(lines),
         notes=tuple(_notes(methods, metric, against, seeds)),
