@@ -129,7 +129,7 @@ def test_one_data_set_or_two_methods_have_no_diagram_and_one_split_no_picture() 
     page = Page(render(told([row | {"class": "D"} for row in given if row["seed"] == 0]), "t"))
     assert len(page.pictures) == 1
     assert "one split, no test" in page.text
-    assert "there is no paired test" in page.text
+    assert "intervals are over its test molecules" in flat(page.text)
 
 
 def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from tetramer.datasets.writing import write_whole
 
 CLASSES = {
     "B": "Class B: scaffolds are dealt out in random order, one deal a seed; ± is mostly split noise.",
-    "D": "Class D: the largest scaffolds train, which is one split; ± is training noise, and there is no paired test.",
+    "D": "Class D: the largest scaffolds train, which is one split; ± is training noise, and intervals "
+    "are over its test molecules, where answers were kept.",
     "O": "Class O: the fixed scaffold files of OGB; ± is training noise.",
     "P": "Class P: fixed external splits of Polaris or MoleculeACE; ± is training noise.",
     "R": "Class R: rows are dealt out at random, one deal a seed; ± is split and training noise.",

@@ -39,6 +39,7 @@ class Protocol:
     splits: Sequence[str] = ("scaffold-balanced",)
     repeats: int = 10
     fit_rows: Sequence[str] = ("train+valid",)
+    seeds: int = 1  # training seeds of a split that has no seeds, for methods that draw
     own_seeds: bool = False  # whether a method that is not cheap repeats a split that has no seeds with its own
 
     def __post_init__(self) -> None:
@@ -47,6 +48,8 @@ class Protocol:
                 raise UserError(f"Name at least one {what}.")
         if not 1 <= self.repeats <= 1000:
             raise UserError(f"--repeats {self.repeats} is out of range. Choose 1 to 1000; 10 is usual.")
+        if not 1 <= self.seeds <= 1000:
+            raise UserError(f"--seeds {self.seeds} is out of range. Choose 1 to 1000; 3 is usual.")
         wrong = [rows for rows in self.fit_rows if not FIT_ROWS.fullmatch(rows)]
         if wrong or not self.fit_rows:
             raise UserError(
@@ -61,15 +64,24 @@ class Protocol:
             for split in rules.resolve(self.splits)
             for fit_rows in self.fit_rows
             for method in sorted(dict.fromkeys(self.methods), key=lambda name: not cheap(name))
-            for seed in (
-                range(self.repeats) if self.own_seeds and not cheap(method) else rules.seeds_of(split, self.repeats)
-            )
+            for seed in self._seeds(method, split)
         ]
+
+    def _seeds(self, method: str, split: str) -> range:
+        own = rules.seeds_of(split, self.repeats)
+        if self.own_seeds and not cheap(method):
+            return range(self.repeats)
+        return range(self.seeds) if rules.seeds_of(split, 2) == range(1) and draws(method) else own
 
 
 def cheap(method: str) -> bool:
     """Whether many rows of a method are done by one process."""
     return method in plain.PLAIN or method in MEMBERS or method.startswith(PROBE)
+
+
+def draws(method: str) -> bool:
+    """Whether another seed makes another fit; free baselines and linear heads have one."""
+    return method not in plain.PLAIN and not method.startswith(PROBE)
 
 
 def run(

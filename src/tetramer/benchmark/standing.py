@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tetramer.benchmark.one_split import on_test
 from tetramer.benchmark.significance import MARGIN, Difference, Row, compare, corrected, error_of, paired, settled
 from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS
@@ -53,8 +54,9 @@ class Pair:
     """A method minus the reference over the `splits` that both have; `gaps` are the differences, split by split.
 
     difference, low, high, gaps: in the metric's own direction. percent, percent_low, percent_high: of the reference's
-    error, below 0 is better. low, high and p are None for one split. p is corrected for the overlap of the splits,
-    holm also for the number of methods in the table. wins: share of the splits with less error, a tie half.
+    error, below 0 is better. Of one split p is None, and low and high are over its test molecules, None where a row
+    kept no answers. p is corrected for the overlap of the splits, holm also for the number of methods in the table.
+    wins: share of the splits with less error, a tie half.
     """
 
     splits: int
@@ -254,7 +256,9 @@ def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Ov
     for method, splits in methods.items():
         shas = common(splits, methods.get(against, {}))
         if shas and method != against:
-            pairs[method] = pair_of(as_rows(splits, shas), as_rows(methods[against], shas), higher, shared or 0.0)
+            pair = pair_of(as_rows(splits, shas), as_rows(methods[against], shas), higher, shared or 0.0)
+            ours, theirs = (defined(rows)[shas[0]] for rows in (splits, methods[against]))
+            pairs[method] = _over_molecules(pair, ours, theirs, higher) if pair.splits == 1 else pair
     pairs = _corrected(pairs)
     lines = [_line(method, splits, pairs.get(method)) for method, splits in methods.items()]
     lines.sort(key=lambda line: (math.inf if line.mean is None else error_of(metric, line.mean), line.method))
@@ -269,8 +273,33 @@ def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Ov
         correlation=shared,
         splits={seed: seeds[seed] for seed in sorted(seeds)},
         lines=tuple(lines),
-        notes=tuple(_notes(methods, metric, against, seeds)),
+        notes=(*_notes(methods, metric, against, seeds), *_on_one_split(pairs)),
     )
+
+
+def _over_molecules(pair: Pair, ours: Sequence[Finished], theirs: Sequence[Finished], higher: bool) -> Pair:
+    """A pair of one split with its interval, where the rows kept their answers."""
+    told = on_test(ours, theirs)
+    if told is None:
+        return pair
+    low, high = sorted((_signed(told.low, higher), _signed(told.high, higher)))
+    return replace(pair, low=low, high=high, percent_low=told.percent[1], percent_high=told.percent[2])
+
+
+def _on_one_split(pairs: Mapping[str, Pair]) -> list[str]:
+    """What a reader must know of differences on one split."""
+    single = {method: pair for method, pair in pairs.items() if pair.splits == 1}
+    bare = [method for method, pair in single.items() if pair.low is None]
+    notes = []
+    if len(bare) < len(single):
+        notes.append(
+            "The interval of a difference on one split is over its test molecules (BCa); the fits are taken as given."
+        )
+    if bare:
+        notes.append(
+            f"{'All methods' if len(bare) == len(single) else ', '.join(bare)}: no answers kept, so no interval."
+        )
+    return notes
 
 
 def _corrected(pairs: dict[str, Pair]) -> dict[str, Pair]:

@@ -93,6 +93,7 @@ def benchmark(
         str, Option(help="rules, by commas: B (class B, scaffolds shuffled), D, R, dem, or names of --split")
     ] = "B",
     repeats: Annotated[int, Option(help="splits of each rule, by seed")] = 10,
+    seeds: Annotated[int, Option(help="training seeds where a rule has one split, as D")] = 1,
     fit_rows: Annotated[
         str,
         Option(
@@ -131,7 +132,7 @@ def benchmark(
         told = comparing.draw(report, against)
     else:
         sets = [data] if Path(data).is_file() else by_commas(data)  # commas may stand in the name of a file
-        protocol = Protocol(by_commas(methods), sets, by_commas(splits), repeats, by_commas(fit_rows))
+        protocol = Protocol(by_commas(methods), sets, by_commas(splits), repeats, by_commas(fit_rows), seeds)
         programs = (("chemprop", chemprop),) if chemprop else ()
         shared = Settings(
             str(output), tuple(target or ()), smiles_column, split_column,
