@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 from tetramer import members
-from tetramer.benchmark import efficiency, external, plain, rules
-from tetramer.benchmark.cases import Case, case_of
+from tetramer.benchmark import cases, efficiency, external, plain, rules
+from tetramer.benchmark.cases import Case, case_of, opened
+from tetramer.benchmark.comparing import measure as measured
 from tetramer.benchmark.correlation import correlation
 from tetramer.benchmark.methods import MEMBERS, Given, Told, method_of
 from tetramer.benchmark.protocol import Protocol, batches, load, run
 from tetramer.benchmark.row import Row, Settings, measure, plain_name, work
+from tetramer.datasets import sources
 from tetramer.errors import UserError
 from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import fit_piece
@@ -256,6 +258,34 @@ def test_wrong_plans_are_told_before_the_work(plan: dict[str, Any], message: str
     with pytest.raises(UserError, match=message):
         run(Protocol(**({"methods": ["mean"], "data": [str(table)]} | plan)), how)
     assert not list(tmp_path.glob("*/*-*-*"))
+
+
+def test_every_set_is_looked_at_before_the_first_is_measured(table: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(table.read_text().replace("smiles,y,", "smiles,z,"))
+    for second, message in (("eslo", "neither a data set nor a file"), (str(other), "has no column 'y'")):
+        with pytest.raises(UserError, match=message):
+            run(Protocol(["mean"], [str(table), second], ["random"], 1), settings(tmp_path / "out"))
+    assert not list((tmp_path / "out").rglob("*.json"))
+
+
+def test_the_metric_fits_the_labels(tmp_path: Path) -> None:
+    """BACE is published with classes and by ROC-AUC; its pIC50 is a number."""
+    assert (opened("chembl2321810").metric, cases.FIRST["regression"]) == ("rmse", "rmse")
+    known = replace(sources.SOURCES["chembl2321810"], metric="roc-auc")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sources.SOURCES, "chembl2321810", known)
+        assert opened("chembl2321810", ["pIC50"]).metric == "rmse"
+        patch.setitem(sources.SOURCES, "chembl2321810", replace(known, metric="mae"))
+        assert opened("chembl2321810", ["pIC50"]).metric == "mae"
+
+
+def test_a_table_without_a_number_is_told(table: Path, tmp_path: Path) -> None:
+    plan = Protocol(["baseline"], [str(table)], ["dem-0.2"], 1, ["train"])
+    told = measured(plan, settings(tmp_path, overrides=()))
+    assert told.empty == ["No row of small, class dem, dem-0.2, fitted on train, has a value in rmse."]
+    assert told.empty[0] in told.lines
+    assert measured(replace(plan, methods=["mean"]), settings(tmp_path)).empty == []
 
 
 def test_a_file_needs_its_target(table: Path, tmp_path: Path) -> None:

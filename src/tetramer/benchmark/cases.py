@@ -16,6 +16,7 @@ from tetramer.datasets.placed import NUMBERS, PLACES, Form, form_of, has_geometr
 from tetramer.datasets.tables import Table, read_table
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
+from tetramer.metrics import METRICS
 from tetramer.molecules import Standard
 from tetramer.reading import read_into
 from tetramer.views import Reader, Reading
@@ -93,18 +94,32 @@ def check_alike(assay: Assay, known: str) -> None:
         )
 
 
-def case_of(
-    data: str,
-    cache: Path,
-    targets: Sequence[str] = (),
-    smiles: str | None = None,
-    split_column: str | None = None,
-    views: Sequence[str] = ("fingerprint", "graph"),
-) -> Case:
+@dataclass(frozen=True)
+class Opened:
+    """A data set whose structures are still to be read."""
+
+    name: str
+    assay: Assay
+    metric: str
+    geometry: Geometry | None
+
+    def read(self, cache: Path, views: Sequence[str] = ("fingerprint", "graph")) -> Case:
+        """With its structures; what is read of them is kept in a folder of `cache` and taken from there the next time.
+
+        views: what is read besides canonical SMILES
+        """
+        folder, assay = cache / self.name, self.assay
+        with Reader(standard_for(assay.texts)) as reader:
+            reading = read_into(folder, reader, assay.texts, views, lambda *_: None)
+        return Case(self.name, assay, reading, self.metric, hash_of(assay), folder, self.geometry)
+
+
+def opened(
+    data: str, targets: Sequence[str] = (), smiles: str | None = None, split_column: str | None = None
+) -> Opened:
     """A data set of SOURCES ("esol"; "hiv:10000" is 10,000 rows drawn once and for all) or a user's table.
 
-    What is read of the structures is kept in a folder of `cache` and taken from there the next time. split_column: what
-    a rule of `splits.COLUMNS` looks at; views: what is read besides canonical SMILES.
+    split_column: what a rule of `splits.COLUMNS` looks at. UserError for a set, target or column that is not there.
     """
     known, _, wanted = data.rpartition(":") if data.rpartition(":")[2].isdigit() else (data, "", "")
     if known in sources.SOURCES:
@@ -130,9 +145,20 @@ def case_of(
     check_alike(assay, known)
     if split_column:
         assay = replace(assay, keys=texts_of(table, split_column))
-    with Reader(standard_for(assay.texts)) as reader:
-        reading = read_into(cache / name, reader, assay.texts, views, lambda *_: None)
-    return Case(name, assay, reading, metric or FIRST[assay.task], hash_of(assay), cache / name, geometry_of(table))
+    fits = metric in METRICS and assay.task in METRICS[metric].tasks
+    return Opened(name, assay, metric if fits else FIRST[assay.task], geometry_of(table))
+
+
+def case_of(
+    data: str,
+    cache: Path,
+    targets: Sequence[str] = (),
+    smiles: str | None = None,
+    split_column: str | None = None,
+    views: Sequence[str] = ("fingerprint", "graph"),
+) -> Case:
+    """A data set as `opened` finds it, with its structures."""
+    return opened(data, targets, smiles, split_column).read(cache, views)
 
 
 def standard_for(texts: Sequence[str]) -> Standard:

@@ -28,9 +28,15 @@ class Comparison:
     failed: tuple[str, ...] = ()
 
     @property
+    def empty(self) -> list[str]:
+        """Sentences on tables without a single number."""
+        tables = [table for table in self.summary.tables if all(line.mean is None for line in table.lines)]
+        return [f"No row of {table.data}, {table.setting.name}, has a value in {table.metric}." for table in tables]
+
+    @property
     def lines(self) -> list[str]:
         """For a terminal."""
-        notes = [f"Not finished: {sentence}" for sentence in self.failed]
+        notes = [*self.empty, *(f"Not finished: {sentence}" for sentence in self.failed)]
         return [*summary.lines(self.summary), "", *notes, f"Report: {self.output / 'report.html'}"]
 
     @property

@@ -101,8 +101,9 @@ def run(
         if not any(takes(name, key) for name in recipes):
             resolve(recipes[0], {key: value})  # raises
     failed: list[str] = []
-    for data in dict.fromkeys(protocol.data):
-        case = settings.case(data)
+    opened = {data: settings.opened(data) for data in protocol.data}  # one that is not there is told before the work
+    for data, one in opened.items():
+        case = one.read(settings.features)
         rows = protocol.rows(data)
         missing = [row for row in rows if not done(row, case, settings)]  # refuses other data before anything is noted
         for rule in rules.resolve(protocol.splits):

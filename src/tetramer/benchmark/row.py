@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tetramer.benchmark import answers, rules
-from tetramer.benchmark.cases import Case, case_of
+from tetramer.benchmark.cases import Case, Opened, opened
 from tetramer.benchmark.methods import Given, Method, Told, method_of
 from tetramer.checkpoint import config_hash, pack
 from tetramer.datasets.placed import Form
@@ -56,9 +56,18 @@ class Settings:
     starts: tuple[tuple[str, str], ...] = ()  # recipe → folder of weights that it begins with
     vectors: bool = False  # whether answers and vectors of the test rows are kept beside the rows
 
+    def opened(self, data: str) -> Opened:
+        """A data set before its structures are read."""
+        return opened(data, self.targets, self.smiles, self.split_column)
+
     def case(self, data: str) -> Case:
         """A data set, read once into `output/features`."""
-        return case_of(data, Path(self.output) / "features", self.targets, self.smiles, self.split_column)
+        return self.opened(data).read(self.features)
+
+    @property
+    def features(self) -> Path:
+        """Where what was read of the structures lies."""
+        return Path(self.output) / "features"
 
     @cache  # noqa: B019 (a model or a peer's version is looked up once; settings are few and live as long)
     def method(self, name: str, form: Form = "plain", panel: bool = False) -> Method:

@@ -144,7 +144,7 @@ def benchmark(
         say(line)
     if as_json:
         print(told.json)
-    if told.failed:
+    if told.failed or told.empty:
         raise typer.Exit(1)
 
 
