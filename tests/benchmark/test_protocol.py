@@ -329,6 +329,56 @@ def test_names_of_splits_and_their_seeds() -> None:
     assert len(rules.seeds_of("random", 10)) == 10
 
 
+def test_folds_are_the_splits_of_a_table(table: Path, case: Case, tmp_path: Path) -> None:
+    assert rules.resolve(["kfold-5", "kfold-10x2", "kfold-5x1"]) == ["kfold-5", "kfold-10x2"]
+    assert rules.class_of("kfold-5") == rules.class_of("kfold-10x2") == "kfold"
+    for wrong in ("kfold-1", "kfold-05", "kfold-5x0", "kfold", "kfold-5x"):
+        with pytest.raises(UserError, match="There is no split"):
+            rules.resolve([wrong])
+    blank = case.without(np.array([3, 7]))  # rows without a label are in no fold
+    folds = [rules.make(blank, "kfold-5x2", seed) for seed in rules.seeds_of("kfold-5x2", 1)]
+    assert len(folds) == 10
+    for first in (0, 5):
+        tests = np.concatenate([fold.test for fold in folds[first : first + 5]])
+        assert np.array_equal(np.sort(tests), np.flatnonzero(blank.known))
+    assert all(len(np.intersect1d(fold.train, fold.test)) == len(fold.valid) == 0 for fold in folds)
+    assert len({fold.sha256 for fold in folds}) == 10
+    told = measured(Protocol(["mean", "ecfp-linear"], [str(table)], ["kfold-5"], 2), settings(tmp_path))
+    assert len(list(tmp_path.glob("small/kfold-5-*/*.json"))) == 10
+    assert [(one.setting.letter, one.overlap, len(one.splits)) for one in told.summary.tables] == [("kfold", 0.2, 5)]
+    page = (tmp_path / "report.html").read_text()
+    assert "Class kfold: rows are dealt into folds" in page
+    assert "belongs to no published class" not in page
+    with pytest.raises(UserError, match="80 rows cannot be cut into 90 folds"):
+        run(Protocol(["mean"], [str(table)], ["kfold-90"], 1), settings(tmp_path / "many"))
+
+
+def test_a_column_of_parts_is_one_split(table: Path, tmp_path: Path) -> None:
+    words = ["part", *(("test", "train", "train", "Valid", "train")[row % 5] for row in range(80))]
+    lines = [f"{line},{word}" for line, word in zip(table.read_text().splitlines(), words, strict=True)]
+    path = tmp_path / "parts.csv"
+    path.write_text("\n".join(lines) + "\n")
+    assert rules.chosen(None, "part") == ["column"]
+    assert rules.chosen(None, None) == ["scaffold-balanced"]
+    assert rules.chosen(["R", "column"], "part") == ["R", "column"]
+    with pytest.raises(UserError, match="--splits B looks at no column, so --split-column part has no use"):
+        rules.chosen(["B"], "part")
+    how = settings(tmp_path / "out", split_column="part")
+    told = measured(Protocol(["mean", "ecfp-linear"], [str(path)], ["column"], 4), how)
+    (one,) = told.summary.tables
+    assert list(one.splits) == [0]
+    split = rules.make(how.case(str(path)), "column", 0)
+    assert np.array_equal(split.test, np.arange(0, 80, 5))
+    assert np.array_equal(split.valid, np.arange(3, 80, 5))
+    assert one.splits[0] == split.sha256
+    assert "Class column: the parts that a column" in (tmp_path / "out" / "report.html").read_text()
+    with pytest.raises(UserError, match=r"Column 'active' holds '[01]' in row 1"):
+        run(Protocol(["mean"], [str(path)], ["column"], 1), settings(tmp_path / "bad", split_column="active"))
+    path.write_text("\n".join(line.replace("Valid", "train") for line in lines) + "\n")
+    with pytest.raises(UserError, match="was measured with another split column"):
+        measured(Protocol(["mean"], [str(path)], ["column"], 1), how)
+
+
 def test_data_efficiency_learns_from_a_share_and_asks_all_others(demo: Case) -> None:
     for share in efficiency.SHARES:
         split = rules.make(demo, f"dem-{share:g}", 3)

@@ -21,6 +21,9 @@ CLASSES = {
     "P": "Class P: fixed external splits of Polaris or MoleculeACE; ± is training noise.",
     "R": "Class R: rows are dealt out at random, one deal a seed; ± is split and training noise.",
     "T": "Class T: the fixed scaffold test part of TDC; ± is training noise and the draw of the validation part.",
+    "column": "Class column: the parts that a column of the table names, one split; ± is training noise.",
+    "kfold": "Class kfold: rows are dealt into folds at random and each is tested once a round; the intervals take "
+    "folds as splits at random of the same size, for what is learned from overlaps; ± is split and training noise.",
     "dem": "Class dem: a method learns from a share of the rows and answers all others; ± is split and training noise.",
 }
 FITTED = {

@@ -40,6 +40,8 @@ def chemprop_config(program: str) -> dict[str, Any]:
 
 def chemprop(program: str, case: Case, split: Split, seed: int, folder: Path) -> np.ndarray:
     """(m, T, K) answers for the test rows: trained on the train part, the epoch chosen on the validation part."""
+    if not len(split.valid):
+        raise UserError("chemprop chooses its epoch on a validation part, and this split has none.")
     kind, targets = KINDS[case.assay.task], [f"t{k}" for k in range(len(case.assay.labels.names))]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -102,6 +102,8 @@ def run(
             resolve(recipes[0], {key: value})  # raises
     failed: list[str] = []
     opened = {data: settings.opened(data) for data in protocol.data}  # one that is not there is told before the work
+    for one in opened.values():
+        rules.check_column(protocol.splits, one.assay.keys, settings.split_column)
     for data, one in opened.items():
         case = one.read(settings.features)
         rows = protocol.rows(data)

@@ -1,6 +1,7 @@
 """The splits of a benchmark: which rule, which class of protocol, and what the parts of one data set have in common."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,30 +35,67 @@ CLASSES = {
 """Rule → letter of its class of protocol; numbers of two classes are never compared. Other rules have a class each."""
 
 
+FOLDS = re.compile(r"kfold-([2-9]|[1-9][0-9]{1,2})(?:x([1-9][0-9]?))?")  # folds, and how often: kfold-5, kfold-5x3
+KFOLD = "kfold"
+
+
+def chosen(names: Sequence[str] | None, column: str | None) -> list[str]:
+    """The rules to compare on: those named, or without any what the split column says, or without one class B.
+
+    UserError for a column that none of the rules named looks at.
+    """
+    if names is None:
+        return ["column" if column else "scaffold-balanced"]
+    if column and not set(resolve(names)) & splits.COLUMNS.keys():
+        raise UserError(
+            f"--splits {','.join(names)} looks at no column, so --split-column {column} has no use. Leave out "
+            f"--splits if the column says train, valid or test; or take a rule that looks at a column: {', '.join(splits.COLUMNS)}."
+        )
+    return list(names)
+
+
 def resolve(names: Sequence[str]) -> list[str]:
     """Rules as a person names them → names that `make` knows; "dem" stands for one rule a share."""
     found: list[str] = []
     for name in names:
         if name == DEM:
             found += DEM_RULES
+        elif FOLDS.fullmatch(name):
+            found.append(name.removesuffix("x1"))
         elif name in DEM_RULES or (ALIASES.get(name, name) in SPLITS and name != "none"):
             found.append(ALIASES.get(name, name))
         else:
-            known = [*ALIASES, *(rule for rule in SPLITS if rule != "none"), DEM]
+            known = [*ALIASES, *(rule for rule in SPLITS if rule != "none"), DEM, "kfold-5", "kfold-5x3"]
             near = nearest(name, known)
             hint = f" Did you mean {near!r}?" if near else ""
             raise UserError(f"There is no split {name!r} to compare on.{hint} Choose from: {', '.join(known)}.")
     return list(dict.fromkeys(found))
 
 
+def check_column(names: Sequence[str], keys: Sequence[object] | None, column: str | None) -> None:
+    """UserError if the rule `column` is named and the cells (n) of the split column are no parts."""
+    if "column" in names and keys is not None and column:
+        splits.from_column([None if key is None else str(key) for key in keys], column)
+
+
 def class_of(rule: str) -> str:
     """The letter of the rule's class, or the rule itself."""
-    return CLASSES.get(rule, DEM if rule.startswith(f"{DEM}-") else rule)
+    family = rule.partition("-")[0]
+    return CLASSES.get(rule, family if family in (DEM, KFOLD) else rule)
+
+
+def folds_of(rule: str) -> tuple[int, int]:
+    """(k, rounds) of a rule such as kfold-5x3; (0, 0) of others."""
+    found = FOLDS.fullmatch(rule)
+    return (int(found[1]), int(found[2] or 1)) if found else (0, 0)
 
 
 def seeds_of(rule: str, repeats: int) -> range:
-    """A deterministic rule has one split, however many are asked for."""
-    most = {"D": 1, "time": 1}.get(class_of(rule), repeats)
+    """A deterministic rule has one split, however many are asked for; of folds each is a split."""
+    k, rounds = folds_of(rule)
+    if k:
+        return range(k * rounds)
+    most = {"D": 1, "time": 1, "column": 1}.get(class_of(rule), repeats)
     return range(min(most, 3) if rule == "B-grover-3" else most)
 
 
@@ -69,6 +107,12 @@ def make(case: Case, rule: str, seed: int) -> Split:
         share = float(rule.removeprefix(f"{DEM}-"))
         kind = "random" if case.assay.task == "regression" else "stratified"
         return splits.make(kind, smiles, seed, (share, 0.0, 1 - share), known, first)
+    k, rounds = folds_of(rule)
+    if k:
+        rows = np.flatnonzero(known)
+        folds = splits.repeated_kfold(len(rows), k, rounds, 0)
+        fold = folds[seed % len(folds)]
+        return Split(rows[fold.train], rows[fold.valid], rows[fold.test], rule)
     column = case.assay.keys if rule in splits.COLUMNS else None
     if rule == "stratified" and column is None:
         column = first
@@ -100,6 +144,9 @@ def note(case: Case, rule: str, repeats: int, path: Path) -> None:
     known = told.get(rule, {"splits": [], "data_sha256": ""})
     count = max(repeats, len(known["splits"]))
     there = known["data_sha256"] == case.sha256 and len(known["splits"]) == len(seeds_of(rule, count))
+    if there and rule in splits.COLUMNS:
+        if any(make(case, rule, one["seed"]).sha256 != one["sha256"] for one in known["splits"]):
+            raise UserError(f"{path.parent} was measured with another split column. Choose another --output.")
     if there and "correlation" in known:
         return  # keys and scaffolds of a large set take minutes
     made = {seed: make(case, rule, seed) for seed in seeds_of(rule, count)}
@@ -107,7 +154,7 @@ def note(case: Case, rule: str, repeats: int, path: Path) -> None:
         "class": class_of(rule),
         "data_sha256": case.sha256,
         "overlap": round(overlap([split.test for split in made.values()]), 6),
-        "correlation": round(alike(case, [*made.values()]), 6),
+        "correlation": round(alike(case, rule, [*made.values()]), 6),
         "splits": known["splits"] if there else _noted(case, made),
     }
     write_whole(path, json.dumps(dict(sorted(told.items())), indent=1).encode() + b"\n")
@@ -121,10 +168,17 @@ def _noted(case: Case, made: dict[int, Split]) -> list[dict[str, Any]]:
     ]
 
 
-def alike(case: Case, made: Sequence[Split]) -> float:
-    """`correlation` of the splits, whose groups are the scaffolds that the rule keeps whole."""
+def alike(case: Case, rule: str, made: Sequence[Split]) -> float:
+    """`correlation` of the splits, whose groups are the scaffolds that the rule keeps whole.
+
+    Test parts of folds have nothing in common, but what is learned from has: k folds count as splits at random whose
+    test parts have the same size do, 1 / k (Bouckaert and Frank 2004, https://doi.org/10.1007/978-3-540-24775-3_3).
+    """
     if len(made) < 2:
         return 0.0
+    k, _ = folds_of(rule)
+    if k:
+        return 1 / k
     rows = np.unique(np.concatenate([[*split.train, *split.valid, *split.test] for split in made]))
     tests = [np.searchsorted(rows, split.test) for split in made]
     texts = [case.reading.smiles[row] for row in rows.tolist()]

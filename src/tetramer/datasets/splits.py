@@ -285,6 +285,17 @@ def _moment(row: int, cell: object) -> float:
         ) from None
 
 
+def column(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
+    """What a column says: train, valid or test, as `from_column` reads it; there may be no valid part.
+
+    A row with an empty cell is in no part. The seed and the sizes do not matter.
+    """
+    cells = [None] * len(smiles) if keys is None else [_cell(keys, row) for row in range(len(keys))]
+    known = np.isin(np.arange(len(smiles)), rows)
+    split = from_column([None if cell is None else str(cell) for cell in cells], "column", known)
+    return Split(split.train, split.valid, split.test, "column")
+
+
 def none(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
     """All rows train."""
     return split_of("none", rows, [], [])
@@ -306,6 +317,7 @@ SPLITS: dict[str, Rule] = {
     "butina": butina,
     "group": group,
     "time": time,
+    "column": column,
     "none": none,
     "D-ours-nochiral": _class_d("D-ours-nochiral", chirality=False, deepchem=False),
     "D-ours-chiral": _class_d("D-ours-chiral", chirality=True, deepchem=False),
@@ -321,6 +333,7 @@ COLUMNS = {
     "stratified": "classes or values",
     "group": "group names",
     "time": "dates or numbers",
+    "column": "words, train, valid or test",
 }
 """The rules that need a column, and what stands in it: `make` takes it as `keys`."""
 
@@ -352,7 +365,8 @@ def make(
     rows = np.flatnonzero(usable).astype(np.int64)
     split = rule(smiles, rows, seed, sizes, keys)
     for part, size in zip(PARTS, sizes, strict=True):
-        if name != "none" and size > 0 and not len(getattr(split, part)):
+        free = name == "none" or (name == "column" and part == "valid")
+        if not free and size > 0 and not len(getattr(split, part)):
             raise UserError(
                 f"The split {name!r} leaves the {part} part empty: {len(rows)} usable rows are too few, or fall into "
                 f"too few groups. {'Add rows' if name == 'random' else 'Use random'}, or give a split column."

@@ -90,8 +90,12 @@ def benchmark(
         str, Option(help="public data sets (`tetramer datasets`) or files, by commas; hiv:10000 draws rows")
     ] = "",
     splits: Annotated[
-        str, Option(help="rules, by commas: B (class B, scaffolds shuffled), D, R, dem, or names of --split")
-    ] = "B",
+        str | None,
+        Option(
+            help="rules, by commas: B (class B, scaffolds shuffled), D, R, dem, kfold-5, kfold-5x3, or as --split "
+            "[default: B, or column beside --split-column]"
+        ),
+    ] = None,
     repeats: Annotated[int, Option(help="splits of each rule, by seed")] = 10,
     seeds: Annotated[int, Option(help="training seeds where a rule has one split, as D")] = 1,
     fit_rows: Annotated[
@@ -107,7 +111,10 @@ def benchmark(
         list[str] | None, Option(metavar="<str>", help="column to predict of a file; may be given again")
     ] = None,
     smiles_column: Smiles = None,
-    split_column: Annotated[str | None, Option(help="column that --splits group, time or stratified looks at")] = None,
+    split_column: Annotated[
+        str | None,
+        Option(help="column that says train, valid or test, or what --splits group, time or stratified looks at"),
+    ] = None,
     settings: Annotated[
         list[str] | None, Option("--set", metavar="<str>", help="a setting of the recipes, as in training.epochs=20")
     ] = None,
@@ -127,12 +134,14 @@ def benchmark(
     from tetramer.benchmark import comparing
     from tetramer.benchmark.protocol import Protocol
     from tetramer.benchmark.row import Settings
+    from tetramer.benchmark.rules import chosen
 
     if report is not None:
         told = comparing.draw(report, against)
     else:
         sets = [data] if Path(data).is_file() else by_commas(data)  # commas may stand in the name of a file
-        protocol = Protocol(by_commas(methods), sets, by_commas(splits), repeats, by_commas(fit_rows), seeds)
+        rules = chosen(None if splits is None else by_commas(splits), split_column)
+        protocol = Protocol(by_commas(methods), sets, rules, repeats, by_commas(fit_rows), seeds)
         programs = (("chemprop", chemprop),) if chemprop else ()
         shared = Settings(
             str(output), tuple(target or ()), smiles_column, split_column,
