@@ -173,7 +173,10 @@ def test_a_label_that_is_learned_from_changes_the_answer(demo: Case, method: str
     assert not np.array_equal(answer(spoilt, method, tmp_path / "spoilt")[0].values, told.values)
 
 
-@pytest.mark.parametrize("method", CHEAP)
+@pytest.mark.parametrize(
+    "method",
+    [*CHEAP, *(pytest.param(name, marks=pytest.mark.slow) for name in ("lightgbm", "fingerprint", "baseline"))],
+)
 def test_shuffled_labels_cannot_be_learned_and_planted_ones_are(demo: Case, method: str, tmp_path: Path) -> None:
     bits = demo.reading.features["fingerprint"]
     fluorine = bits.elements[:, 9] > 0  # type: ignore[attr-defined]
@@ -197,11 +200,14 @@ def test_a_killed_benchmark_ends_with_the_same_rows(table: Path, tmp_path: Path)
     command = [sys.executable, "-m", "tetramer.cli", "benchmark", "--methods", "mean,random-forest,fingerprint"]
     command += ["--data", str(table), "--target", "y", "--splits", "random", "--repeats", "2", "--workers", "1"]
     command += ["-o", str(broken), *(part for key, value in NETWORK for part in ("--set", f"{key}={value}"))]
-    for wait in (3.0, 6.0):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        time.sleep(wait)
-        process.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
-        process.wait()
+    for wanted in sorted(np.random.default_rng().integers(1, 6, 2).tolist()):  # rows that are there when it is killed
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while len(rows_of(broken)) < wanted and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(float(np.random.default_rng().uniform(0, 0.5)))
+            process.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+        assert len(rows_of(broken)) >= wanted
+    assert 0 < len(rows_of(broken)) < 6 or process.returncode == 0
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert rows_of(broken) == rows_of(whole)
@@ -219,6 +225,26 @@ def test_rows_of_other_data_or_settings_are_refused(table: Path, smiles: list[st
     place = next(tmp_path.glob("*/*-*-*/mean.json"))
     place.write_text("{")
     with pytest.raises(UserError, match="not a row of a benchmark"):
+        run(plan, how)
+
+
+def test_rows_of_another_split_are_refused(table: Path, tmp_path: Path) -> None:
+    """A row whose split is not the noted one, in a report and a rerun; and notes of splits that are not made here."""
+    plan, how = Protocol(["mean"], [str(table)], ["random"], 2), settings(tmp_path)
+    run(plan, how)
+    notes, place = tmp_path / "small" / "splits.json", next(tmp_path.glob("*/random-1-*/mean.json"))
+    row, told = json.loads(place.read_text()), json.loads(notes.read_text())
+    place.write_text(json.dumps(row | {"split_sha256": "f" * 64}))
+    for refused in (lambda: load(tmp_path), lambda: run(plan, how)):
+        with pytest.raises(UserError, match=r"mean.json was measured on another split \(f{12}\)"):
+            refused()
+    place.write_text(json.dumps(row))
+    run(plan, how)
+    told["random"]["splits"][0]["sha256"] = "e" * 64
+    notes.write_text(json.dumps(told))
+    for path in tmp_path.glob("*/random-*/mean.json"):
+        path.unlink()
+    with pytest.raises(UserError, match="notes other splits by random than are made here"):
         run(plan, how)
 
 

@@ -29,7 +29,8 @@ def on_test(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any
         return None
     draws = max(LEAST, min(DRAWS, CELLS // first.truth.shape[1]))
     try:
-        return compare_targets(ours[0]["metric"], first.truth, *([_flat(one) for one in side] for side in sides), draws)
+        mine, other = ([_flat(one) for one in side] for side in sides)
+        return compare_targets(ours[0]["metric"], first.truth, mine, other, draws)
     except UserError:
         return None
 

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tetramer.recipes import is_recipe, resolve, takes
 
 FIT_ROWS = re.compile(r"train(\+valid)?(:[1-9][0-9]*)?")
 ROWS = "*/*-*-*/*.json"  # the rows in an output folder
+HELD = {"method", "data", "split", "seed", "fit_rows", "scores", "refused", "config_sha256", "split_sha256"}
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,11 @@ def run(
         rules.check_column(protocol.splits, one.assay.keys, settings.split_column)
     for data, one in opened.items():
         case = one.read(settings.features)
-        rows = protocol.rows(data)
-        missing = [row for row in rows if not done(row, case, settings)]  # refuses other data before anything is noted
+        rows, notes = protocol.rows(data), Path(settings.output) / case.name / "splits.json"
+        known = rules.noted(notes)
+        missing = [row for row in rows if not done(row, case, settings, known)]  # refuses before anything is noted
         for rule in rules.resolve(protocol.splits):
-            rules.note(case, rule, protocol.repeats, Path(settings.output) / case.name / "splits.json")
+            rules.note(case, rule, protocol.repeats, notes, check=bool(missing))
         if len(missing) < len(rows):
             say(f"{case.name}: {len(rows) - len(missing)} of {len(rows)} rows are there already.")
         progress(case.name, 1 - len(missing) / len(rows))
@@ -121,12 +123,16 @@ def run(
     return failed
 
 
-def done(row: Row, case: Case, settings: Settings) -> bool:
-    """Whether the row is there. UserError if it was made of other data or other settings. A refusal is tried again."""
+def done(row: Row, case: Case, settings: Settings, known: Mapping[tuple[str, int], str]) -> bool:
+    """Whether the row is there. A refusal is tried again.
+
+    UserError if it was made of other data, other settings or another split than that of `known` (`rules.noted`).
+    """
     place = settings.place(row, case.name)
     if not place.is_file():
         return False
     told = read(place)
+    check_split(told, place, known)
     wanted = {"data_sha256": case.sha256, "config_sha256": settings.method(row.method, case.form, case.panel).sha256}
     other = [name.removesuffix("_sha256") for name, value in wanted.items() if told[name] != value]
     if other:
@@ -135,6 +141,16 @@ def done(row: Row, case: Case, settings: Settings) -> bool:
             f"{place} was made with {what}. Choose another --output, or remove that file to measure it again."
         )
     return told["refused"] is None
+
+
+def check_split(told: Mapping[str, Any], place: Path, known: Mapping[tuple[str, int], str]) -> None:
+    """UserError for a row whose split is not the one that is noted; one of fewer rows has a split of its own."""
+    noted = known.get((told["split"], told["seed"]), told["split_sha256"])
+    if noted != told["split_sha256"] and ":" not in told["fit_rows"]:
+        raise UserError(
+            f"{place} was measured on another split ({told['split_sha256'][:12]}) than the one noted in splits.json "
+            f"({noted[:12]}). Remove that file to measure it again."
+        )
 
 
 def batches(rows: Sequence[Row], settings: Settings) -> list[list[Row]]:
@@ -194,21 +210,23 @@ def read(path: Path) -> dict[str, Any]:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a row of a benchmark ({error}). Remove it to measure it again.") from error
-    if (
-        not isinstance(told, dict)
-        or not {"method", "data", "split", "scores", "refused", "config_sha256"} <= told.keys()
-    ):
+    if not isinstance(told, dict) or not told.keys() >= HELD:
         raise UserError(f"{path} is not a row of a benchmark. Remove it to measure it again.")
     return told
 
 
 def load(output: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
     """All rows of a folder, and data set → rule → correlation of its splits; of older notes the overlap."""
-    rows = [answers.attached(read(path), path) for path in sorted(output.glob(ROWS))]
+    places = sorted(output.glob(ROWS))
+    rows = [answers.attached(read(path), path) for path in places]
     if not rows:
         raise UserError(f"{output} holds no rows of a benchmark.")
+    notes = {path.parent: path for path in sorted(output.glob("*/splits.json"))}
+    known = {folder: rules.noted(path) for folder, path in notes.items()}
+    for row, place in zip(rows, places, strict=True):
+        check_split(row, place, known.get(place.parents[1], {}))
     shared = {}
-    for path in sorted(output.glob("*/splits.json")):
+    for folder, path in notes.items():
         told = json.loads(path.read_text(encoding="utf-8"))
-        shared[path.parent.name] = {rule: float(one.get("correlation", one["overlap"])) for rule, one in told.items()}
+        shared[folder.name] = {rule: float(one.get("correlation", one["overlap"])) for rule, one in told.items()}
     return rows, shared

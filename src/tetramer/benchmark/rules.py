@@ -49,7 +49,8 @@ def chosen(names: Sequence[str] | None, column: str | None) -> list[str]:
     if column and not set(resolve(names)) & splits.COLUMNS.keys():
         raise UserError(
             f"--splits {','.join(names)} looks at no column, so --split-column {column} has no use. Leave out "
-            f"--splits if the column says train, valid or test; or take a rule that looks at a column: {', '.join(splits.COLUMNS)}."
+            "--splits if the column says train, valid or test; or take a rule that looks at a column: "
+            f"{', '.join(splits.COLUMNS)}."
         )
     return list(names)
 
@@ -135,18 +136,24 @@ def cut(split: Split, parts: str, count: int, seed: int) -> Split:
     return replace(split, train=train, valid=valid)
 
 
-def note(case: Case, rule: str, repeats: int, path: Path) -> None:
+def noted(path: Path) -> dict[tuple[str, int], str]:
+    """Rule and seed → SHA-256 of each split that `note` wrote down at `path`."""
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {(rule, split["seed"]): split["sha256"] for rule, one in told.items() for split in one["splits"]}
+
+
+def note(case: Case, rule: str, repeats: int, path: Path, check: bool = True) -> None:
     """Write down sizes, hashes and leaks of the splits, what their test parts have in common, and how alike they are.
 
-    Splits that were noted before stay, so fewer `repeats` than before lose nothing.
+    Splits that were noted before stay, so fewer `repeats` than before lose nothing. check: UserError if they come
+    out as others
     """
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     known = told.get(rule, {"splits": [], "data_sha256": ""})
     count = max(repeats, len(known["splits"]))
     there = known["data_sha256"] == case.sha256 and len(known["splits"]) == len(seeds_of(rule, count))
-    if there and rule in splits.COLUMNS:
-        if any(make(case, rule, one["seed"]).sha256 != one["sha256"] for one in known["splits"]):
-            raise UserError(f"{path.parent} was measured with another split column. Choose another --output.")
+    if there and (check or rule in splits.COLUMNS):
+        _check(case, rule, known["splits"], path)
     if there and "correlation" in known:
         return  # keys and scaffolds of a large set take minutes
     made = {seed: make(case, rule, seed) for seed in seeds_of(rule, count)}
@@ -158,6 +165,19 @@ def note(case: Case, rule: str, repeats: int, path: Path) -> None:
         "splits": known["splits"] if there else _noted(case, made),
     }
     write_whole(path, json.dumps(dict(sorted(told.items())), indent=1).encode() + b"\n")
+
+
+def _check(case: Case, rule: str, known: Sequence[dict[str, Any]], path: Path) -> None:
+    """UserError if noted splits come out as others: all of them where a column says, else the first."""
+    column = rule in splits.COLUMNS
+    if all(make(case, rule, one["seed"]).sha256 == one["sha256"] for one in (known if column else known[:1])):
+        return
+    if column:
+        raise UserError(f"{path.parent} was measured with another split column. Choose another --output.")
+    raise UserError(
+        f"{path} notes other splits by {rule} than are made here, perhaps with another version of RDKit. "
+        "Choose another --output, or install the version that stands in the rows."
+    )
 
 
 def _noted(case: Case, made: dict[int, Split]) -> list[dict[str, Any]]:
