@@ -7,12 +7,18 @@ A method stands in a table with what it was measured on; a cell without a number
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tetramer.benchmark import protocol, summary
 from tetramer.benchmark.cells import Cell, Spread, show
 from tetramer.benchmark.comparing import REFERENCES
-from tetramer.benchmark.standing import Setting, Standing
+from tetramer.benchmark.comparison import render
+from tetramer.benchmark.standing import VERDICTS, Finished, Pair, Setting, Standing
 from tetramer.benchmark.summary import Blend, Summary, interval
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parents[1]
 ROWS, PAGE = ROOT / "results" / "benchmark", ROOT / "docs" / "results.md"
@@ -41,12 +47,12 @@ CORRECTED = (
 )
 
 
-def page(told: Summary, fresh: Summary) -> str:
-    """The whole page. fresh: of the data sets that chose nothing"""
+def page(told: Summary, fresh: Summary, rows: Sequence[Finished]) -> str:
+    """The whole page. fresh: of the data sets that chose nothing; rows: all"""
     parts = [HEAD]
     for setting in sorted({table.setting for table in told.tables}):
         tables = [table for table in told.tables if table.setting == setting]
-        parts += [f"## {title(setting, tables)}", values(tables)]
+        parts += [f"## {title(setting, tables)}", values(tables), differences(tables), sizes(tables, rows)]
         parts += [overall(told, setting), overall(fresh, setting, "Over the sets that chose nothing: error")]
         parts += [blends(told, setting), intervals(told, setting)]
     return "\n\n".join([part.strip() for part in parts if part] + [hashes(told)]) + "\n"
@@ -89,6 +95,54 @@ def rank(method: str, tables: Sequence[Standing]) -> float:
         if method in [line.method for line in table.lines]
     ]
     return sum(places) / len(places)
+
+
+def differences(tables: Sequence[Standing]) -> str:
+    """Methods × data sets: error against that of the reference, and what the paired test says."""
+    methods = sorted({line.method for table in tables for line in table.lines}, key=lambda name: rank(name, tables))
+    rows = []
+    for method in methods:
+        pairs = [next((line.pair for line in table.lines if line.method == method), None) for table in tables]
+        if any(pairs):
+            rows.append([method, *("" if pair is None else against(pair) for pair in pairs)])
+    if not rows:
+        return ""
+    head = (
+        f"Error less that of `{tables[0].reference}`, in % of it, on the splits that both have; bold is what the "
+        "paired test settles after correction for the number of methods. [The report](benchmark-report.html) has the "
+        "intervals, every p, pictures of the splits and critical differences."
+    )
+    return f"{head}\n\n" + markdown(["method", *(table.data for table in tables)], rows)
+
+
+def against(pair: Pair) -> str:
+    """A difference as a cell."""
+    better, same, _, worse = VERDICTS
+    told = f"{pair.percent:+.1f}".replace("-", "−")
+    return f"**{told}**" if pair.verdict in (better, worse) else f"{told} same" if pair.verdict == same else told
+
+
+def sizes(tables: Sequence[Standing], rows: Sequence[Finished]) -> str:
+    """How many rows taught and tested, and the targets that no test part could judge."""
+    told: list[list[Cell]] = []
+    for table in tables:
+        own = [row for row in rows if (row["data"], row["split"], row["fit_rows"]) ==
+               (table.data, table.setting.rule, table.setting.fit_rows) and not row["refused"]]  # fmt: skip
+        left = [row["skipped"].get(table.metric, 0) for row in own]
+        told.append(
+            [table.data, *(span([row[name] for row in own]) for name in ("fitted_on", "tested_on")), span(left)]
+        )
+    head = (
+        "Rows that a method learned from, rows tested, and targets left out of the mean, because the test part has one "
+        "class of them alone:"
+    )
+    return f"{head}\n\n" + markdown(["data", "learned from", "tested", "targets left out"], told)
+
+
+def span(numbers: Sequence[int]) -> str:
+    """Least to most."""
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def overall(told: Summary, setting: Setting, what: str = "Error") -> str:
@@ -156,14 +210,27 @@ def markdown(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(map(show, row)) + " |" for row in rows])
 
 
-def main() -> None:
-    """Write the page."""
+def measured() -> tuple[list[dict[str, Any]], Summary, Summary]:
+    """All rows, and their summary: of all data sets, and of those that chose nothing."""
     rows, overlaps = protocol.load(ROWS)
     methods = {row["method"] for row in rows}
     reference = next(name for name in REFERENCES if name in methods)
     fresh = [row for row in rows if row["data"] not in CHOSEN_ON]
-    told, other = (summary.summarise(some, overlaps, reference) for some in (rows, fresh))
-    PAGE.write_text(page(told, other), encoding="utf-8")
+    return rows, *(summary.summarise(some, overlaps, reference) for some in (rows, fresh))
+
+
+def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
+    """For mkdocs: the report of `tetramer benchmark --report results/benchmark` as a page of its own."""
+    from mkdocs.structure.files import File
+
+    files.append(File.generated(config, "benchmark-report.html", content=render(measured()[1], "Results")))
+    return files
+
+
+def main() -> None:
+    """Write the page."""
+    rows, told, fresh = measured()
+    PAGE.write_text(page(told, fresh, rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
