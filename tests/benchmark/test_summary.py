@@ -232,10 +232,14 @@ def test_spans_name_every_number_once(numbers: set[int]) -> None:
 # all data sets
 
 
-def sets() -> list[Finished]:
+SHARES = {"esol": 0.5, "bace": 0.8, "hiv-10000": 0.7, "qm8": 0.6, "own": 0.9}
+
+
+def sets(*names: str) -> list[Finished]:
     """Ours has half and 0.8 times the error of base on two sets; third has the same as base, and lacks a split."""
     rows = []
-    for data, share in (("esol", 0.5), ("bace", 0.8)):
+    for data in names or ("esol", "bace"):
+        share = SHARES.get(data, 0.5)
         rows += many("base", [1.0, 2.0, 4.0], data=data)
         rows += many("ours", [share, 2 * share, 4 * share], data=data)
         rows += many("third", [1.0, 2.0, 4.0][: 3 if data == "esol" else 2], data=data)
@@ -243,20 +247,44 @@ def sets() -> list[Finished]:
 
 
 def test_ratios_and_verdicts_over_data_sets_by_hand() -> None:
-    (whole,) = told(sets(), 0.0).overall
-    assert whole.sets == ("bace", "esol")
+    (whole,) = told(sets(*SHARES), 0.0).overall
+    assert whole.sets == ("bace", "esol", "hiv-10000", "own", "qm8")
     assert [line.method for line in whole.lines] == ["ours", "base", "third"]  # incomplete methods last
     ours, base, third = whole.lines
-    assert ours.ratio == pytest.approx(math.sqrt(0.5 * 0.8))
-    half = stats.t.ppf(0.975, 1) * math.log(0.8 / 0.5) / 2  # sd / √2 of two numbers is half their distance
+    logs = np.log([*SHARES.values()])
+    assert ours.ratio == pytest.approx(math.exp(logs.mean()))
+    half = stats.t.ppf(0.975, 4) * logs.std(ddof=1) / math.sqrt(5)
     assert (ours.low, ours.high) == pytest.approx((ours.ratio * math.exp(-half), ours.ratio * math.exp(half)))
     assert (base.ratio, base.verdict, base.p) == (1.0, "reference", None)
     assert third.ratio == pytest.approx(1.0)
-    assert third.lacks == ("bace (2 of 3 splits)",)
-    assert whole.notes == ("third lacks bace (2 of 3 splits); its ratio is over 2 of 2 data sets.",)
-    assert [third.verdicts[name] for name in ("better", "practically the same", "worse")] == [0, 2, 0]
-    assert sum(ours.verdicts.values()) == 2
-    assert ours.holm == pytest.approx(min(1, 2 * (ours.p or 0)))
+    lacks = tuple(f"{data} (2 of 3 splits)" for data in sorted(SHARES) if data != "esol")
+    assert third.lacks == lacks
+    assert whole.notes == (f"third lacks {', '.join(lacks)}; its ratio is over 5 of 5 data sets.",)
+    assert [third.verdicts[name] for name in ("better", "practically the same", "worse")] == [0, 5, 0]
+    assert sum(ours.verdicts.values()) == 5
+    assert ours.p is not None
+    assert ours.holm == pytest.approx(min(1, 2 * ours.p))
+
+
+def test_few_data_sets_have_a_ratio_without_an_interval() -> None:
+    """Two sets that agree to a part in a thousand would look sure, whatever each of them leaves open."""
+    for names in (("esol", "bace"), ("esol", "bace", "qm8", "own")):
+        (whole,) = told(sets(*names), 0.0).overall
+        ours = whole.lines[0]
+        assert ours.ratio == pytest.approx(math.exp(np.log([SHARES[name] for name in names]).mean()))
+        assert (ours.low, ours.high, ours.p, ours.holm, ours.verdict) == (None, None, None, None, "too few data sets")
+
+
+def test_a_set_whose_writing_tells_labels_is_no_headline() -> None:
+    summary = told(sets("esol", "bace", "clintox", "clintox-500", "bbbp"), 0.0)
+    (whole,) = summary.overall
+    assert whole.sets == ("bace", "bbbp", "esol")
+    assert whole.ranking is not None
+    assert whole.ranking.n == 3
+    assert whole.notes[-1] == "clintox, clintox-500: left out here, because the writing of the SMILES tells labels."
+    warned = [table.data for table in summary.tables if table.notes[:1] and "writing of the SMILES" in table.notes[0]]
+    assert warned == ["bbbp", "clintox", "clintox-500"]
+    assert not told(sets("esol", "clintox"), 0.0).overall
 
 
 def test_ranks_are_of_the_methods_that_have_everything() -> None:

@@ -10,7 +10,7 @@ from tetramer.benchmark.efficiency import SHARES, Efficiency
 from tetramer.benchmark.report import Picture, Table, laid_out, page, uri
 from tetramer.benchmark.significance import ALPHA, MARGIN, Ranking, error_of
 from tetramer.benchmark.standing import VERDICTS, Line, Setting, Standing, spans
-from tetramer.benchmark.summary import Blend, Interval, Overall, Summary, chance, interval
+from tetramer.benchmark.summary import FEWEST, Blend, Interval, Overall, Summary, chance, interval
 from tetramer.datasets.writing import write_whole
 
 CLASSES = {
@@ -41,8 +41,8 @@ METHOD = (
 RATIO = (
     "Ratio: error of a method / error of {reference}, geometric mean over the data sets, each of which counts once; "
     "0.95 is 5 % less error. Error is the metric where lower is better, else 1 − metric. The data sets are the "
-    "sample, so the interval is for further sets like these. Better, same, not settled and worse "
-    "count data sets by verdict."
+    f"sample, so the interval is for further sets like these; below {FEWEST} sets there is none. Better, same, not "
+    "settled and worse count data sets by verdict."
 )
 BLENDS = (
     "The best member is chosen by its mean error on the same splits on which it is compared, which favours the member. "

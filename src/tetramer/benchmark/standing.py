@@ -5,6 +5,7 @@ methods are compared on the splits that both have, by SHA-256, and only where bo
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,6 +15,7 @@ import numpy as np
 
 from tetramer.benchmark.one_split import on_test
 from tetramer.benchmark.significance import MARGIN, Difference, Row, compare, corrected, error_of, paired, settled
+from tetramer.datasets.sources import SOURCES, Source
 from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS
 
@@ -23,15 +25,6 @@ Splits = Mapping[str, Sequence[Finished]]  # SHA-256 → rows of one method ther
 
 VERDICTS = ("better", "practically the same", "not settled", "worse")
 UNTESTED = "one split, no test"
-
-# what must agree, between rows that have these fields in common, what to call it, what to do
-AGREE = (
-    ("data_sha256", ("data",), "data", "the data set has changed; measure its older rows again"),
-    ("metric", ("data",), "first metric", "measure all rows of a data set by one"),
-    ("class", ("split",), "protocol class", "measure the older row again"),
-    ("split_sha256", ("data", "split", "seed"), "split", "measure one of them again, on the split of the other"),
-    ("config_sha256", ("data", "method"), "settings", "measure one of them again, or give it a name of its own"),
-)
 
 
 @dataclass(frozen=True, order=True)
@@ -109,24 +102,6 @@ class Standing:
     notes: tuple[str, ...]
 
 
-def check(rows: Iterable[Finished]) -> None:
-    """UserError where rows cannot stand in one comparison: other data, splits, settings or metrics under one name."""
-    known: dict[tuple[object, ...], Finished] = {}
-    for row in ordered(rows):
-        twin = known.setdefault(("row", *_order(row)), row)
-        if twin is not row:
-            raise UserError(f"There are two results of {_named(row)}. Keep one of the two files.")
-        for field, among, what, advice in AGREE:
-            first = known.setdefault((field, *(row[name] for name in among)), row)
-            if first[field] != row[field]:
-                raise UserError(
-                    f"{_named(first)} and {_named(row)} differ in their {what} ({str(first[field])[:12]} and "
-                    f"{str(row[field])[:12]}). Numbers are never compared across that: {advice}."
-                )
-    if not known:
-        raise UserError("There are no finished rows to compare. Measure at least two methods on one split first.")
-
-
 def tables(rows: Iterable[Finished], overlaps: Overlaps, against: str) -> list[Standing]:
     """One table for each (class, rule of splits, fitted rows, data set), every method against `against`."""
     return [_table(*key, methods, overlaps, against) for key, methods in by_table(rows).items()]
@@ -143,15 +118,12 @@ def by_table(rows: Iterable[Finished]) -> dict[tuple[Setting, str], dict[str, Sp
 
 def ordered(rows: Iterable[Finished]) -> list[Finished]:
     """The rows by setting, data set, method and seed."""
-    return sorted(rows, key=_order)
+    return sorted(rows, key=order)
 
 
-def _order(row: Finished) -> tuple[Any, ...]:
+def order(row: Finished) -> tuple[Any, ...]:
+    """Setting, data set, method and seed: what a row is of."""
     return row["class"], row["split"], row["fit_rows"], row["data"], row["method"], row["seed"]
-
-
-def _named(row: Finished) -> str:
-    return f"{row['method']!r} on {row['data']!r} ({row['split']}, seed {row['seed']}, {row['fit_rows']})"
 
 
 def value_of(row: Finished, member: str = "") -> float | None:
@@ -273,8 +245,18 @@ def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Ov
         correlation=shared,
         splits={seed: seeds[seed] for seed in sorted(seeds)},
         lines=tuple(lines),
-        notes=(*_notes(methods, metric, against, seeds), *_on_one_split(pairs)),
+        notes=(*_style(data), *_notes(methods, metric, against, seeds), *_on_one_split(pairs)),
     )
+
+
+def source_of(data: str) -> Source | None:
+    """The catalogue's entry of a data set by its name in rows: "hiv-10000" is of hiv; None for somebody's own."""
+    return SOURCES.get(data, SOURCES.get(re.sub(r"-[0-9]+$", "", data)))
+
+
+def _style(data: str) -> list[str]:
+    source = source_of(data)
+    return [f"The writing of the SMILES tells labels: {source.style}."] if source and source.style else []
 
 
 def _over_molecules(pair: Pair, ours: Sequence[Finished], theirs: Sequence[Finished], higher: bool) -> Pair:

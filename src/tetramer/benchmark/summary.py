@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from tetramer.benchmark.agreement import check
+from tetramer.benchmark.blends import Blend, Interval, intervals, mean_error, members
 from tetramer.benchmark.cells import Cell, Spread, column
 from tetramer.benchmark.efficiency import Efficiency, efficiencies
-from tetramer.benchmark.significance import Ranking, Row, corrected, error_of, paired, rank_methods, ratio, settled
+from tetramer.benchmark.significance import Ranking, Row, corrected, paired, rank_methods, ratio, settled
 from tetramer.benchmark.standing import (
     UNTESTED,
     VERDICTS,
@@ -25,22 +27,16 @@ from tetramer.benchmark.standing import (
     Standing,
     as_rows,
     by_table,
-    check,
     common,
     defined,
-    members_of,
-    overlap_of,
-    pair_of,
-    spread,
+    source_of,
     tables,
-    value_of,
-    values,
 )
 from tetramer.errors import pick
-from tetramer.metrics import METRICS
 
 __all__ = ["Blend", "Interval", "Overall", "Summary", "as_json", "check", "lines", "summarise", "tables"]
 
+FEWEST = 5  # data sets of an interval and a verdict over data sets: two that happen to agree would look sure
 DIGITS = 6  # significant ones of a number in JSON
 
 
@@ -48,8 +44,8 @@ DIGITS = 6  # significant ones of a number in JSON
 class Over:
     """A method over the data sets of one setting; `verdicts` counts sets by their verdict.
 
-    ratio: geometric mean over `sets` data sets of error / reference's error, with interval and p; None below 2 sets.
-    holm: p corrected for the number of methods. lacks: sets; in brackets what is missing, if not all.
+    ratio: geometric mean over `sets` data sets of error / reference's error; None below 2 sets. low, high, p: None
+    below FEWEST. holm: p corrected for the number of methods. lacks: sets; in brackets what is missing, if not all.
     """
 
     method: str
@@ -75,45 +71,6 @@ class Overall:
     lines: tuple[Over, ...]
     ranking: Ranking | None
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Blend:
-    """A blend against its best member, which is chosen by its mean error on the same splits: that favours the member.
-
-    ratio: of the mean errors. difference, low, high: blend minus member, in the metric's own direction. weights: means.
-    """
-
-    setting: Setting
-    data: str
-    method: str
-    metric: str
-    splits: int
-    mean: float
-    best: str
-    best_mean: float
-    ratio: float | None
-    difference: float
-    low: float | None
-    high: float | None
-    verdict: str
-    weights: Mapping[str, float]
-    p: float | None = None
-
-
-@dataclass(frozen=True)
-class Interval:
-    """The intervals of a method on one data set: means over `rows` rows, and the sd of the coverage."""
-
-    setting: Setting
-    data: str
-    method: str
-    rows: int
-    level: float
-    coverage: float
-    coverage_sd: float | None
-    width: float
-    rank_correlation: float | None
 
 
 @dataclass(frozen=True)
@@ -160,14 +117,23 @@ def overall(rows: Iterable[Finished], standings: Sequence[Standing], against: st
     grouped = by_table(rows)
     found = []
     for setting in sorted({standing.setting for standing in standings}):
-        here = [standing for standing in standings if standing.setting == setting]
+        every = [standing for standing in standings if standing.setting == setting]
+        here = [standing for standing in every if not _apart(standing.data)]
         sets = {standing.data: grouped[setting, standing.data] for standing in here}
         has = {data: methods for data, methods in sets.items() if defined(methods.get(against, {}))}
         if len(has) > 1:
             missing = [data for data in sets if data not in has]
             verdicts = [standing for standing in here if standing.data in has]
-            found.append(_overall(setting, has, verdicts, against, missing))
+            whole = _overall(setting, has, verdicts, against, missing)
+            apart = [standing.data for standing in every if _apart(standing.data)]
+            told = f"{', '.join(apart)}: left out here, because the writing of the SMILES tells labels."
+            found.append(replace(whole, notes=(*whole.notes, told)) if apart else whole)
     return found
+
+
+def _apart(data: str) -> bool:
+    source = source_of(data)
+    return source is not None and source.apart
 
 
 def _overall(
@@ -209,11 +175,7 @@ def _lack(methods: Mapping[str, Splits], method: str, against: str) -> str:
 def _errors(methods: Mapping[str, Splits], names: Sequence[str], against: str) -> list[float]:
     """Mean error of each method over the splits of the reference."""
     shas = list(defined(methods[against]))
-    return [float(np.mean([_mean_error(methods[name][sha]) for sha in shas])) for name in names]
-
-
-def _mean_error(rows: Sequence[Finished], member: str = "") -> float:
-    return float(np.mean([error_of(rows[0]["metric"], value) for value in values(rows, member)]))
+    return [float(np.mean([mean_error(methods[name][sha]) for sha in shas])) for name in names]
 
 
 def _over(method: str, sets: Mapping[str, Mapping[str, Splits]], against: str) -> Over:
@@ -239,6 +201,8 @@ def _over(method: str, sets: Mapping[str, Mapping[str, Splits]], against: str) -
     if used < 2:
         return replace(empty, sets=used, verdict="too few data sets", lacks=tuple(lacks))
     told = ratio(ours, theirs)
+    if used < FEWEST:
+        return replace(empty, sets=used, ratio=told.value, verdict="too few data sets", lacks=tuple(lacks))
     return Over(
         method, used, told.value, 1 + told.low, 1 + told.high, told.p, None, told.verdict, {}, None, tuple(lacks)
     )
@@ -248,78 +212,6 @@ def _verdicts(method: str, standings: Sequence[Standing]) -> dict[str, int]:
     lines = [line for standing in standings for line in standing.lines if line.method == method]
     found = Counter(line.pair.verdict for line in lines if line.pair)
     return {verdict: found[verdict] for verdict in (*VERDICTS, UNTESTED)}
-
-
-def members(rows: Iterable[Finished], overlaps: Overlaps) -> list[Blend]:
-    """Every blend on every data set beside its best member."""
-    found = []
-    for (setting, data), methods in by_table(rows).items():
-        for method, splits in methods.items():
-            kept = {sha: [row for row in rows if members_of(row)] for sha, rows in defined(splits).items()}
-            kept = {sha: rows for sha, rows in kept.items() if rows}
-            if kept:
-                shared = overlap_of(overlaps, data, setting.rule) if len(kept) > 1 else 0.0
-                found += _blend(setting, data, method, kept, shared)
-    settings = dict.fromkeys(blend.setting for blend in found)
-    return [one for setting in settings for one in _corrected([two for two in found if two.setting == setting])]
-
-
-def _corrected(blends: Sequence[Blend]) -> list[Blend]:
-    """Blends of one setting; their verdicts need a p that is corrected for their number."""
-    p = corrected({place: blend.p for place, blend in enumerate(blends)})
-    return [replace(blend, verdict=settled(blend.verdict, p.get(place))) for place, blend in enumerate(blends)]
-
-
-def _blend(setting: Setting, data: str, method: str, splits: dict[str, list[Finished]], shared: float) -> list[Blend]:
-    every = [row for rows in splits.values() for row in rows]
-    names = [name for name in sorted(members_of(every[0])) if all(value_of(row, name) is not None for row in every)]
-    if not names:
-        return []
-    metric = every[0]["metric"]
-    higher = pick(METRICS, metric, "metric").higher
-    errors = {
-        name: float(np.mean([_mean_error(rows, name) for rows in splits.values()])) for name in ("", *names)
-    }  # "" is the blend
-    best = min(names, key=lambda name: (errors[name], name))
-    pair = pair_of(as_rows(splits, splits), as_rows(splits, splits, best), higher, shared)
-    weights = sorted({name for row in every for name in row.get("weights") or {}})
-    return [
-        Blend(
-            setting=setting,
-            data=data,
-            method=method,
-            metric=metric,
-            splits=len(splits),
-            mean=error_of(metric, errors[""]),  # 1 − (1 − value)
-            best=best,
-            best_mean=error_of(metric, errors[best]),
-            ratio=errors[""] / errors[best] if errors[best] > 0 else None,
-            difference=pair.difference,
-            low=pair.low,
-            high=pair.high,
-            verdict=pair.verdict,
-            weights={name: float(np.mean([row["weights"].get(name, 0.0) for row in every])) for name in weights},
-            p=pair.p,
-        )
-    ]
-
-
-def intervals(rows: Iterable[Finished]) -> list[Interval]:
-    """Every method with intervals on every data set. A split has few rows, so only means over splits say much."""
-    found = []
-    for (setting, data), methods in by_table(rows).items():
-        for method, splits in methods.items():
-            told = [row["interval"] for rows in splits.values() for row in rows if row.get("interval")]
-            if told:
-                covered = [float(one["coverage"]) for one in told]
-                order = [one["rank_correlation"] for one in told if math.isfinite(one["rank_correlation"] or 0)]
-                order = [float(one) for one in order if one is not None]
-                width, middle = float(np.mean([one["width"] for one in told])), float(np.mean(covered))
-                knows = float(np.mean(order)) if order else None
-                found.append(
-                    Interval(setting, data, method, len(told), told[0]["level"], middle, spread(covered), width, knows)
-                )
-    return found
 
 
 def as_json(summary: Summary) -> str:

@@ -131,6 +131,7 @@ MOLECULENET_SETS: dict[str, Source] = {
         cite=f"Martins et al. 2012, doi:10.1021/ci300124c; {MOLECULENET}",
         rows=2_050,
         note="11 SMILES cannot be parsed; 64 repeated rows; 10 molecules carry both labels.",
+        style="a bag of characters reaches a ROC-AUC of 0.852 on the SMILES as given, 0.773 on canonical ones",
     ),
     "bace": Source(
         _moleculenet(
@@ -176,6 +177,8 @@ MOLECULENET_SETS: dict[str, Source] = {
         cite=f"Gayvert et al. 2016, doi:10.1016/j.chembiol.2016.07.023; {MOLECULENET}",
         rows=1_484,
         note="The style of the SMILES betrays the label; 19 repeated molecules, all with conflicting labels.",
+        style="a bag of characters reaches a ROC-AUC of 0.946 on the SMILES as given, 0.765 on canonical ones",
+        apart=True,
     ),
     "hiv": Source(
         _moleculenet(

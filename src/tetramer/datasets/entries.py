@@ -55,6 +55,8 @@ class Source:
     holds: str = "molecules"  # or reactions, pairs, geometries
     reader: str = "plain"  # a key of READERS
     mirror: Mirror | None = None
+    style: str = ""  # how far the way its SMILES are written tells the labels; a comparison prints it
+    apart: bool = False  # whether it is left out of means over data sets
 
     @property
     def task(self) -> str:

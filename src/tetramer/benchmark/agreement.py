@@ -1,0 +1,37 @@
+"""Whether finished rows may stand in one comparison: the same data, splits, settings and metrics under one name."""
+
+from collections.abc import Iterable
+
+from tetramer.benchmark.standing import Finished, order, ordered
+from tetramer.errors import UserError
+
+# what must agree, between rows that have these fields in common, what to call it, what to do
+AGREE = (
+    ("data_sha256", ("data",), "data", "the data set has changed; measure its older rows again"),
+    ("metric", ("data",), "first metric", "measure all rows of a data set by one"),
+    ("class", ("split",), "protocol class", "measure the older row again"),
+    ("split_sha256", ("data", "split", "seed"), "split", "measure one of them again, on the split of the other"),
+    ("config_sha256", ("data", "method"), "settings", "measure one of them again, or give it a name of its own"),
+)
+
+
+def check(rows: Iterable[Finished]) -> None:
+    """UserError where rows cannot stand in one comparison: other data, splits, settings or metrics under one name."""
+    known: dict[tuple[object, ...], Finished] = {}
+    for row in ordered(rows):
+        twin = known.setdefault(("row", *order(row)), row)
+        if twin is not row:
+            raise UserError(f"There are two results of {_named(row)}. Keep one of the two files.")
+        for field, among, what, advice in AGREE:
+            first = known.setdefault((field, *(row[name] for name in among)), row)
+            if first[field] != row[field]:
+                raise UserError(
+                    f"{_named(first)} and {_named(row)} differ in their {what} ({str(first[field])[:12]} and "
+                    f"{str(row[field])[:12]}). Numbers are never compared across that: {advice}."
+                )
+    if not known:
+        raise UserError("There are no finished rows to compare. Measure at least two methods on one split first.")
+
+
+def _named(row: Finished) -> str:
+    return f"{row['method']!r} on {row['data']!r} ({row['split']}, seed {row['seed']}, {row['fit_rows']})"
