@@ -198,3 +198,11 @@ def test_pictures_are_well_formed_and_repeat() -> None:
 def test_the_colour_is_that_of_the_verdict(verdict: str, colour: str | None) -> None:
     svg = plots.differences(["a"], [(0.2, 0.2)], [(0.1, 0.3)], (0.01, 0.5), "rmse", [verdict])
     assert [shade for shade in (plots.BLUE, plots.RED) if shade in svg] == ([colour] if colour else [])
+
+
+def test_the_other_metrics_stand_in_a_table_of_their_own() -> None:
+    given = [row | {"scores": row["scores"] | {"mae": 0.25, "r2": 0.5}} for row in rows() if row["metric"] == "rmse"]
+    text = flat(Page(render(told(given), "t")).text)
+    assert "Other metrics, means over splits" in text
+    assert "method mae ↓ r2 ↑" in text
+    assert "Other metrics" not in flat(Page(render(told(rows()), "t")).text)

@@ -318,6 +318,35 @@ def test_sets_without_the_reference_are_named() -> None:
     assert whole.notes[-1] == "base has no value on zinc, so nothing is compared there."
 
 
+# by another metric
+
+
+def test_another_metric_that_was_recorded_can_be_asked_for() -> None:
+    rows = [
+        row | {"scores": {"rmse": row["scores"]["rmse"], "r2": 1 - row["scores"]["rmse"]}} for row in many("base", B)
+    ]
+    rows += [row | {"scores": {"rmse": row["scores"]["rmse"], "r2": 0.1}} for row in many("ours", A)]
+    rows += many("base", [0.7], metric="roc-auc", data="bace", task="binary")
+    first = summarise(rows, {"esol": {"balanced": 0.5}}, "base")
+    assert [table.metric for table in first.tables] == ["roc-auc", "rmse"]
+    assert {line.method: line.others for line in first.tables[1].lines} == {
+        "ours": {"r2": pytest.approx(0.1)},
+        "base": {"r2": pytest.approx(1 - np.mean(B))},
+    }
+    assert [line.others for line in first.tables[0].lines] == [{}]
+    told = summarise(rows, {"esol": {"balanced": 0.5}}, "base", "r2")
+    (table,) = told.tables
+    assert (table.data, table.metric, table.higher) == ("esol", "r2", True)
+    (pair,) = [line.pair for line in table.lines if line.pair]
+    assert pair.gaps == pytest.approx(tuple(0.1 - (1 - value) for value in B))
+    assert told.notes == ("bace: not shown, because r2 is not of their kind.",)
+    assert told.notes[0] in lines(told)
+    with pytest.raises(UserError, match="mcc is of binary and multiclass, and the rows are of regression"):
+        summarise(many("base", B), {"esol": {"balanced": 0.5}}, "base", "mcc")
+    with pytest.raises(UserError, match="no metric named 'auc'"):
+        summarise(rows, {}, "base", "auc")
+
+
 # blends and intervals
 
 
@@ -423,6 +452,7 @@ def test_the_order_of_the_rows_does_not_matter(rows: list[Finished]) -> None:
 def test_json_is_plain_short_and_whole() -> None:
     found = json.loads(WHOLE)
     names = ["reference", "tables", "overall", "blends", "intervals", "efficiencies", "versions", "machines"]
+    names.append("notes")
     assert list(found) == names
     assert found["versions"] == ["numpy 2, tetramer 1"]
     assert found["blends"][0]["weights"] == {"a": 0.333333, "b": 0.666667}

@@ -1,9 +1,10 @@
 """Whether finished rows may stand in one comparison: the same data, splits, settings and metrics under one name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tetramer.benchmark.standing import Finished, order, ordered
-from tetramer.errors import UserError
+from tetramer.errors import UserError, pick
+from tetramer.metrics import METRICS
 
 # what must agree, between rows that have these fields in common, what to call it, what to do
 AGREE = (
@@ -35,3 +36,15 @@ def check(rows: Iterable[Finished]) -> None:
 
 def _named(row: Finished) -> str:
     return f"{row['method']!r} on {row['data']!r} ({row['split']}, seed {row['seed']}, {row['fit_rows']})"
+
+
+def by_metric(rows: Sequence[Finished], metric: str) -> tuple[list[Finished], list[str]]:
+    """The rows with `metric` as their first one, and the data sets that it is not of. UserError if it is of none."""
+    tasks = pick(METRICS, metric, "metric").tasks
+    kept: list[Finished] = [{**row, "metric": metric} for row in rows if row["task"] in tasks]
+    if not kept:
+        found = ", ".join(sorted({row["task"] for row in rows}))
+        raise UserError(
+            f"{metric} is of {' and '.join(sorted(tasks))}, and the rows are of {found}. Take another metric."
+        )
+    return kept, sorted({row["data"] for row in rows if row["task"] not in tasks})

@@ -12,6 +12,7 @@ from tetramer.benchmark.significance import ALPHA, MARGIN, Ranking, error_of
 from tetramer.benchmark.standing import VERDICTS, Line, Setting, Standing, spans
 from tetramer.benchmark.summary import FEWEST, Blend, Interval, Overall, Summary, chance, interval
 from tetramer.datasets.writing import write_whole
+from tetramer.metrics import METRICS
 
 CLASSES = {
     "B": "Class B: scaffolds are dealt out in random order, one deal a seed; ± is mostly split noise.",
@@ -122,6 +123,7 @@ def _said(summary: Summary) -> list[str]:
     letters = sorted({setting.letter for setting in settings})
     fitted = sorted({setting.fit_rows for setting in settings})
     return [
+        *summary.notes,
         *(CLASSES.get(letter, f"{letter}: belongs to no published class of protocol.") for letter in letters),
         *(FITTED.get(rows, f"Fitted on {rows}.") for rows in fitted),
         *(text.format(reference=summary.reference) for text in METHOD),
@@ -210,7 +212,17 @@ def of_data(table: Standing) -> Section:
     shown = laid_out(Table(f"Against {table.reference}", header, [_cells(line, table) for line in table.lines]), RIGHT)
     drawn = any(line.pair and line.pair.splits > 1 for line in table.lines)
     pictures = [_differences(table)] if drawn else []
-    return Section(table.data, table.setting.name, [aside], [shown], pictures, table.notes)
+    return Section(table.data, table.setting.name, [aside], [shown, *_others(table)], pictures, table.notes)
+
+
+def _others(table: Standing) -> list[dict[str, object]]:
+    """The metrics that the methods are not compared by."""
+    names = list(dict.fromkeys(name for line in table.lines for name in line.others))
+    if not names:
+        return []
+    heads = [f"{name} {'↑' if METRICS[name].higher else '↓'}" for name in names]
+    rows: list[list[Cell]] = [[line.method, *(line.others.get(name) for name in names)] for line in table.lines]
+    return [laid_out(Table("Other metrics, means over splits", ["method", *heads], rows))]
 
 
 def _cells(line: Line, table: Standing) -> list[Cell]:

@@ -71,7 +71,7 @@ class Line:
     """A method on one data set: mean of the first metric over its splits, None if it has none, and its sd.
 
     rows, splits: how many have a value. fitted, tested: least and most rows. seconds: mean. pair: None for the
-    reference, and where nothing can be compared.
+    reference, and where nothing can be compared. others: means of the metrics beside the first.
     """
 
     method: str
@@ -83,6 +83,7 @@ class Line:
     tested: tuple[int, int] | None
     seconds: float | None
     pair: Pair | None
+    others: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,7 @@ def _line(method: str, splits: Splits, pair: Pair | None) -> Line:
     kept = defined(splits)
     rows = [row for rows in kept.values() for row in rows]
     if not rows:
-        return Line(method, None, None, 0, 0, None, None, None, pair)
+        return Line(method, None, None, 0, 0, None, None, None, pair, {})
     means = [float(np.mean(values(rows))) for rows in kept.values()]
     over = means if len(means) > 1 else values(rows)
     fitted, tested = ([row[name] for row in rows] for name in ("fitted_on", "tested_on"))
@@ -311,7 +312,19 @@ def _line(method: str, splits: Splits, pair: Pair | None) -> Line:
         tested=(min(tested), max(tested)),
         seconds=float(np.mean([row["cost"]["seconds"] for row in rows])),
         pair=pair,
+        others=_others(kept),
     )
+
+
+def _others(splits: Splits) -> dict[str, float | None]:
+    """Means over splits of the other metrics; None where a row has no value."""
+    rows = [row for rows in splits.values() for row in rows]
+    found: dict[str, float | None] = {}
+    for name in (name for name in rows[0]["scores"] if name != rows[0]["metric"]):
+        each = [[row["scores"].get(name) for row in one] for one in splits.values()]
+        whole = all(value is not None and math.isfinite(value) for one in each for value in one)
+        found[name] = float(np.mean([np.mean(one) for one in each])) if whole else None
+    return found
 
 
 def spread(values: Sequence[float]) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from tetramer.benchmark.agreement import check
+from tetramer.benchmark.agreement import by_metric, check
 from tetramer.benchmark.blends import Blend, Interval, intervals, mean_error, members
 from tetramer.benchmark.cells import Cell, Spread, column
 from tetramer.benchmark.efficiency import Efficiency, efficiencies
@@ -85,15 +85,17 @@ class Summary:
     efficiencies: tuple[Efficiency, ...]
     versions: tuple[str, ...]
     machines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
-def summarise(rows: Iterable[Finished], overlaps: Overlaps, against: str) -> Summary:
-    """All statistics of the rows, every method against the method `against`.
+def summarise(rows: Iterable[Finished], overlaps: Overlaps, against: str, metric: str | None = None) -> Summary:
+    """All statistics of the rows, every method against the method `against`, by their first metric or by `metric`.
 
     Errors: as `check` and `standing.tables`; a reference that no row is of.
     """
     rows = list(rows)
     check(rows)
+    rows, without = by_metric(rows, metric) if metric else (rows, [])
     pick({row["method"]: row for row in rows}, against, "method")
     standings = tables(rows, overlaps, against)
     return Summary(
@@ -105,6 +107,7 @@ def summarise(rows: Iterable[Finished], overlaps: Overlaps, against: str) -> Sum
         efficiencies=tuple(efficiencies(standings)),
         versions=tuple(sorted({_versions(row) for row in rows})),
         machines=tuple(sorted({str(row["cost"]["machine"]) for row in rows})),
+        notes=(f"{', '.join(without)}: not shown, because {metric} is not of their kind.",) if without else (),
     )
 
 
@@ -241,7 +244,7 @@ def chance(p: float | None) -> str:
 
 def lines(summary: Summary) -> list[str]:
     """The summary for a terminal: over all data sets, then each of them."""
-    out: list[str] = []
+    out: list[str] = ["", *summary.notes] if summary.notes else []
     for whole in summary.overall:
         out += ["", f"{len(whole.sets)} data sets, {whole.setting.name}: error as a share of {whole.reference}'s"]
         rows = [

@@ -107,6 +107,9 @@ def benchmark(
     against: Annotated[
         str | None, Option(help="the method that others are compared with [default: baseline or a free one]")
     ] = None,
+    metric: Annotated[
+        str | None, Option(help="what methods are compared by, such as mae or prc-auc [default: that of the data set]")
+    ] = None,
     target: Annotated[
         list[str] | None, Option(metavar="<str>", help="column to predict of a file; may be given again")
     ] = None,
@@ -137,7 +140,7 @@ def benchmark(
     from tetramer.benchmark.rules import chosen
 
     if report is not None:
-        told = comparing.draw(report, against)
+        told = comparing.draw(report, against, metric=metric)
     else:
         sets = [data] if Path(data).is_file() else by_commas(data)  # commas may stand in the name of a file
         rules = chosen(None if splits is None else by_commas(splits), split_column)
@@ -148,7 +151,7 @@ def benchmark(
             tuple(overrides_of(settings or []).items()), programs, workers, starts_of(starts or []),
         )  # fmt: skip
         with Bar() as bar:
-            told = comparing.measure(protocol, shared, against, say, bar.show)
+            told = comparing.measure(protocol, shared, against, say, bar.show, metric)
     for line in told.lines:
         say(line)
     if as_json:
