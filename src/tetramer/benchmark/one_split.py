@@ -28,9 +28,9 @@ def on_test(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any
     if not all(_same(first, other) for side in sides for other in side):
         return None
     draws = max(LEAST, min(DRAWS, CELLS // first.truth.shape[1]))
+    mine, base = ([_flat(one) for one in side] for side in sides)
     try:
-        mine, other = ([_flat(one) for one in side] for side in sides)
-        return compare_targets(ours[0]["metric"], first.truth, mine, other, draws)
+        return compare_targets(ours[0]["metric"], first.truth, mine, base, draws)
     except UserError:
         return None
 
