@@ -7,7 +7,7 @@ methods are compared on the splits that both have, by SHA-256, and only where bo
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -83,7 +83,7 @@ class Line:
     tested: tuple[int, int] | None
     seconds: float | None
     pair: Pair | None
-    others: Mapping[str, float | None]
+    others: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
