@@ -154,7 +154,9 @@ def overall(told: Summary, setting: Setting, what: str = "Error") -> str:
         [line.method, line.sets, interval(line.ratio, line.low, line.high), line.mean_rank, line.verdict]
         for line in whole.lines
     ]
-    head = f"{what} as a share of that of `{whole.reference}`, geometric mean over data sets. {CORRECTED}"
+    head = f"{what} as a share of that of `{whole.reference}`, geometric mean over data sets."
+    if any(line.low is not None for line in whole.lines):
+        head += f" {CORRECTED}"
     notes = "".join(f"\n- {note}" for note in whole.notes)
     table = markdown(["method", "sets", "ratio (95 %)", "mean rank", "verdict"], rows)
     return f"{head}\n\n{table}" + (f"\n{notes}" if notes else "")

@@ -201,7 +201,7 @@ def test_a_killed_benchmark_ends_with_the_same_rows(table: Path, tmp_path: Path)
     command += ["--data", str(table), "--target", "y", "--splits", "random", "--repeats", "2", "--workers", "1"]
     command += ["-o", str(broken), *(part for key, value in NETWORK for part in ("--set", f"{key}={value}"))]
     for wanted in sorted(np.random.default_rng().integers(1, 6, 2).tolist()):  # rows that are there when it is killed
-        with open(tmp_path / "said", "wb") as said, subprocess.Popen(command, stderr=said) as process:
+        with (tmp_path / "said").open("wb") as said, subprocess.Popen(command, stderr=said) as process:
             while len(rows_of(broken)) < wanted and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(float(np.random.default_rng().uniform(0, 0.5)))
