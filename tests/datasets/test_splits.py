@@ -155,7 +155,7 @@ def test_random_is_a_philox_permutation():
     assert parts(make("random", ["C"] * 20, seed=8)) != parts(split)
 
 
-SCAFFOLD_RULES = set(SPLITS) - {"random", "stratified", "butina", "group", "time", "none"}
+SCAFFOLD_RULES = set(SPLITS) - {"random", "stratified", "butina", "group", "time", "column", "none"}
 TEXTS = st.lists(st.sampled_from(["", *[a + b for a in "abcdefx" for b in "12"]]), min_size=40, max_size=120)
 
 
