@@ -4,13 +4,14 @@ import bz2
 import gzip
 import io
 import json
+import sys
 import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 
-from tetramer.datasets.readers import READERS
+from tetramer.datasets.readers import READERS, mapped_numbers
 from tetramer.datasets.sources import SOURCES, targets
 from tetramer.datasets.xyz import QM9, frames
 from tetramer.errors import UserError
@@ -210,6 +211,47 @@ def test_values_are_joined_by_name(tmp_path):
         READERS["named-values"]([tmp_path / "a.smi", tmp_path / "a.csv"])
 
 
-def test_hdf5_is_fetched_and_not_read(tmp_path):
-    with pytest.raises(UserError, match=r"a.hdf5 is an HDF5 file, which tetramer does not read. It lies at "):
+def spice(path, smiles=b"[O:1]([H:3])[H:2]", shape=(2, 3, 3)):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        group = file.create_group("O")
+        group["smiles"] = [smiles]
+        group["conformations"] = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) / 10
+    return path
+
+
+def test_hdf5_of_spice(tmp_path):
+    (row,) = READERS["hdf5"]([spice(tmp_path / "a.hdf5")]).data.to_pylist()
+    assert (row["name"], row["smiles"], row["atomic_numbers"]) == ("O", "[O:1]([H:3])[H:2]", [8, 1, 1])
+    assert row["coordinates"] == pytest.approx(list(range(18)))  # Å
+
+
+@pytest.mark.parametrize(
+    ("smiles", "shape", "message"),
+    [
+        (b"[O:1]([H:3])[H:2]", (2, 2, 3), "'O' has 3 mapped atoms, and conformations of shape"),
+        (b"[O:1]([H:3])[H]", (2, 3, 3), "does not map every atom"),
+        (b"[O:1]([H:2])[H:2]", (2, 3, 3), "does not map every atom"),
+        (b"[Xx:1]([H:2])[H:3]", (2, 3, 3), "has the element Xx"),
+    ],
+)
+def test_hdf5_that_is_not_spices(tmp_path, smiles, shape, message):
+    with pytest.raises(UserError, match=f"does not have the format of its data set: .*{message}"):
+        READERS["hdf5"]([spice(tmp_path / "a.hdf5", smiles, shape)])
+
+
+def test_what_is_no_hdf5_is_told(tmp_path):
+    pytest.importorskip("h5py")
+    (tmp_path / "a.hdf5").write_bytes(b"no")
+    with pytest.raises(UserError, match=r"a.hdf5 does not have the format of its data set"):
+        READERS["hdf5"]([tmp_path / "a.hdf5"])
+
+
+def test_mapped_numbers_go_by_their_map():
+    assert mapped_numbers("[n:1]1[c:3]([Cl:6])[c:4][n+:2][c:5]1") == [7, 7, 6, 6, 6, 17]
+
+
+def test_hdf5_needs_h5py(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(UserError, match=r"a.hdf5 is an HDF5 file, which needs h5py: pip install 'tetramer\[hdf5\]'"):
         READERS["hdf5"]([tmp_path / "a.hdf5"])

@@ -306,7 +306,7 @@ GEOMETRIES: dict[str, Source] = {
             "6815d51e0cf91237b636490183c7e023269d06f8edfa66b83a3c22e0f96348ca",
             "3d/spice_des_monomers.hdf5",
         ),
-        smiles="",
+        smiles="smiles",
         targets={},
         metric="",
         licence="CC0",
@@ -314,7 +314,7 @@ GEOMETRIES: dict[str, Source] = {
         rows=378,
         holds="geometries",
         reader="hdf5",
-        note="50 conformers a molecule, in NANOMETRES, without energies. Reading HDF5 needs h5py.",
+        note="50 conformers a molecule, without energies; in nm in the file, in Å as read. Reading HDF5 needs h5py.",
     ),
     "aqsol-xyz": Source(
         (

@@ -4,14 +4,18 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from tetramer.datasets.archives import tar_members, unpacked, zip_members
-from tetramer.datasets.opening import TextStream, label
+from tetramer.datasets.opening import TextStream, label, open_bytes
 from tetramer.datasets.records import lines, parse_record
 from tetramer.datasets.tables import Table, read_table
 from tetramer.datasets.xyz import QM9, geometry_columns, qm9_frame, read_json_xyz
@@ -20,6 +24,8 @@ from tetramer.errors import UserError
 PARTS = ("train", "valid", "test")
 MB = 1_000_000
 GDB9_SDF, GDB9_CSV = "gdb9.sdf", "gdb9.sdf.csv"
+NUMBER_OF = {"H": 1, "Li": 3, "B": 5, "C": 6, "N": 7, "O": 8, "F": 9, "Na": 11, "Mg": 12, "Si": 14, "P": 15, "S": 16}
+NUMBER_OF |= {"Cl": 17, "K": 19, "Ca": 20, "Br": 35, "I": 53}  # the elements of SPICE
 FREESOLV = ("id", "smiles", "name", "expt", "expt_uncertainty", "calc", "calc_uncertainty")
 FREESOLV_REST = ("expt_reference", "calc_reference", "notes")
 
@@ -157,10 +163,60 @@ def freesolv(paths: Sequence[Path]) -> Table:
 
 
 def hdf5(paths: Sequence[Path]) -> Table:
-    """tetramer carries no HDF5 library: the checked file is there, and this says where."""
-    raise UserError(
-        f"{label(paths[0])} is an HDF5 file, which tetramer does not read. It lies at {paths[0]}; h5py reads it."
+    """SPICE: a group a molecule, `smiles` (every atom mapped) and `conformations` (K, atoms, 3) in nm.
+
+    Columns `name`, `smiles`, `atomic_numbers` and `coordinates` (list<float32>, Å): the K conformers one after another,
+    atoms in the order of the map numbers, which start at 1.
+    """
+    try:
+        h5py = import_module("h5py")
+    except ImportError:
+        raise UserError(
+            f"{label(paths[0])} is an HDF5 file, which needs h5py: pip install 'tetramer[hdf5]'. It lies at {paths[0]}."
+        ) from None
+    rows: list[tuple[str, str]] = []
+    placed: list[tuple[list[int], np.ndarray]] = []
+    with _as_published(paths[0]), open_bytes(paths[0]) as file, _hdf5(h5py, file) as held:
+        for name in held:
+            text = held[name]["smiles"][0].decode()
+            numbers, places = mapped_numbers(text), np.asarray(held[name]["conformations"], np.float32)
+            if places.ndim != 3 or places.shape[1:] != (len(numbers), 3):
+                raise ValueError(f"{name!r} has {len(numbers)} mapped atoms, and conformations of shape {places.shape}")
+            rows.append((name, text))
+            placed.append((numbers, 10 * places.ravel()))
+    return Table(
+        pa.table(
+            {
+                "name": pa.array([row[0] for row in rows], pa.string()),
+                "smiles": pa.array([row[1] for row in rows], pa.string()),
+                "atomic_numbers": pa.array([one[0] for one in placed], pa.list_(pa.uint8())),
+                "coordinates": pa.array([one[1] for one in placed], pa.list_(pa.float32())),
+            }
+        ),
+        label(paths[0]),
     )
+
+
+@contextmanager
+def _hdf5(h5py: ModuleType, file: IO[bytes]) -> Iterator[Any]:
+    """An open HDF5 file; what is none is a ValueError."""
+    try:
+        held = h5py.File(file, "r")
+    except OSError as error:
+        raise ValueError(str(error)) from error
+    with held:
+        yield held
+
+
+def mapped_numbers(smiles: str) -> list[int]:
+    """Atomic numbers in the order of the map numbers 1, 2, …; ValueError if an atom has none or is not known."""
+    found = {int(place): symbol for symbol, place in re.findall(r"\[\d*([A-Z][a-z]?|[a-z]{1,2})[^]:]*:(\d+)\]", smiles)}
+    if sorted(found) != list(range(1, smiles.count("[") + 1)) or not found.items():
+        raise ValueError(f"{smiles!r} does not map every atom")
+    unknown = {symbol.capitalize() for symbol in found.values()} - NUMBER_OF.keys()
+    if unknown:
+        raise ValueError(f"{smiles!r} has the element {min(unknown)}")
+    return [NUMBER_OF[found[place].capitalize()] for place in sorted(found)]
 
 
 READERS: dict[str, Callable[[Sequence[Path]], Table]] = {
