@@ -718,8 +718,11 @@ def test_audit_says_how_many_rows_it_does_not_name(run: Any, tmp_path: Path) -> 
 
 def test_datasets(run: Any) -> None:
     told = run("datasets")
-    assert (told.code, len(told.out.splitlines())) == (0, 35)
-    assert re.search(r"^chembl2321810 +1017 +1 +regression +bundled +CC BY-SA", told.out, re.MULTILINE)
+    assert (told.code, len(told.out.splitlines())) == (0, 36)
+    assert re.search(r"^chembl2321810 +1017 +1 +regression +bundled +verified +−log10 mol/L$", told.out, re.MULTILINE)
+    assert re.search(r"^freesolv +642 +1 +regression +\S+ +unverified +kcal/mol$", told.out, re.MULTILINE)
+    assert max(map(len, told.out.splitlines())) <= 100
+    assert "licence, citation, known defects" in told.out.splitlines()[-1]
     told = run("datasets", "chembl2321810")
     assert "labels     pIC50 (−log10 mol/L)" in told.out
     assert len(run("datasets", "fetch", "chembl2321810").out.splitlines()) == 2
@@ -727,7 +730,10 @@ def test_datasets(run: Any) -> None:
     told = run("datasets", "esoll")
     assert (told.code, "Did you mean 'esol'" in told.err) == (2, True)
     assert run("datasets", "fetch").code == 2
-    assert run("datasets", "esol", "bace").code == 2
+    assert run("datasets", "esol", "bace").err == "error: One data set at a time, please; got esol, bace.\n"
+    assert run("datasets", "fecth", "esol").err.endswith("got fecth, esol. Is 'fecth' meant as fetch?\n")
+    told = run("datasets", "esol", "--accept-unverified")
+    assert (told.code, "tetramer datasets fetch NAME --accept-unverified" in told.err) == (2, True)
 
 
 def test_names_that_chemprop_has_are_understood(table: Path, tmp_path: Path, run: Any) -> None:

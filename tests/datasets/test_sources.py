@@ -65,9 +65,7 @@ def test_every_set_that_is_here_loads_with_its_rows_and_targets(name):
         return
     assert state(name) == ("bundled" if source.parts[0].bundled else "mirror")
     if source.reader == "hdf5":
-        with pytest.raises(UserError, match=r"des_monomers.hdf5 is an HDF5 file, which tetramer does not read"):
-            load(name)
-        return
+        pytest.importorskip("h5py")
     table = load(name)
     assert len(table) == (source.mirror.rows if source.mirror else source.rows)
     assert not source.smiles or source.smiles in table.columns
@@ -307,6 +305,30 @@ def test_without_a_network_the_sentence_says_what_to_do(place, monkeypatch):
     ):
         fetch("esol")
     assert server.asked == []
+
+
+@pytest.mark.parametrize(("word", "off"), [("1", True), ("yes", True), ("0", False), ("OFF", False), ("", False)])
+def test_offline_nothing_is_downloaded(place, monkeypatch, word, off):
+    at, cache, server = place
+    at("/table.csv")
+    monkeypatch.setenv("TETRAMER_OFFLINE", word)
+    if off:
+        with pytest.raises(
+            UserError, match=r"TETRAMER_OFFLINE is set, so 'esol' is not downloaded. Put table.csv into"
+        ):
+            fetch("esol")
+        assert (server.asked, kept(cache)) == ([], [])
+        monkeypatch.delenv("TETRAMER_OFFLINE")
+    (first,) = fetch("esol")
+    monkeypatch.setenv("TETRAMER_OFFLINE", "1")
+    assert fetch("esol") == [first]  # what is there is used
+    assert server.asked == ["/table.csv"]
+
+
+def test_a_mirror_says_whether_its_public_bytes_are_verified():
+    assert describe("freesolv")["public bytes"] == "unverified"
+    assert describe("esol")["public bytes"] == "verified"
+    assert describe("pdb-ligands")["public bytes"] == "by hand"
 
 
 def test_unverified_bytes_need_consent(place):

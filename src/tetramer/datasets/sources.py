@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 DATA = "TETRAMER_DATA"
+OFFLINE = "TETRAMER_OFFLINE"  # set to anything but 0 or off: nothing is downloaded
 SLACK = 1_000_000  # bytes that a download may exceed its size by
 SECONDS = 30.0
 pooch.get_logger().setLevel(logging.WARNING)
@@ -59,6 +60,11 @@ STATES = {
 def cache() -> Path:
     """Where downloads are kept, below the user's cache folder."""
     return Path(platformdirs.user_cache_dir("tetramer")) / "datasets"
+
+
+def offline() -> bool:
+    """Whether TETRAMER_OFFLINE forbids downloads."""
+    return os.environ.get(OFFLINE, "").casefold() not in ("", "0", "off")
 
 
 def state(name: str) -> str:
@@ -94,9 +100,11 @@ def describe(name: str) -> dict[str, str | int]:
         "task": source.task,
         "metric": source.metric or "none",
         "state": state(name),
+        "public bytes": "by hand" if source.by_hand else "verified" if source.verified else "unverified",
         "means": STATES[state(name)],
         "licence": source.licence,
         "cite": source.cite,
+        "units": ", ".join(dict.fromkeys(filter(None, source.targets.values()))) or "none",
         "labels": "every column but the SMILES" if every else shown,
         "note": source.note,
         "from": ", ".join(part.url for part in source.parts),
@@ -216,6 +224,11 @@ def _download(name: str, source: Source, part: Part, accept_unverified: bool) ->
             f"The public bytes of {name!r} are unverified: {source.note} "
             f"Allow the download with --accept-unverified, or put {_wanted(source, part)} into a folder and set {DATA} "
             "to it."
+        )
+    if offline() and not _matches(here, part.hash):
+        raise UserError(
+            f"{OFFLINE} is set, so {name!r} is not downloaded. Put {_wanted(source, part)} into a folder and set "
+            f"{DATA} to it, or unset {OFFLINE}."
         )
     try:
         return Path(
