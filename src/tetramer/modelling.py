@@ -27,6 +27,7 @@ from tetramer.members.origin import Origin, read_origin, together
 from tetramer.members.plan import Plan
 from tetramer.members.work import Fitted, Progress, config_of, load_piece, run
 from tetramer.molecules import Limits, Standard
+from tetramer.molecules.keys import keys
 from tetramer.overrides import CLASSICAL
 from tetramer.planning import chosen_members, extensive_note, pieces_of, problem_of, readout_notes
 from tetramer.reading import geometry_counts, geometry_notes, read_into
@@ -101,14 +102,14 @@ def train(
     for spec in recipe.members.values():
         config_of(spec["kind"], spec["config"])  # a wrong setting is told before the work
     origin = origin_for(options, recipe)
-    keys = keys_of(assay, options)
+    column = keys_of(assay, options)
     for note in (*assay.notes, assay.why, *["The structures are reactions."] * (form == "reaction")):
         say(note)
     with Reader(options.standard, options.limits, recipe.settings()) as reader:
         reading = read_into(parts, reader, assay.texts, views_of(recipe), progress)
     known = usable_rows(assay, reading, say)
     if given is None:
-        given = splits.make(options.split, reading.smiles, options.seed, valid_labels=known, keys=keys)
+        given = splits.make(options.split, reading.smiles, options.seed, valid_labels=known, keys=column)
     split = only(given, known)
     plan, notes = make_plan(assay, options, recipe, reading, split)
     plan = plan.beginning(origin)
@@ -116,7 +117,7 @@ def train(
     notes += [*meanings(plan.problem, assay.units), *origin_notes(options.recipe, recipe, plan)]
     places = geometry_counts(reading, np.flatnonzero(known))
     notes += geometry_notes(places, form == "placed")
-    shared = splits.leak(split, reading.smiles, limits=options.limits) if len(split.test) else None
+    shared = shared_by(split, reading.smiles, options) if len(split.test) else None
     notes += [
         *(leak_notes(shared, form if form == "reaction" else "molecule") if shared else []),
         *interval_notes(plan, options.level),
@@ -138,6 +139,13 @@ def train(
     card |= {} if origin is None else {"from": {"name": origin.name, "kind": origin.kind, "sha256": origin.sha256}}
     model = replace(model, card=card)
     return Result(model, assay, reading, split, plan, scores, held, answers, groups, notes)
+
+
+def shared_by(split: Split, smiles: Sequence[str], options: Options) -> dict[str, int]:
+    """What the test part shares with the others. InChIKeys cost about half a second a thousand molecules."""
+    limits = options.limits if len(smiles) > splits.MANY else Limits(0)
+    names = None if options.standard.reactions else keys(smiles, "skeleton", limits)  # a reaction has none
+    return splits.leak(split, smiles, names, options.limits)
 
 
 def origin_for(options: Options, recipe: Recipe) -> Origin | None:

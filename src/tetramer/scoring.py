@@ -84,9 +84,13 @@ def as_card(scores: Scores, targets: Sequence[str]) -> dict[str, dict[str, Any]]
 
 
 def leak_notes(found: dict[str, int], what: str = "molecule") -> list[str]:
-    """The sentence for what `splits.leak` found, if a `what` is shared; shared scaffolds alone are no fault."""
+    """The sentence for what `splits.leak` found, if a `what` is shared; shared scaffolds alone are no fault.
+
+    A molecule whose InChIKey begins as one in the other parts is an isomer or a tautomer of it, or the same.
+    """
     tests, shared, frames = found["test"], found["molecules"], found["scaffolds"]
-    if not shared:
+    alike = found.get("keys", 0)
+    if not shared and not alike:
         return []
     if shared == tests:
         return [
@@ -95,7 +99,7 @@ def leak_notes(found: dict[str, int], what: str = "molecule") -> list[str]:
         ]
     text = (
         f"{shared:,} of {tests:,} test {what}s also stand{'s' * (shared == 1)} in the training or validation part "
-        f"({frames:,} share{'s' * (frames == 1)} a scaffold)."
+        f"({alike:,} by the first block of the InChIKey, {frames:,} share{'s' * (frames == 1)} a scaffold)."
     )
     return [text + f" The test numbers say little about new {what}s." * (2 * shared >= tests)]
 

@@ -105,6 +105,15 @@ def test_the_page_says_what_was_found() -> None:
     assert len(page.pictures) == 1 + 1 + 2  # the mark, the diagram, differences on two sets
 
 
+def test_leaks_stand_beside_the_splits() -> None:
+    summary = told(rows())
+    leaks = {"esol": {table.setting.rule: "molecule 0–3 of 113" for table in summary.tables}}
+    text = flat(Page(render(summary, "t", leaks)).text)
+    assert text.count("molecule 0–3 of 113") == sum(table.data == "esol" for table in summary.tables)
+    assert "Leak: test rows that also stand in train or valid" in text
+    assert "Leak: test rows" not in flat(Page(render(summary, "t")).text)
+
+
 def test_values_and_differences_stand_in_the_metrics_own_direction() -> None:
     summary = told(rows())
     (line,) = [line for line in summary.tables[0].lines if line.method == "ours"]

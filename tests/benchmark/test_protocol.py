@@ -17,12 +17,15 @@ import pytest
 from tetramer import members
 from tetramer.benchmark import cases, efficiency, external, plain, rules
 from tetramer.benchmark.cases import Case, case_of, opened
+from tetramer.benchmark.comparing import How, compare
 from tetramer.benchmark.comparing import measure as measured
 from tetramer.benchmark.correlation import correlation
 from tetramer.benchmark.methods import MEMBERS, Given, Told, method_of
 from tetramer.benchmark.protocol import Protocol, batches, load, run
 from tetramer.benchmark.row import Row, Settings, measure, plain_name, work
 from tetramer.datasets import sources
+from tetramer.datasets.index_files import IndexFile, save_index
+from tetramer.datasets.splits import Split, leak
 from tetramer.errors import UserError
 from tetramer.members.plan import Piece, Plan
 from tetramer.members.work import fit_piece
@@ -95,6 +98,16 @@ def test_rows_are_measured_once_and_say_all(table: Path, case: Case, tmp_path: P
     assert sum(by["baseline", 0]["weights"].values()) == pytest.approx(1, abs=1e-4)
     assert 0 <= by["baseline", 0]["interval"]["coverage"] <= 1
     assert by["random-forest", 1]["scores"]["rmse"] < by["mean", 1]["scores"]["rmse"]
+    told = rules.leaks_told(tmp_path)["small"]["random"]
+    assert f"small, random: test rows that also stand in train or valid by {told}." in said
+    noted = json.loads((tmp_path / "small" / "splits.json").read_text())["random"]["splits"]
+    counts = [one["leak"] for one in noted]
+    assert rules.leak_told(noted).endswith(" of 8")
+    for seed in (0, 1):
+        split = rules.make(case, "random", seed)
+        assert (
+            counts[seed].items() >= {"molecules": 0, "scaffolds": leak(split, case.reading.smiles)["scaffolds"]}.items()
+        )
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*-*-*/*.json")}
     assert run(plan, settings(tmp_path), said.append) == []
     assert said[-1] == "small: 6 of 6 rows are there already."
@@ -403,6 +416,43 @@ def test_a_column_of_parts_is_one_split(table: Path, tmp_path: Path) -> None:
     path.write_text("\n".join(line.replace("Valid", "train") for line in lines) + "\n")
     with pytest.raises(UserError, match="was measured with another split column"):
         measured(Protocol(["mean"], [str(path)], ["column"], 1), how)
+
+
+def test_splits_of_a_file_are_taken_as_they_are(table: Path, case: Case, tmp_path: Path) -> None:
+    """As after a change of RDKit: the file says parts that no rule would make."""
+    odd = Split(np.arange(40), np.arange(40, 50), np.arange(50, 80), "odd")
+    save_index(tmp_path / "small.txt.gz", IndexFile("small", case.sha256, 80, {("D-ours-nochiral", 0): odd}))
+    how = settings(tmp_path / "out", split_files=str(tmp_path))
+    told = measured(Protocol(["mean"], [str(table)], ["scaffold"], 1), how)
+    assert dict(told.summary.tables[0].splits) == {0: odd.sha256}
+    with pytest.raises(UserError, match=r"has no random 0. It holds: D-ours-nochiral"):
+        run(Protocol(["mean"], [str(table)], ["random"], 1), how)
+    with pytest.raises(UserError, match="holds splits of other data than small"):
+        run(Protocol(["mean"], [str(table)], ["scaffold"], 1), replace(how, targets=("active",)))
+    unread = replace(case, given=IndexFile("small", case.sha256, 80, {("random", 0): odd})).without(np.array([0, 79]))
+    assert rules.make(unread, "random", 0).sizes == (39, 10, 29)
+
+
+def test_compare_in_python(table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    how = How(["train", "train+valid:20"], workers=1)
+    told = compare(table, "y", ["mean", "ecfp-linear"], "random", 2, tmp_path / "a", how=how)
+    assert {table.setting.fit_rows for table in told.summary.tables} == {"train", "train+valid:20"}
+    err = capfd.readouterr().err
+    assert err.splitlines()[0].startswith("small, random: test rows that also stand in train or valid by molecule 0")
+    assert [line for line in err.splitlines() if "%" in line][:1] == ["small: 0 % of the rows"]
+    assert err.splitlines()[-1] == "small: 100 % of the rows"
+    quiet = compare(
+        table, "y", "mean", output=tmp_path / "b", split_column="kind", splits="stratified", how=How(quiet=True)
+    )
+    assert [table.setting.rule for table in quiet.summary.tables] == ["stratified"]
+    assert capfd.readouterr().err == ""
+    with pytest.raises(UserError, match="looks at no column"):
+        compare(table, "y", "mean", "random", split_column="kind", output=tmp_path / "c")
+
+
+def test_leaks_stand_as_least_to_most() -> None:
+    noted = [{"sizes": [9, 1, 1_113], "leak": {"molecules": count, "keys": 2, "scaffolds": 0}} for count in (3, 0, 1)]
+    assert rules.leak_told(noted) == "molecule 0–3, InChIKey 2, scaffold 0 of 1,113"
 
 
 def test_data_efficiency_learns_from_a_share_and_asks_all_others(demo: Case) -> None:

@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tetramer.benchmark.comparing import Comparison, compare
+    from tetramer.benchmark.comparing import Comparison, How, compare
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "How", "compare"]
 
 
 def __getattr__(name: str) -> object:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tetramer.assays import Assay, assay_of, texts_of
 from tetramer.datasets import sources
+from tetramer.datasets.index_files import ENDING, IndexFile, load_index
 from tetramer.datasets.labels import Labels, labels
 from tetramer.datasets.placed import NUMBERS, PLACES, Form, form_of, has_geometry, texts_for
 from tetramer.datasets.tables import Table, read_table
@@ -48,6 +49,7 @@ class Case:
     sha256: str  # of structures, targets and labels
     folder: Path  # where the features lie
     geometry: Geometry | None = None
+    given: IndexFile | None = None  # splits that are taken as they were written, in place of being made
 
     @property
     def form(self) -> Form:
@@ -103,15 +105,27 @@ class Opened:
     metric: str
     geometry: Geometry | None
 
-    def read(self, cache: Path, views: Sequence[str] = ("fingerprint", "graph")) -> Case:
+    def read(
+        self, cache: Path, views: Sequence[str] = ("fingerprint", "graph"), given: IndexFile | None = None
+    ) -> Case:
         """With its structures; what is read of them is kept in a folder of `cache` and taken from there the next time.
 
-        views: what is read besides canonical SMILES
+        views: what is read besides canonical SMILES   given: splits that are not made anew
         """
         folder, assay = cache / self.name, self.assay
         with Reader(standard_for(assay.texts)) as reader:
             reading = read_into(folder, reader, assay.texts, views, lambda *_: None)
-        return Case(self.name, assay, reading, self.metric, hash_of(assay), folder, self.geometry)
+        return Case(self.name, assay, reading, self.metric, hash_of(assay), folder, self.geometry, given)
+
+    def given(self, folder: str | None) -> IndexFile | None:
+        """The splits of this set in a folder of index files. UserError if they are not there, or are of other data."""
+        if folder is None:
+            return None
+        path = Path(folder) / f"{self.name}{ENDING}"
+        found = load_index(path)
+        if found.data_sha256 != hash_of(self.assay):
+            raise UserError(f"{path} holds splits of other data than {self.name} as it is now: rows or labels differ.")
+        return found
 
 
 def opened(

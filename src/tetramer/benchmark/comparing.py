@@ -1,10 +1,11 @@
 """A comparison from end to end: measure what is missing, then tables, statistics, JSON and one page."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tetramer.benchmark import protocol, summary
+from tetramer.benchmark import protocol, rules, summary
 from tetramer.benchmark.comparison import write_comparison
 from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.row import Settings
@@ -79,31 +80,80 @@ def draw(
     write_whole(output / "report.json", summary.as_json(told).encode())
     sets = sorted({row["data"] for row in rows})
     title = ", ".join(sets) if len(sets) <= 4 else f"{len(methods)} methods on {len(sets)} data sets"
-    write_comparison(output / "report.html", told, title)
+    write_comparison(output / "report.html", told, title, rules.leaks_told(output))
     return Comparison(told, output, failed)
+
+
+@dataclass(frozen=True)
+class How:
+    """What else decides a comparison, and how it is run.
+
+    fit_rows: train, train+valid, or so many of them, as train+valid:1000; or several of these. overrides: settings of
+    the recipes, such as {"training.epochs": "20"}. split_files: folder of index files. quiet: no lines at all.
+    """
+
+    fit_rows: str | Sequence[str] = "train+valid"
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    workers: int | None = None
+    split_files: str | Path | None = None
+    quiet: bool = False
 
 
 def compare(
     data: str | Path | Sequence[str],
     target: str | Sequence[str] = (),
     methods: str | Sequence[str] = ("mean", "ecfp-linear", "random-forest", "baseline", "auto"),
-    splits: str | Sequence[str] = "scaffold-balanced",
+    splits: str | Sequence[str] | None = None,
     repeats: int = 10,
     output: str | Path = "tetramer-benchmark",
     against: str | None = None,
     smiles_column: str | None = None,
     metric: str | None = None,
+    split_column: str | None = None,
+    how: How = How(),
 ) -> Comparison:
     """Compare methods on your own table, or on public sets, split by split.
 
-    data: a file (CSV, SMI, SDF, Parquet) with its `target` columns, or names of public sets. Rows are kept in `output`;
-    the same call goes on where it was stopped. metric: what is compared, without it that of the
-    data set. `print` the answer, or open its report.
+    data: a file (CSV, SMI, SDF, Parquet) with its `target` columns, or names of public sets. splits: rules, without any
+    scaffold-balanced, or what `split_column` says. repeats: splits of a rule, whose seeds are 0, 1, …. metric: what is
+    compared, without it that of the data set. Rows are kept in `output`; the same call goes on where it was stopped.
+    Each tenth of a data set is a line on standard error. `print` the answer, or open its report.
 
     UserError: a file or column that is not there, an unknown method or split.
     """
     sets = [str(data)] if isinstance(data, str | Path) else list(data)
-    targets = (target,) if isinstance(target, str) else tuple(target)
-    methods = [methods] if isinstance(methods, str) else list(methods)
-    plan = Protocol(methods, sets, [splits] if isinstance(splits, str) else list(splits), repeats)
-    return measure(plan, Settings(str(output), targets, smiles_column), against, metric=metric)
+    plan = Protocol(
+        listed(methods), sets, rules.chosen(None if splits is None else listed(splits), split_column), repeats,
+        listed(how.fit_rows),
+    )  # fmt: skip
+    settings = Settings(
+        str(output), tuple(listed(target)), smiles_column, split_column, tuple(how.overrides.items()),
+        workers=how.workers, split_files=None if how.split_files is None else str(how.split_files),
+    )  # fmt: skip
+    if how.quiet:
+        return measure(plan, settings, against, metric=metric)
+    return measure(plan, settings, against, say, Tenths(), metric)
+
+
+def listed(names: str | Sequence[str]) -> list[str]:
+    """One name or several."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Tenths:
+    """Says a line for each tenth of the rows of a data set that is done."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, int] = {}
+
+    def __call__(self, name: str, share: float) -> None:
+        """`share` of the rows of the data set `name` are there."""
+        tenth = int(10 * share + 1e-9)
+        if tenth > self.said.get(name, -1):
+            self.said[name] = tenth
+            say(f"{name}: {10 * tenth} % of the rows")

@@ -1,6 +1,6 @@
 """A summary of finished rows on one page: as safe, as plain and as repeatable as `report`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,10 @@ RIGHT = ("p", "wins", "fitted / tested", "seconds")  # columns of text that read
 COUNTS = ("better", "same", "not settled", "worse")  # VERDICTS as headings
 REACH = 0.5  # of the reference's error: how far a picture of differences goes
 SHORT = 12  # characters of a SHA-256
+Leaks = Mapping[str, Mapping[str, str]]  # data set → rule → what its test parts share with train and valid, in words
+LEAK = (
+    "Leak: test rows that also stand in train or valid, by canonical SMILES, first block of the InChIKey and scaffold."
+)
 
 
 @dataclass(frozen=True)
@@ -72,22 +76,22 @@ class Section:
     notes: Sequence[str] = ()
 
 
-def write_comparison(path: Path, summary: Summary, title: str) -> None:
+def write_comparison(path: Path, summary: Summary, title: str, leaks: Leaks | None = None) -> None:
     """Write the page; the file appears whole or not at all.
 
     DiskError if the disk refuses; what stood at `path` is then intact.
     """
-    write_whole(path, render(summary, title).encode())
+    write_whole(path, render(summary, title, leaks).encode())
 
 
-def render(summary: Summary, title: str) -> str:
+def render(summary: Summary, title: str, leaks: Leaks | None = None) -> str:
     """The page as text."""
     sections = [_overall(whole) for whole in summary.overall] + [of_efficiency(one) for one in summary.efficiencies]
     sections += [of_data(table) for table in summary.tables]
     sections += _blends(summary.blends) + _intervals(summary.intervals)
     fields = {
         "said": _said(summary),
-        "compared": laid_out(_compared(summary.tables)),
+        "compared": laid_out(_compared(summary.tables, leaks or {})),
         "sections": sections,
         "splits": _splits(summary.tables),
         "made": [("Versions", "; ".join(summary.versions)), ("Machines", "; ".join(summary.machines))],
@@ -131,9 +135,20 @@ def _said(summary: Summary) -> list[str]:
     ]
 
 
-def _compared(tables: Sequence[Standing]) -> Table:
+def _compared(tables: Sequence[Standing], leaks: Leaks) -> Table:
     """One line a table of the page."""
-    header = ("data set", "class", "split", "fitted on", "metric", "methods", "seeds", "correlation", "data SHA-256")
+    header = (
+        "data set",
+        "class",
+        "split",
+        "fitted on",
+        "metric",
+        "methods",
+        "seeds",
+        "correlation",
+        "leak",
+        "data SHA-256",
+    )
     rows: list[list[Cell]] = [
         [
             table.data,
@@ -144,11 +159,12 @@ def _compared(tables: Sequence[Standing]) -> Table:
             len(table.lines),
             spans(table.splits),
             table.correlation,
+            leaks.get(table.data, {}).get(table.setting.rule, "–"),
             table.data_sha256[:SHORT],
         ]
         for table in tables
     ]
-    return Table("Data sets and splits", header, rows)
+    return Table("Data sets and splits", header, rows, notes=[LEAK] if leaks else [])
 
 
 def _metric(table: Standing) -> str:

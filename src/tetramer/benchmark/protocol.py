@@ -106,12 +106,14 @@ def run(
     for one in opened.values():
         rules.check_column(protocol.splits, one.assay.keys, settings.split_column)
     for data, one in opened.items():
-        case = one.read(settings.features)
+        case = settings.read(one)
         rows, notes = protocol.rows(data), Path(settings.output) / case.name / "splits.json"
         known = rules.noted(notes)
         missing = [row for row in rows if not done(row, case, settings, known)]  # refuses before anything is noted
         for rule in rules.resolve(protocol.splits):
             rules.note(case, rule, protocol.repeats, notes, check=bool(missing))
+            shared = rules.leaks_told(Path(settings.output))[case.name][rule]
+            say(f"{case.name}, {rule}: test rows that also stand in train or valid by {shared}.")
         if len(missing) < len(rows):
             say(f"{case.name}: {len(rows) - len(missing)} of {len(rows)} rows are there already.")
         progress(case.name, 1 - len(missing) / len(rows))

@@ -54,6 +54,7 @@ class Settings:
     programs: tuple[tuple[str, str], ...] = ()  # peer → path of its command line
     workers: int | None = None
     starts: tuple[tuple[str, str], ...] = ()  # recipe → folder of weights that it begins with
+    split_files: str | None = None  # folder of index files whose splits are taken as they are
     vectors: bool = False  # whether answers and vectors of the test rows are kept beside the rows
 
     def opened(self, data: str) -> Opened:
@@ -62,7 +63,11 @@ class Settings:
 
     def case(self, data: str) -> Case:
         """A data set, read once into `output/features`."""
-        return self.opened(data).read(self.features)
+        return self.read(self.opened(data))
+
+    def read(self, one: Opened) -> Case:
+        """A data set that was opened, with its structures."""
+        return one.read(self.features, given=one.given(self.split_files))
 
     @property
     def features(self) -> Path:

@@ -14,6 +14,8 @@ from tetramer.benchmark.correlation import correlation, overlap, whole
 from tetramer.benchmark.efficiency import DEM
 from tetramer.benchmark.efficiency import RULES as DEM_RULES
 from tetramer.datasets import splits
+from tetramer.datasets.index_files import IndexFile
+from tetramer.datasets.partitions import split_of
 from tetramer.datasets.splits import SPLITS, Split
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError, nearest
@@ -37,6 +39,7 @@ CLASSES = {
 
 FOLDS = re.compile(r"kfold-([2-9]|[1-9][0-9]{1,2})(?:x([1-9][0-9]?))?")  # folds, and how often: kfold-5, kfold-5x3
 KFOLD = "kfold"
+SAME = {"scaffold": "D-ours-nochiral"}  # of two names of one rule, that in an index file
 
 
 def chosen(names: Sequence[str] | None, column: str | None) -> list[str]:
@@ -48,8 +51,8 @@ def chosen(names: Sequence[str] | None, column: str | None) -> list[str]:
         return ["column" if column else "scaffold-balanced"]
     if column and not set(resolve(names)) & splits.COLUMNS.keys():
         raise UserError(
-            f"--splits {','.join(names)} looks at no column, so --split-column {column} has no use. Leave out "
-            "--splits if the column says train, valid or test; or take a rule that looks at a column: "
+            f"--splits {','.join(names)} looks at no column, so --split-column {column} has no use. Leave out --splits "
+            "if the column says train, valid or test; or take a rule that looks at a column: "
             f"{', '.join(splits.COLUMNS)}."
         )
     return list(names)
@@ -101,7 +104,9 @@ def seeds_of(rule: str, repeats: int) -> range:
 
 
 def make(case: Case, rule: str, seed: int) -> Split:
-    """One split of the labelled rows; the same everywhere and always."""
+    """One split of the labelled rows; the same everywhere and always, or as an index file has it."""
+    if case.given is not None:
+        return given(case.given, rule, seed, case.known)
     smiles, known = case.reading.smiles, case.known
     first = list(case.assay.labels.values[:, 0])
     if rule.startswith(f"{DEM}-"):
@@ -120,6 +125,18 @@ def make(case: Case, rule: str, seed: int) -> Split:
     if rule in splits.COLUMNS and column is None:
         raise UserError(f"--splits {rule} needs a column of {splits.COLUMNS[rule]}: add --split-column.")
     return splits.make(rule, smiles, seed, valid_labels=known, keys=column)
+
+
+def given(told: IndexFile, rule: str, seed: int, known: np.ndarray) -> Split:
+    """The split of an index file. UserError if the file does not hold it.
+
+    Rows that cannot be read any more (`known` (n,) False) are in no part, and the hash says so.
+    """
+    split = told.splits.get((SAME.get(rule, rule), seed))
+    if split is None:
+        held = sorted({name for name, _ in told.splits})
+        raise UserError(f"The split file of {told.data} has no {rule} {seed}. It holds: {', '.join(held)}.")
+    return split_of(rule, *(part[known[part]] for part in (split.train, split.valid, split.test)))
 
 
 def cut(split: Split, parts: str, count: int, seed: int) -> Split:
@@ -203,6 +220,26 @@ def alike(case: Case, rule: str, made: Sequence[Split]) -> float:
     tests = [np.searchsorted(rows, split.test) for split in made]
     texts = [case.reading.smiles[row] for row in rows.tolist()]
     return correlation(tests, whole(keys(texts, "scaffold", None if len(texts) > splits.MANY else Limits(0)), tests))
+
+
+LEAKS = {"molecules": "molecule", "keys": "InChIKey", "scaffolds": "scaffold"}
+
+
+def leaks_told(folder: Path) -> dict[str, dict[str, str]]:
+    """Data set → rule → what test parts share with train and valid, least to most over the splits that were noted."""
+    noted = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*/splits.json")}
+    return {data: {rule: leak_told(one["splits"]) for rule, one in told.items()} for data, told in noted.items()}
+
+
+def leak_told(noted: Sequence[dict[str, Any]]) -> str:
+    """As in "molecule 0–3, InChIKey 1–4, scaffold 0 of 113", from the notes on the splits of one rule."""
+    words = [f"{what} {_range([one['leak'][name] for one in noted])}" for name, what in LEAKS.items()]
+    return f"{', '.join(words)} of {_range([one['sizes'][2] for one in noted])}"
+
+
+def _range(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,}–{most:,}"
 
 
 def leaks(case: Case, split: Split, skeletons: Sequence[str]) -> dict[str, int]:

@@ -10,6 +10,8 @@ from tetramer.errors import UserError
 from tetramer.terminal import Bar, say
 from tetramer.verbs.options import Json, Smiles, Workers, overrides_of, starts_of
 
+MOST_UNITS = 25  # characters of units in the list of data sets, which is 100 wide
+
 
 def audit(
     data: Annotated[str, Argument(help="file with structures and, best, measured values, or a public data set")],
@@ -62,11 +64,15 @@ def datasets(
     import json
 
     from tetramer.datasets import sources
+    from tetramer.errors import nearest
 
     named = [word for word in words or [] if word != "fetch"]
     data = named[0] if named else None
     if len(named) > 1:
-        raise UserError(f"One data set at a time, please; got {', '.join(named)}.")
+        hint = f" Is {named[0]!r} meant as fetch?" if nearest(named[0], ["fetch"]) else ""
+        raise UserError(f"One data set at a time, please; got {', '.join(named)}.{hint}")
+    if accept_unverified and "fetch" not in (words or []):
+        raise UserError("--accept-unverified is of a download: tetramer datasets fetch NAME --accept-unverified.")
     if "fetch" in (words or []):
         if data is None:
             raise UserError(f"Name the data set to fetch: {', '.join(sources.SOURCES)}.")
@@ -79,9 +85,11 @@ def datasets(
     elif data:
         print("\n".join(f"{key:<10} {value}" for key, value in rows[0].items()))
     else:
-        keys = ("name", "rows", "targets", "task", "state", "licence")
+        keys = ("name", "rows", "targets", "task", "state", "public bytes", "units")
         for name, count, targets, *rest in [keys, *([str(row[key]) for key in keys] for row in rows)]:
-            print(f"{name:<22} {count:>8} {targets:>7}  {rest[0]:<11} {rest[1]:<11} {rest[2]}")
+            units = rest[3] if len(rest[3]) <= MOST_UNITS else f"{rest[3][: MOST_UNITS - 2]} …"
+            print(f"{name:<22} {count:>7} {targets:>7}  {rest[0]:<10} {rest[1]:<8} {rest[2]:<12}  {units}")
+        print("tetramer datasets NAME tells licence, citation, known defects and labels; --json tells all of all.")
 
 
 def benchmark(
@@ -118,6 +126,9 @@ def benchmark(
         str | None,
         Option(help="column that says train, valid or test, or what --splits group, time or stratified looks at"),
     ] = None,
+    split_files: Annotated[
+        Path | None, Option(help="folder of DATA.txt.gz whose splits are taken as they are, such as results/splits")
+    ] = None,
     settings: Annotated[
         list[str] | None, Option("--set", metavar="<str>", help="a setting of the recipes, as in training.epochs=20")
     ] = None,
@@ -149,6 +160,7 @@ def benchmark(
         shared = Settings(
             str(output), tuple(target or ()), smiles_column, split_column,
             tuple(overrides_of(settings or []).items()), programs, workers, starts_of(starts or []),
+            None if split_files is None else str(split_files),
         )  # fmt: skip
         with Bar() as bar:
             told = comparing.measure(protocol, shared, against, say, bar.show, metric)
