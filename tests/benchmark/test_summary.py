@@ -396,6 +396,14 @@ def test_rows_that_do_not_fit_together_are_refused_by_name(other: dict[str, obje
     assert "Numbers are never compared across that: " in str(caught.value)
 
 
+def test_rows_that_learned_from_fewer_have_splits_of_their_own() -> None:
+    few = [row | {"fit_rows": "train+valid:20", "split_sha256": f"few{row['seed']}"} for row in many("base", B)]
+    check([*many("base", B), *few])
+    few[0]["fit_rows"] = "train"
+    with pytest.raises(UserError, match="differ in their split"):
+        check([*many("base", B), *few])
+
+
 def test_a_rule_has_one_class_on_all_data_sets() -> None:
     with pytest.raises(UserError, match=r"'base' on 'zinc' .* differ in their protocol class \(B and R\)"):
         check([*many("base", B), finished("base", 1.0, data="zinc") | {"class": "R"}])

@@ -11,7 +11,7 @@ AGREE = (
     ("data_sha256", ("data",), "data", "the data set has changed; measure its older rows again"),
     ("metric", ("data",), "first metric", "measure all rows of a data set by one"),
     ("class", ("split",), "protocol class", "measure the older row again"),
-    ("split_sha256", ("data", "split", "seed"), "split", "measure one of them again, on the split of the other"),
+    ("split_sha256", ("data", "split", "seed", "few"), "split", "measure one of them again, on the split of the other"),
     ("config_sha256", ("data", "method"), "settings", "measure one of them again, or give it a name of its own"),
 )
 
@@ -23,8 +23,9 @@ def check(rows: Iterable[Finished]) -> None:
         twin = known.setdefault(("row", *order(row)), row)
         if twin is not row:
             raise UserError(f"There are two results of {_named(row)}. Keep one of the two files.")
+        few = row["fit_rows"] if ":" in row["fit_rows"] else ""  # a split of fewer rows has a hash of its own
         for field, among, what, advice in AGREE:
-            first = known.setdefault((field, *(row[name] for name in among)), row)
+            first = known.setdefault((field, *({**row, "few": few}[name] for name in among)), row)
             if first[field] != row[field]:
                 raise UserError(
                     f"{_named(first)} and {_named(row)} differ in their {what} ({str(first[field])[:12]} and "

@@ -89,11 +89,13 @@ class How:
     """What else decides a comparison, and how it is run.
 
     fit_rows: train, train+valid, or so many of them, as train+valid:1000; or several of these. overrides: settings of
-    the recipes, such as {"training.epochs": "20"}. split_files: folder of index files. quiet: no lines at all.
+    the recipes, such as {"training.epochs": "20"}. seeds: training seeds where a rule has one split. split_files:
+    folder of index files. quiet: no lines at all.
     """
 
     fit_rows: str | Sequence[str] = "train+valid"
     overrides: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 1
     workers: int | None = None
     split_files: str | Path | None = None
     quiet: bool = False
@@ -124,7 +126,7 @@ def compare(
     sets = [str(data)] if isinstance(data, str | Path) else list(data)
     plan = Protocol(
         listed(methods), sets, rules.chosen(None if splits is None else listed(splits), split_column), repeats,
-        listed(how.fit_rows),
+        listed(how.fit_rows), how.seeds,
     )  # fmt: skip
     settings = Settings(
         str(output), tuple(listed(target)), smiles_column, split_column, tuple(how.overrides.items()),
