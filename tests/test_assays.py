@@ -125,7 +125,7 @@ def test_a_class_has_the_same_number_in_every_file(tmp_path: Path) -> None:
             {"y": VALUES, "p": ["train", "test"] * 15},
             {"rule": "scaffold", "split": "p"},
             "--split scaffold looks at no column, so --split-column 'p' has no use. Leave out --split if the column "
-            "says train, valid or test; or take a rule that looks at a column: stratified, group, time.",
+            "says train, valid or test; or take a rule that looks at a column: stratified, group, time, column.",
         ),
         ({"y": VALUES}, {"task": "ranking"}, "--task 'ranking' is not known"),
         ({"y": ["a", "b"] * 15}, {"task": "regression"}, "'y' holds text, so it is not a regression target"),

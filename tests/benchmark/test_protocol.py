@@ -384,7 +384,9 @@ def test_folds_are_the_splits_of_a_table(table: Path, case: Case, tmp_path: Path
     assert len({fold.sha256 for fold in folds}) == 10
     told = measured(Protocol(["mean", "ecfp-linear"], [str(table)], ["kfold-5"], 2), settings(tmp_path))
     assert len(list(tmp_path.glob("small/kfold-5-*/*.json"))) == 10
-    assert [(one.setting.letter, one.overlap, len(one.splits)) for one in told.summary.tables] == [("kfold", 0.2, 5)]
+    assert [(one.setting.letter, one.correlation, len(one.splits)) for one in told.summary.tables] == [
+        ("kfold", 0.2, 5)
+    ]
     page = (tmp_path / "report.html").read_text()
     assert "Class kfold: rows are dealt into folds" in page
     assert "belongs to no published class" not in page

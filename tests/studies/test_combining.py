@@ -168,7 +168,14 @@ def kept_row(output: Path, seed: int, **answers: list[float]) -> None:
         place = output / "qm9-g298" / f"random-{seed}-train+valid" / f"{method}.json"
         error = abs(told[0] - ENERGIES[0])
         row = {"method": method, "data": "qm9-g298", "split": "random", "seed": seed, "fit_rows": "train+valid"}
-        row |= {"scores": {"mae": error}, "refused": None, "config_sha256": "", "parameters": 1, "cost": {"seconds": 1}}
+        row |= {
+            "scores": {"mae": error},
+            "refused": None,
+            "config_sha256": "",
+            "split_sha256": "",
+            "parameters": 1,
+            "cost": {"seconds": 1},
+        }
         write_whole(place, json.dumps(row).encode())
         values = np.array(told)[:, None, None]
         vectors = Settings(str(output)).beside(place)

@@ -89,12 +89,13 @@ class How:
     """What else decides a comparison, and how it is run.
 
     fit_rows: train, train+valid, or so many of them, as train+valid:1000; or several of these. overrides: settings of
-    the recipes, such as {"training.epochs": "20"}. seeds: training seeds where a rule has one split. split_files:
-    folder of index files. quiet: no lines at all.
+    the recipes, such as {"training.epochs": "20"}. metric: what is compared, without it that of the data set. seeds:
+    training seeds where a rule has one split. split_files: folder of index files. quiet: no lines at all.
     """
 
     fit_rows: str | Sequence[str] = "train+valid"
     overrides: Mapping[str, str] = field(default_factory=dict)
+    metric: str | None = None
     seeds: int = 1
     workers: int | None = None
     split_files: str | Path | None = None
@@ -110,16 +111,15 @@ def compare(
     output: str | Path = "tetramer-benchmark",
     against: str | None = None,
     smiles_column: str | None = None,
-    metric: str | None = None,
     split_column: str | None = None,
     how: How = How(),
 ) -> Comparison:
     """Compare methods on your own table, or on public sets, split by split.
 
     data: a file (CSV, SMI, SDF, Parquet) with its `target` columns, or names of public sets. splits: rules, without any
-    scaffold-balanced, or what `split_column` says. repeats: splits of a rule, whose seeds are 0, 1, …. metric: what is
-    compared, without it that of the data set. Rows are kept in `output`; the same call goes on where it was stopped.
-    Each tenth of a data set is a line on standard error. `print` the answer, or open its report.
+    scaffold-balanced, or what `split_column` says. repeats: splits of a rule, whose seeds are 0, 1, …. Rows are kept in
+    `output`; the same call goes on where it was stopped. Each tenth of a data set is a line on standard error. `print`
+    the answer, or open its report.
 
     UserError: a file or column that is not there, an unknown method or split.
     """
@@ -133,8 +133,8 @@ def compare(
         workers=how.workers, split_files=None if how.split_files is None else str(how.split_files),
     )  # fmt: skip
     if how.quiet:
-        return measure(plan, settings, against, metric=metric)
-    return measure(plan, settings, against, say, Tenths(), metric)
+        return measure(plan, settings, against, metric=how.metric)
+    return measure(plan, settings, against, say, Tenths(), how.metric)
 
 
 def listed(names: str | Sequence[str]) -> list[str]:

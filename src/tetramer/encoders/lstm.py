@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, cast, get_args
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -38,11 +40,27 @@ class LSTMConfig:
             )
 
 
+@cache
+def bf16_runs() -> bool:
+    """Whether oneDNN has an LSTM of bf16 for this processor; one without AVX-512 has none."""
+    try:
+        with torch.random.fork_rng(), torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            nn.LSTM(8, 8, batch_first=True)(torch.zeros(1, 2, 8))
+    except RuntimeError:
+        return False
+    return True
+
+
+def gates() -> torch.autocast:
+    """bf16 where autocast is on and the processor can."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.is_autocast_enabled("cpu") and bf16_runs())
+
+
 class LSTM(Encoder):
     """Long short-term memory (doi:10.1162/neco.1997.9.8.1735) over the tokens of one SMILES, BEGIN and END among them.
 
     Sequences are packed, so there is no padding to read. A molecule without tokens gets zeros. Under bf16 autocast the
-    gates are bf16.
+    gates are bf16, or fp32 where the processor has no kernel for that.
     """
 
     Config = LSTMConfig
@@ -71,7 +89,8 @@ class LSTM(Encoder):
         dense, mask = to_dense(x, owner, batch.size)
         dense, mask = dense[mask[:, 0]], mask[mask[:, 0]]  # a sequence to pack has at least one token
         packed = pack_padded_sequence(dense, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        y, _ = pad_packed_sequence(self.layers(packed)[0], batch_first=True)
+        with gates():
+            y, _ = pad_packed_sequence(self.layers(packed)[0], batch_first=True)
         return y[mask]
 
     def step(self, tokens: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
@@ -79,7 +98,8 @@ class LSTM(Encoder):
 
         tokens: (B,)   past: what the step before gave; None at BEGIN   →   (B, D) and the past of the next step
         """
-        y, past = self.layers(self.dropout(self.embedding(tokens))[:, None], past)
+        with gates():
+            y, past = self.layers(self.dropout(self.embedding(tokens))[:, None], past)
         return y[:, 0], cast(Past, past)
 
     def read_out(self, tokens: Tensor, batch: SmilesBatch) -> Tensor:
