@@ -261,6 +261,18 @@ def test_rows_of_another_split_are_refused(table: Path, tmp_path: Path) -> None:
         run(plan, how)
 
 
+def test_another_training_seed_is_no_other_split(tmp_path: Path) -> None:
+    """On a rule with one split every training seed is held against that split."""
+    plan = Protocol(["random-forest"], ["chembl2321810:200"], ["scaffold"], seeds=2)
+    how = Settings(str(tmp_path), workers=1, overrides=TREES)
+    run(plan, how)
+    assert len(load(tmp_path)[0]) == 2
+    place = next(tmp_path.glob("*/scaffold-1-*/random-forest.json"))
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"split_sha256": "f" * 64}))
+    with pytest.raises(UserError, match="was measured on another split"):
+        load(tmp_path)
+
+
 def test_a_method_that_refuses_is_a_row_with_its_reason(table: Path, tmp_path: Path) -> None:
     short = tmp_path / "short.csv"
     short.write_text("\n".join(table.read_text().splitlines()[:25]) + "\n")

@@ -147,7 +147,8 @@ def done(row: Row, case: Case, settings: Settings, known: Mapping[tuple[str, int
 
 def check_split(told: Mapping[str, Any], place: Path, known: Mapping[tuple[str, int], str]) -> None:
     """UserError for a row whose split is not the one that is noted; one of fewer rows has a split of its own."""
-    noted = known.get((told["split"], told["seed"]), told["split_sha256"])
+    seed = told["seed"] if len(rules.seeds_of(told["split"], 2)) > 1 else 0  # else it is of the training
+    noted = known.get((told["split"], seed), told["split_sha256"])
     if noted != told["split_sha256"] and ":" not in told["fit_rows"]:
         raise UserError(
             f"{place} was measured on another split ({told['split_sha256'][:12]}) than the one noted in splits.json "
