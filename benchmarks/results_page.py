@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tetramer.benchmark import protocol, summary
+from tetramer.benchmark import protocol, rules, summary
 from tetramer.benchmark.cells import Cell, Spread, show
 from tetramer.benchmark.comparing import REFERENCES
 from tetramer.benchmark.comparison import render
@@ -225,7 +225,8 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     """For mkdocs: the report of `tetramer benchmark --report results/benchmark` as a page of its own."""
     from mkdocs.structure.files import File
 
-    files.append(File.generated(config, "benchmark-report.html", content=render(measured()[1], "Results")))
+    report = render(measured()[1], "Results", rules.leaks_told(ROWS))
+    files.append(File.generated(config, "benchmark-report.html", content=report))
     return files
 
 

@@ -1,8 +1,8 @@
 """The test answers of a row, kept beside it as METHOD.answers.npz: what an interval over test molecules is drawn from.
 
 rows (m,) numbers of the test rows; known (m, T) whether a label is known exactly; truth (c,) these labels, row by row;
-values (c, K) the answers to them, NaN where there is none. Numbers have 32 bits. The same answers give the same bytes,
-and nothing in the file is pickled.
+values (c, K) the answers to them, NaN where there is none. The same answers give the same bytes, and nothing in the
+file is pickled.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def packed(rows: NDArray[np.int64], truth: Floats, censor: NDArray[np.int8], val
     known = np.isfinite(truth) & (censor == 0)
     out = io.BytesIO()
     arrays = {"rows": rows.astype(np.int32), "known": known}
-    arrays |= {"truth": truth[known].astype(np.float32), "values": values[known].astype(np.float32)}
+    arrays |= {"truth": truth[known], "values": values[known]}
     np.savez_compressed(out, **arrays)
     return out.getvalue()
 

@@ -41,7 +41,6 @@ class Protocol:
     repeats: int = 10
     fit_rows: Sequence[str] = ("train+valid",)
     seeds: int = 1  # training seeds of a split that has no seeds, for methods that draw
-    own_seeds: bool = False  # whether a method that is not cheap repeats a split that has no seeds with its own
 
     def __post_init__(self) -> None:
         for what, names in (("method", self.methods), ("data set", self.data), ("split", self.splits)):
@@ -69,10 +68,8 @@ class Protocol:
         ]
 
     def _seeds(self, method: str, split: str) -> range:
-        own = rules.seeds_of(split, self.repeats)
-        if self.own_seeds and not cheap(method):
-            return range(self.repeats)
-        return range(self.seeds) if rules.seeds_of(split, 2) == range(1) and draws(method) else own
+        fixed = rules.seeds_of(split, 2) == range(1)
+        return range(self.seeds) if fixed and draws(method) else rules.seeds_of(split, self.repeats)
 
 
 def cheap(method: str) -> bool:

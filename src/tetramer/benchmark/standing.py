@@ -279,9 +279,8 @@ def _on_one_split(pairs: Mapping[str, Pair]) -> list[str]:
             "The interval of a difference on one split is over its test molecules (BCa); the fits are taken as given."
         )
     if bare:
-        notes.append(
-            f"{'All methods' if len(bare) == len(single) else ', '.join(bare)}: no answers kept, so no interval."
-        )
+        which = "All methods" if len(bare) == len(single) else ", ".join(bare)
+        notes.append(f"{which}: no interval, as no answers were kept or some resamples have no value.")
     return notes
 
 

@@ -82,10 +82,8 @@ def run(asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str
             if not data.is_file():
                 write_table(qm9.table(target, size.rows).data, data)
             learned = round(LEARNED * (asked.rows or read_table(data).data.num_rows))
-            plan = Protocol(
-                asked.methods or methods(), [str(data)], asked.splits or SPLITS, asked.seeds or size.seeds, (given,),
-                own_seeds=True,
-            )  # fmt: skip
+            seeds = asked.seeds or size.seeds  # of the random splits; of training on a split that has none
+            plan = Protocol(asked.methods or methods(), [str(data)], asked.splits or SPLITS, seeds, (given,), seeds)
             settings = Settings(
                 str(asked.output), (target,), overrides=budget(size, learned), workers=asked.workers, vectors=True
             )
