@@ -1,4 +1,4 @@
-"""docs/results.md, from the rows under `results`. Measures nothing.
+"""docs/results.md and the table in README.md, from the rows under `results`. Measures nothing.
 
     python benchmarks/results_page.py
 
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parents[1]
-ROWS, PAGE = ROOT / "results" / "benchmark", ROOT / "docs" / "results.md"
+ROWS, PAGE, README = ROOT / "results" / "benchmark", ROOT / "docs" / "results.md", ROOT / "README.md"
+MARK = "<!-- a table by benchmarks/results_page.py -->"  # before and behind the table in README.md
+SHOWN = {
+    "auto": "`auto`, the default",
+    "baseline": "`baseline`: boosted trees and forests or kernels",
+    "lightgbm": "boosted trees alone",
+    "graph": "`graph`: a message-passing network alone",
+    "chemprop": "chemprop 2.3.1, 50 epochs",
+}
 
 HEAD = """# Results
 
@@ -162,6 +170,18 @@ def overall(told: Summary, setting: Setting, what: str = "Error") -> str:
     return f"{head}\n\n{table}" + (f"\n{notes}" if notes else "")
 
 
+def headline(told: Summary) -> str:
+    """Some methods over all data sets of class B."""
+    whole = next(one for one in told.overall if one.setting.letter == "B")
+    lines = {line.method: line for line in whole.lines}
+    rows: list[list[Cell]] = [
+        [name, line.sets, interval(line.ratio, line.low, line.high), line.verdict]
+        for method, name in SHOWN.items()
+        if (line := lines.get(method))
+    ]
+    return markdown(["method", "data sets", "error / error of `baseline` (95 %)", "by paired test"], rows)
+
+
 def blends(told: Summary, setting: Setting) -> str:
     """Each blend against the best of its members."""
     rows: list[list[Cell]] = [
@@ -231,9 +251,11 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page, and the table."""
     rows, told, fresh = measured()
     PAGE.write_text(page(told, fresh, rows), encoding="utf-8")
+    before, _, after = README.read_text(encoding="utf-8").split(MARK)
+    README.write_text(f"{before}{MARK}\n\n{headline(told)}\n\n{MARK}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -113,9 +113,13 @@ def test_the_page_of_results_is_that_of_the_rows(
     name: str, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"))
-    monkeypatch.setitem(script["main"].__globals__, "PAGE", tmp_path / "page.md")
+    pages = {"PAGE": f"docs/{page}.md", "README": "README.md"}
+    for variable, path in pages.items():
+        (tmp_path / variable).write_text(read(path), encoding="utf-8")
+        monkeypatch.setitem(script["main"].__globals__, variable, tmp_path / variable)
     script["main"]()
-    assert (tmp_path / "page.md").read_text(encoding="utf-8") == read(f"docs/{page}.md")
+    for variable, path in pages.items():
+        assert (tmp_path / variable).read_text(encoding="utf-8") == read(path), "run the script again"
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda script: script.stem)
