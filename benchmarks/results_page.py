@@ -179,7 +179,7 @@ def headline(told: Summary) -> str:
         for method, name in SHOWN.items()
         if (line := lines.get(method))
     ]
-    return markdown(["method", "data sets", "error / error of `baseline` (95 %)", "by paired test"], rows)
+    return markdown(["method", "data sets", "error / error of `baseline` (95 %)", "verdict"], rows)
 
 
 def blends(told: Summary, setting: Setting) -> str:

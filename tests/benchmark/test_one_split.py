@@ -62,7 +62,7 @@ def test_the_interval_is_that_of_the_test_molecules_in_the_metrics_own_direction
     assert (pair["older"].low, pair["older"].high) == (None, None)
     assert told.notes == (
         "The interval of a difference on one split is over its test molecules (BCa); the fits are taken as given.",
-        "older: no interval, as no answers were kept or some resamples have no value.",
+        "older: no interval, as no answers were kept, they are of other labels, or a resample has no value.",
     )
 
 
@@ -70,7 +70,9 @@ def test_other_labels_have_no_interval(tmp_path: Path) -> None:
     told = table([row(tmp_path, "base", BASE), row(tmp_path, "ours", OURS, truth=1 - TRUTH)])
     assert sum(line.pair is not None for line in told.lines) == 1
     assert all(line.pair is None or line.pair.low is None for line in told.lines)
-    assert told.notes == ("All methods: no interval, as no answers were kept or some resamples have no value.",)
+    assert told.notes == (
+        "All methods: no interval, as no answers were kept, they are of other labels, or a resample has no value.",
+    )
 
 
 def test_training_seeds_count_by_their_mean(tmp_path: Path) -> None:

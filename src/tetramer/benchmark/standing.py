@@ -280,7 +280,9 @@ def _on_one_split(pairs: Mapping[str, Pair]) -> list[str]:
         )
     if bare:
         which = "All methods" if len(bare) == len(single) else ", ".join(bare)
-        notes.append(f"{which}: no interval, as no answers were kept or some resamples have no value.")
+        notes.append(
+            f"{which}: no interval, as no answers were kept, they are of other labels, or a resample has no value."
+        )
     return notes
 
 
