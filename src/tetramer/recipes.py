@@ -163,7 +163,6 @@ STUDY001 = {
     "study001-egnn-fp": combining({"fingerprint": BITS, "conformer": MOVING}, [512]),
     "study001-egnn-mpnn": combining({"graph": MEANS, "conformer": MOVING}, []),
     "study001-rnn": combining({"smiles": {"encoder": "lstm"}}, [256], pretrained=0.0),
-    "study001-rnn-tuned": combining({"smiles": {"encoder": "lstm"}}, [256], pretrained=0.1),
     "study001-mpnn-rnn": combining({"graph": MEANS, "smiles": {"encoder": "lstm"}}, [256], pretrained=0.0),
 }
 
@@ -179,8 +178,13 @@ def joined_by(join: str) -> Recipe:
 
 EGNN = deepcopy(CONFORMER)
 EGNN["config"] |= {"encoder": "egnn", "encoder_config": {"depth": 4, "radial": 20}}
+LSTM = deepcopy(SMILES)
+LSTM["config"]["encoder"] = "lstm"
 # And rows of that study that are ours and no other recipe.
-BOTH001 = STUDY001 | {"egnn": Recipe({"conformer": EGNN}, 0, "an EGNN that sees distances by radial functions")}
+BOTH001 = STUDY001 | {
+    "egnn": Recipe({"conformer": EGNN}, 0, "an EGNN that sees distances by radial functions"),
+    "lstm": Recipe({"smiles": LSTM}, 0, "an LSTM on the tokens of SMILES", VIEW_SETTINGS),
+}
 BOTH001 |= {f"graph+conformer-{join}": joined_by(join) for join in JOINS}
 
 RECIPES: dict[str, Recipe] = BOTH001 | {

@@ -25,14 +25,16 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     censor = CENSOR.copy()
     censor[3, 1] = 1  # a bound is no truth
     place = tmp_path / "mean.json"
-    kept = answers.packed(np.array([7, 2, 9, 4]), TRUTH, censor, VALUES)
-    assert answers.packed(np.array([7, 2, 9, 4]), TRUTH, censor, VALUES) == kept
+    texts = ["CO", "C", "CO", "N"]
+    kept = answers.packed(np.array([7, 2, 9, 4]), texts, TRUTH, censor, VALUES)
+    assert answers.packed(np.array([7, 2, 9, 4]), texts, TRUTH, censor, VALUES) == kept
     assert answers.attached({}, place) == {}
     answers.beside(place).write_bytes(kept)
     told = answers.read(Path(answers.attached({}, place)[answers.KEPT]))
     truth = TRUTH.copy()
     truth[3, 1] = np.nan
     assert told.rows.tolist() == [7, 2, 9, 4]
+    assert told.molecule.tolist() == [0, 1, 0, 2]
     np.testing.assert_array_equal(told.truth, truth)
     known = np.where(np.isfinite(truth)[:, :, None], VALUES, np.nan)
     np.testing.assert_array_equal(told.values, known)

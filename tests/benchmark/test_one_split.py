@@ -21,14 +21,20 @@ BASE, OURS, OTHER = (TRUTH * shift + RNG.normal(size=N) for shift in (0.5, 2.0, 
 
 
 def row(
-    folder: Path, method: str, values: np.ndarray | None, seed: int = 0, truth: np.ndarray = TRUTH
+    folder: Path,
+    method: str,
+    values: np.ndarray | None,
+    seed: int = 0,
+    truth: np.ndarray = TRUTH,
+    times: int = 1,
+    fit_rows: str = "train",
 ) -> dict[str, Any]:
-    """A row of class D as it is read from its file, with its answers or without."""
+    """A row of class D as it is read from its file, with its answers or without; every molecule stands `times`."""
     told = {"method": method, "data": "own", "data_sha256": "d", "metric": "roc-auc", "split": "scaffold", "class": "D"}
     told |= {
         "seed": seed,
-        "fit_rows": "train",
-        "split_sha256": "one",
+        "fit_rows": fit_rows,
+        "split_sha256": "one" if fit_rows == "train" else f"one {seed}",
         "fitted_on": 100,
         "tested_on": N,
         "refused": None,
@@ -37,7 +43,9 @@ def row(
     told["scores"] = {"roc-auc": METRICS["roc-auc"].of(truth, values) if values is not None else 0.6}
     place = folder / f"{method}-{seed}.json"
     if values is not None:
-        packed = answers.packed(np.arange(N), truth[:, None], np.zeros((N, 1), np.int8), values[:, None, None])
+        texts = [f"C{k}" for k in range(N)] * times
+        cells = np.tile(truth[:, None], (times, 1)), np.zeros((times * N, 1), np.int8), np.tile(values, times)
+        packed = answers.packed(np.arange(times * N), texts, cells[0], cells[1], cells[2][:, None, None])
         answers.beside(place).write_bytes(packed)
     return answers.attached(told, place)
 
@@ -85,7 +93,34 @@ def test_training_seeds_count_by_their_mean(tmp_path: Path) -> None:
     assert pair.high is not None
     assert pair.low < pair.difference < pair.high
     assert (pair.low, pair.high) != (alone.low, alone.high)
-    assert table(rows).spread == "± is the sd over 2 training seeds on one split: training noise only"
+    assert table(rows).spread == "± is the sd over 2 training seeds on one split: noise of training only"
+
+
+def test_molecules_that_are_measured_again_are_no_evidence(tmp_path: Path) -> None:
+    """A resample draws molecules: five rows of each say what one does."""
+    pairs = []
+    for times in (1, 5):
+        rows = [row(tmp_path, "base", BASE, times=times), row(tmp_path, "ours", OURS, times=times)]
+        pairs += [line.pair for line in table(rows).lines if line.method == "ours"]
+    one, five = pairs
+    assert one is not None
+    assert five is not None
+    assert (five.difference, five.low, five.high) == pytest.approx((one.difference, one.low, one.high))
+
+
+def test_seeds_that_draw_which_rows_are_learned_from_are_no_splits(tmp_path: Path) -> None:
+    """Of a rule with one split the test part is the same, however the rest is cut."""
+    few = [row(tmp_path, name, told, seed, fit_rows="train:30") for seed in (0, 1) for name, told in
+           (("base", BASE), ("ours", OURS if seed else OTHER))]  # fmt: skip
+    told = table(few)
+    (pair,) = [line.pair for line in told.lines if line.method == "ours"]
+    assert pair is not None
+    assert (pair.splits, pair.p, pair.verdict) == (1, None, UNTESTED)
+    assert pair.low is not None
+    assert told.splits == {0: "one 0", 1: "one 1"}
+    assert "which rows were drawn to learn from" in told.spread
+    alone = table([*few, row(tmp_path, "plain", BASE, fit_rows="train:30")])
+    assert not [note for note in alone.notes if "compared on" in note]
 
 
 def test_seeds_repeat_what_draws_on_a_rule_with_one_split() -> None:

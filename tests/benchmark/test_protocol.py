@@ -406,6 +406,49 @@ def test_folds_are_the_splits_of_a_table(table: Path, case: Case, tmp_path: Path
         run(Protocol(["mean"], [str(table)], ["kfold-90"], 1), settings(tmp_path / "many"))
 
 
+def test_what_cannot_be_compared_is_told_before_the_work(table: Path, tmp_path: Path) -> None:
+    plan = Protocol(["mean", "ecfp-linear"], [str(table)], ["random"], 1)
+    with pytest.raises(UserError, match="'random-forest'"):
+        measured(plan, settings(tmp_path), "random-forest")
+    with pytest.raises(UserError, match="roc-auc is of binary, and the rows are of regression"):
+        measured(plan, settings(tmp_path), metric="roc-auc")
+    with pytest.raises(UserError, match=r"dem-0.0125 learns from 1.25% of the rows, and of 64 that is none"):
+        run(replace(plan, splits=["dem-0.0125"]), settings(tmp_path, "gaps"))
+    assert not list(tmp_path.glob("*/*-*-*/*.json"))
+
+
+def test_more_rows_than_there_are_is_told_once(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="65 rows to learn from are asked for, and train has 64"):
+        run(Protocol(["mean"], [str(table)], ["random"], 2, ["train", "train:65"]), settings(tmp_path))
+
+
+def test_damaged_notes_on_splits_are_told(table: Path, tmp_path: Path) -> None:
+    run(Protocol(["mean"], [str(table)], ["random"], 2), settings(tmp_path))
+    path = tmp_path / "small" / "splits.json"
+    for text in ("{", "[]", '{"random": {}}', "<<<<<<< ours"):
+        path.write_text(text)
+        for read in (lambda: load(tmp_path), lambda: rules.leaks_told(tmp_path)):
+            with pytest.raises(UserError, match="holds no notes on splits"):
+                read()
+
+
+def test_groups_that_a_column_keeps_whole_make_splits_alike(table: Path, case: Case) -> None:
+    """Two projects of most rows always train; by scaffolds alone the splits look less alike."""
+    keys = tuple("ab"[row % 2] if row < 50 else f"c{row}" for row in range(80))
+    grouped = replace(case, assay=replace(case.assay, keys=keys))
+    made = [rules.make(grouped, "group", seed) for seed in range(6)]
+    assert rules.alike(grouped, "group", made) > rules.alike(case, "group", made)
+
+
+def test_a_file_is_no_public_set_by_its_name(table: Path, tmp_path: Path) -> None:
+    own = tmp_path / "clintox.csv"
+    own.write_text(table.read_text())
+    told = measured(Protocol(["mean"], [str(own)], ["random"], 2), settings(tmp_path / "out"))
+    (one,) = told.summary.tables
+    assert one.source is None
+    assert not [note for note in one.notes if "writing of the SMILES" in note]
+
+
 def test_a_column_of_parts_is_one_split(table: Path, tmp_path: Path) -> None:
     words = ["part", *(("test", "train", "train", "Valid", "train")[row % 5] for row in range(80))]
     lines = [f"{line},{word}" for line, word in zip(table.read_text().splitlines(), words, strict=True)]

@@ -207,7 +207,7 @@ def test_several_training_seeds_on_one_split_are_training_noise() -> None:
     rows = many("base", [0.8, 0.9, 1.0], split_sha256="one") + many("ours", [0.5, 0.6, 0.4], split_sha256="one")
     table = only(told([row | {"class": "D"} for row in rows]))
     ours = table.lines[0]
-    assert table.spread == "± is the sd over 3 training seeds on one split: training noise only"
+    assert table.spread == "± is the sd over 3 training seeds on one split: noise of training only"
     assert (ours.rows, ours.splits, ours.mean, ours.sd) == (3, 1, pytest.approx(0.5), pytest.approx(0.1))
     assert table.correlation is None
     assert ours.pair is not None

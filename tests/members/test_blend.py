@@ -41,6 +41,15 @@ def test_the_weights_are_the_least_squares_with_the_pull_to_equality() -> None:
     assert weights_for(REGRESS, answers, [0.0] * 20) == pytest.approx([expected, 1 - expected], abs=1e-6)
 
 
+def test_without_a_prior_no_member_is_better_on_the_rows_that_chose() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=400)
+    answers = truth + rng.normal(size=(1, 400)) * np.array([[1.0], [1.1]])  # their errors are alike but for the size
+    weights = fit_weights(answers[:, :, None, None], truth[:, None], np.zeros((400, 1)), REGRESS, prior=0)[0]
+    assert weights == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert weights_for(REGRESS, answers[:, :, None, None], [*truth])[1] > 0.2
+
+
 def test_a_useless_member_gets_little_and_never_less_than_nothing() -> None:
     truth = np.arange(30.0)
     weights = convex_least_squares(np.stack([truth + 0.1, -100 * truth], axis=1), truth, 600)

@@ -111,7 +111,7 @@ def test_late_fusion_is_chosen_on_rows_that_nobody_learned_from(done: tuple[Path
         assert not set(kept[0]["held"]) & set(kept[0]["rows"])
         truth = here.values[kept[0]["held"]][:, None]
         held, told = (np.stack([one[name] for one in kept if one]) for name in ("held_values", "values"))
-        weights = fit_weights(held, truth, np.zeros(truth.shape, np.int8), Problem(REGRESSION, ("y",)))
+        weights = fit_weights(held, truth, np.zeros(truth.shape, np.int8), Problem(REGRESSION, ("y",)), prior=0)
         answer = combine(weights, told)[:, 0, 0]
         assert late.errors[seed] == pytest.approx(np.abs(answer - here.values[kept[0]["rows"]]).mean(), rel=1e-12)
     assert here.late(["graph", "conformer"], "random") is None  # the second was not measured

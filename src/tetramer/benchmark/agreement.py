@@ -39,13 +39,17 @@ def _named(row: Finished) -> str:
     return f"{row['method']!r} on {row['data']!r} ({row['split']}, seed {row['seed']}, {row['fit_rows']})"
 
 
+def check_metric(metric: str, tasks: Iterable[str]) -> None:
+    """UserError for a metric that is not known, or of none of the tasks."""
+    known, found = pick(METRICS, metric, "metric").tasks, sorted(set(tasks))
+    if not set(known).intersection(found):
+        names = " and ".join(sorted(known))
+        raise UserError(f"{metric} is of {names}, and the rows are of {', '.join(found)}. Take another metric.")
+
+
 def by_metric(rows: Sequence[Finished], metric: str) -> tuple[list[Finished], list[str]]:
     """The rows with `metric` as their first one, and the data sets that it is not of. UserError if it is of none."""
-    tasks = pick(METRICS, metric, "metric").tasks
+    check_metric(metric, [row["task"] for row in rows])
+    tasks = METRICS[metric].tasks
     kept: list[Finished] = [{**row, "metric": metric} for row in rows if row["task"] in tasks]
-    if not kept:
-        found = ", ".join(sorted({row["task"] for row in rows}))
-        raise UserError(
-            f"{metric} is of {' and '.join(sorted(tasks))}, and the rows are of {found}. Take another metric."
-        )
     return kept, sorted({row["data"] for row in rows if row["task"] not in tasks})

@@ -1,14 +1,14 @@
 """The test answers of a row, kept beside it as METHOD.answers.npz: what an interval over test molecules is drawn from.
 
-rows (m,) numbers of the test rows; known (m, T) whether a label is known exactly; truth (c,) these labels, row by row;
-values (c, K) the answers to them, NaN where there is none. The same answers give the same bytes, and nothing in the
-file is pickled.
+rows (m,) numbers of the test rows; molecule (m,) equal where rows are of one molecule; known (m, T) whether a label is
+known exactly; truth (c,) these labels, row by row; values (c, K) the answers to them, NaN where there is none. The same
+answers give the same bytes, and nothing in the file is pickled.
 """
 
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tetramer.metrics import Score
 ENDING = ".answers.npz"
 KEPT = "answers"  # field of a row that is read from its file: the path of its answers, where there are some
 HASH = 16  # characters
+FIELDS = ("rows", "molecule", "known", "truth", "values")
 Floats = NDArray[np.float64]
 
 
@@ -30,6 +31,7 @@ class Answers:
     """Of m test rows: truth (m, T) with NaN where no exact label is known, values (m, T, K) with NaN likewise."""
 
     rows: NDArray[np.int64]
+    molecule: NDArray[np.int64]
     truth: Floats
     values: Floats
 
@@ -44,11 +46,18 @@ def attached(row: dict[str, Any], place: Path) -> dict[str, Any]:
     return row | {KEPT: str(beside(place))} if beside(place).is_file() else row
 
 
-def packed(rows: NDArray[np.int64], truth: Floats, censor: NDArray[np.int8], values: Floats) -> bytes:
-    """A file of answers. rows (m,), truth (m, T) with NaN, censor (m, T) not 0 at a bound, values (m, T, K)"""
+def packed(
+    rows: NDArray[np.int64], smiles: Sequence[str], truth: Floats, censor: NDArray[np.int8], values: Floats
+) -> bytes:
+    """A file of answers. rows (m,), smiles (m), truth (m, T) with NaN, censor (m, T) not 0 at a bound, values (m, T, K)
+
+    smiles: canonical; equal ones are one molecule
+    """
     known = np.isfinite(truth) & (censor == 0)
     out = io.BytesIO()
-    arrays = {"rows": rows.astype(np.int32), "known": known}
+    place = {text: number for number, text in enumerate(dict.fromkeys(smiles))}
+    molecule = np.array([place[text] for text in smiles], np.int32)
+    arrays = {"rows": rows.astype(np.int32), "molecule": molecule, "known": known}
     arrays |= {"truth": truth[known], "values": values[known]}
     np.savez_compressed(out, **arrays)
     return out.getvalue()
@@ -58,14 +67,14 @@ def read(path: Path) -> Answers:
     """The answers of a row. UserError if the file holds none."""
     try:
         with np.load(io.BytesIO(path.read_bytes())) as told:
-            rows, known, truth, values = (told[name] for name in ("rows", "known", "truth", "values"))
+            rows, molecule, known, truth, values = (told[name] for name in FIELDS)
             full = np.full((*known.shape, values.shape[1]), np.nan)
             full[known] = values
             labels = np.full(known.shape, np.nan)
             labels[known] = truth
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} holds no answers of a benchmark. Remove it, and its interval is left out.") from error
-    return Answers(rows.astype(np.int64), labels, full)
+    return Answers(rows.astype(np.int64), molecule.astype(np.int64), labels, full)
 
 
 def cells(truth: Floats, censor: NDArray[np.int8], values: Floats, scores: Mapping[str, Score]) -> dict[str, str]:

@@ -4,7 +4,7 @@ A resample is a row of counts, how often each molecule was drawn. Most metrics t
 It says what the choice of test molecules leaves unsure; the training part stays as it is, see `significance.compare`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,30 +64,35 @@ def compare_targets(
     seed: int = 0,
     level: float = 0.95,
     margin: float = MARGIN,
+    molecule: NDArray[np.int64] | None = None,
 ) -> Resampled:
     """`compare_on_test` of the mean over T targets, and over the training seeds of each side.
 
     truth (n, T); candidate, baseline: of each seed (n, T) or (n, T, K). A resample draws molecules with all their
-    targets; targets without a value, here or in a resample, are left out of its mean.
+    rows and targets; targets without a value, here or in a resample, are left out of its mean.
+    molecule: (n,) equal where rows are of one; None: each row is one
     """
     pick(METRICS, metric, "metric")
     every = [*candidate, *baseline]
     known = ~np.isnan(truth)
     for side in every:
         known &= ~np.isnan(side if side.ndim == 2 else side.sum(axis=2))
-    rows = known.any(axis=1)
+    rows = np.asarray(known.any(axis=1))
     sides = [[side[rows] for side in seeds] for seeds in (candidate, baseline)]
     targets = _targets(metric, truth[rows], known[rows], *sides)
     base = float(np.mean([target.base for target in targets]))
     gap = float(np.mean([target.gap for target in targets]))
-    n, rng = int(rows.sum()), np.random.Generator(np.random.Philox(seed))
-    drawn = _gaps(targets, _resamples(rng, n, draws))
+    rng = np.random.Generator(np.random.Philox(seed))
+    owner = np.arange(len(rows)) if molecule is None else molecule
+    owner = np.unique(owner[rows], return_inverse=True)[1].reshape(-1)  # (rows with a label,) which molecule
+    n = int(owner.max()) + 1
+    drawn = _gaps(targets, (counts[:, owner] for counts in _resamples(rng, n, draws)))
     if 2 * len(drawn) < draws:
         raise UserError(
             f"{metric} is undefined in {draws - len(drawn)} of {draws} resamples of {n} molecules, most often because "
             "one class is missing; take another metric or a larger test part."
         )
-    low, high = bca(drawn, gap, _gaps(targets, _left_out(rng, n)), level, n)
+    low, high = bca(drawn, gap, _gaps(targets, (counts[:, owner] for counts in _left_out(rng, n))), level, n)
     better = float(np.mean((drawn < 0) + (drawn == 0) / 2))
     return Resampled(gap, low, high, base, level, margin, n=n, draws=len(drawn), better=better)
 
@@ -135,7 +140,7 @@ def _mean(seeds: Sequence[Weighted], counts: Floats) -> Floats:
     return total / len(seeds)
 
 
-def _gaps(targets: Sequence[_Target], blocks: Iterator[Floats]) -> Floats:
+def _gaps(targets: Sequence[_Target], blocks: Iterable[Floats]) -> Floats:
     """Mean over the targets that have a value, of each resample that has any."""
     found = []
     for block in blocks:

@@ -50,6 +50,7 @@ class Case:
     folder: Path  # where the features lie
     geometry: Geometry | None = None
     given: IndexFile | None = None  # splits that are taken as they were written, in place of being made
+    source: str | None = None  # of SOURCES; None: a file of somebody's own
 
     @property
     def form(self) -> Form:
@@ -104,6 +105,7 @@ class Opened:
     assay: Assay
     metric: str
     geometry: Geometry | None
+    source: str | None
 
     def read(
         self, cache: Path, views: Sequence[str] = ("fingerprint", "graph"), given: IndexFile | None = None
@@ -115,7 +117,7 @@ class Opened:
         folder, assay = cache / self.name, self.assay
         with Reader(standard_for(assay.texts)) as reader:
             reading = read_into(folder, reader, assay.texts, views, lambda *_: None)
-        return Case(self.name, assay, reading, self.metric, hash_of(assay), folder, self.geometry, given)
+        return Case(self.name, assay, reading, self.metric, hash_of(assay), folder, self.geometry, given, self.source)
 
     def given(self, folder: str | None) -> IndexFile | None:
         """The splits of this set in a folder of index files. UserError if they are not there, or are of other data."""
@@ -160,7 +162,8 @@ def opened(
     if split_column:
         assay = replace(assay, keys=texts_of(table, split_column))
     fits = metric in METRICS and assay.task in METRICS[metric].tasks
-    return Opened(name, assay, metric if fits else FIRST[assay.task], geometry_of(table))
+    public = known if known in sources.SOURCES else None
+    return Opened(name, assay, metric if fits else FIRST[assay.task], geometry_of(table), public)
 
 
 def case_of(

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tetramer.benchmark import protocol, rules, summary
@@ -11,7 +11,6 @@ from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.row import Settings
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
-from tetramer.metrics import METRICS
 
 REFERENCES = (
     "baseline",
@@ -38,8 +37,18 @@ class Comparison:
     @property
     def lines(self) -> list[str]:
         """For a terminal."""
+        return [*self.tables, "", *self.remarks]
+
+    @property
+    def tables(self) -> list[str]:
+        """What was found, as text."""
+        return summary.lines(self.summary)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is missing, and where the report lies."""
         notes = [*self.empty, *(f"Not finished: {sentence}" for sentence in self.failed)]
-        return [*summary.lines(self.summary), "", *notes, f"Report: {self.output / 'report.html'}"]
+        return [*notes, f"Report: {self.output / 'report.html'}"]
 
     @property
     def json(self) -> str:
@@ -59,11 +68,12 @@ def measure(
     metric: str | None = None,
 ) -> Comparison:
     """Run what is missing of the protocol and draw the report of all rows in the folder."""
-    if metric is not None:
-        pick(METRICS, metric, "metric")  # before the work
     output = Path(settings.output)
+    if against is not None and against not in plan.methods:  # before the work
+        held = [row["method"] for row in protocol.load(output)[0]] if list(output.glob(protocol.ROWS)) else []
+        pick(dict.fromkeys([*plan.methods, *held]), against, "method")
     with locked(output):
-        failed = protocol.run(plan, settings, say, progress)
+        failed = protocol.run(replace(plan, metric=metric), settings, say, progress)
     return draw(output, against, tuple(failed), metric)
 
 

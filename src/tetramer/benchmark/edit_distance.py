@@ -150,10 +150,16 @@ RULES: dict[str, Callable[[EditPairs, int], list[Split]]] = {"pair": by_pair, "m
 
 
 def support_vectors(x: np.ndarray, y: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
-    """scikit-learn's default SVR: x (n, D), y (n,), asked (m, D) → (m,)."""
+    """scikit-learn's default SVR: x (n, D), y (n,), asked (m, D) → (m,).
+
+    Its kernel exp(−‖a − b‖² / (D · variance of x)) is made here, by a matrix product, which takes half the time.
+    """
+    from sklearn.metrics.pairwise import rbf_kernel
     from sklearn.svm import SVR
 
-    return np.asarray(SVR().fit(x, y).predict(asked))
+    spread = x.var()
+    learned, told = (rbf_kernel(rows, x, 1 / (x.shape[1] * spread) if spread else 1.0) for rows in (x, asked))
+    return np.asarray(SVR(kernel="precomputed").fit(learned, y).predict(told))
 
 
 def boosted(x: np.ndarray, y: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:

@@ -5,6 +5,7 @@ They are given canonical SMILES, so no parser of theirs refuses a row that ours 
 
 import csv
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -97,5 +98,6 @@ def call(command: Sequence[str], folder: Path) -> None:
 
 
 def last_line(text: str) -> str:
-    """The last line that says something."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+    """The last line that says something, without the name of the error that it is of."""
+    told = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+    return re.sub(r"^(tetramer\.)[\w.]+: ", "", told)

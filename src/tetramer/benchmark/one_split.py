@@ -30,7 +30,7 @@ def on_test(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any
     draws = max(LEAST, min(DRAWS, CELLS // first.truth.shape[1]))
     mine, base = ([_flat(one) for one in side] for side in sides)
     try:
-        return compare_targets(ours[0]["metric"], first.truth, mine, base, draws)
+        return compare_targets(ours[0]["metric"], first.truth, mine, base, draws, molecule=first.molecule)
     except UserError:
         return None
 

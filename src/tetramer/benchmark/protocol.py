@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tetramer.benchmark import answers, external, plain, rules
+from tetramer.benchmark.agreement import check_metric
 from tetramer.benchmark.cases import Case
 from tetramer.benchmark.methods import MEMBERS, PROBE
 from tetramer.benchmark.row import Row, Settings, as_job
@@ -41,6 +42,7 @@ class Protocol:
     repeats: int = 10
     fit_rows: Sequence[str] = ("train+valid",)
     seeds: int = 1  # training seeds of a split that has no seeds, for methods that draw
+    metric: str | None = None  # what is compared; None: that of the data set
 
     def __post_init__(self) -> None:
         for what, names in (("method", self.methods), ("data set", self.data), ("split", self.splits)):
@@ -100,6 +102,8 @@ def run(
             resolve(recipes[0], {key: value})  # raises
     failed: list[str] = []
     opened = {data: settings.opened(data) for data in protocol.data}  # one that is not there is told before the work
+    if protocol.metric:
+        check_metric(protocol.metric, [one.assay.task for one in opened.values()])
     for one in opened.values():
         rules.check_column(protocol.splits, one.assay.keys, settings.split_column)
     for data, one in opened.items():
@@ -109,6 +113,7 @@ def run(
         missing = [row for row in rows if not done(row, case, settings, known)]  # refuses before anything is noted
         for rule in rules.resolve(protocol.splits):
             rules.note(case, rule, protocol.repeats, notes, check=bool(missing))
+            rules.check_rows(protocol.fit_rows, rule, notes)
             shared = rules.leaks_told(Path(settings.output))[case.name][rule]
             say(f"{case.name}, {rule}: test rows that also stand in train or valid by {shared}.")
         if len(missing) < len(rows):
@@ -216,7 +221,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def load(output: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
-    """All rows of a folder, and data set → rule → correlation of its splits; of older notes the overlap."""
+    """All rows of a folder, and data set → rule → correlation of its splits, where it was noted."""
     places = sorted(output.glob(ROWS))
     rows = [answers.attached(read(path), path) for path in places]
     if not rows:
@@ -227,6 +232,6 @@ def load(output: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]
         check_split(row, place, known.get(place.parents[1], {}))
     shared = {}
     for folder, path in notes.items():
-        told = json.loads(path.read_text(encoding="utf-8"))
-        shared[folder.name] = {rule: float(one.get("correlation", one["overlap"])) for rule, one in told.items()}
+        told = rules.notes(path).items()
+        shared[folder.name] = {rule: float(one["correlation"]) for rule, one in told if "correlation" in one}
     return rows, shared

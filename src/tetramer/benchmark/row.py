@@ -29,6 +29,7 @@ from tetramer.errors import UserError
 from tetramer.inference import LEVEL
 from tetramer.metrics import METRICS, Score, evaluate, evaluate_all
 from tetramer.modelling import versions
+from tetramer.recipes import is_recipe, takes
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class Settings:
         """A method with these settings."""
         return method_of(name, dict(self.programs), dict(self.overrides), dict(self.starts), form, panel)
 
+    def taken(self, name: str) -> dict[str, str]:
+        """Those of the overrides that mean something to a method."""
+        return {key: text for key, text in self.overrides if is_recipe(name) and takes(name, key)}
+
     def place(self, row: Row, case_name: str) -> Path:
         """Where the row is kept."""
         split = f"{row.split}-{row.seed}-{row.fit_rows.replace(':', '-')}"
@@ -125,6 +130,7 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
         "about": method.about,
         "data": case.name,
         "data_sha256": case.sha256,
+        "source": case.source,
         "task": case.assay.task,
         "metric": case.metric,
         "split": row.split,
@@ -136,6 +142,7 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
         "fitted_on": told.fitted_on,
         "tested_on": len(split.test),
         "config_sha256": method.sha256,
+        "overrides": settings.taken(row.method),
         "scores": {name: score.value for name, score in scores.items()},
         "undefined": {name: score.reason for name, score in scores.items() if score.value is None},
         "skipped": {name: score.skipped for name, score in scores.items() if score.skipped},
@@ -149,7 +156,8 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
         "cost": {"seconds": round(seconds, 1), "machine": machine(), "versions": versions()},
     }
     if refused is None:
-        write_whole(answers.beside(place), answers.packed(split.test, *tested))
+        texts = [case.reading.smiles[row] for row in split.test.tolist()]
+        write_whole(answers.beside(place), answers.packed(split.test, texts, *tested))
     if settings.vectors:
         write_whole(settings.beside(place), packed(split.test, told))
     return out

@@ -13,6 +13,7 @@ from tetramer.benchmark.cases import Case
 from tetramer.benchmark.correlation import correlation, overlap, whole
 from tetramer.benchmark.efficiency import DEM
 from tetramer.benchmark.efficiency import RULES as DEM_RULES
+from tetramer.benchmark.standing import ONE_SPLIT
 from tetramer.datasets import splits
 from tetramer.datasets.index_files import IndexFile
 from tetramer.datasets.partitions import split_of
@@ -99,7 +100,7 @@ def seeds_of(rule: str, repeats: int) -> range:
     k, rounds = folds_of(rule)
     if k:
         return range(k * rounds)
-    most = {"D": 1, "time": 1, "column": 1}.get(class_of(rule), repeats)
+    most = 1 if class_of(rule) in ONE_SPLIT else repeats
     return range(min(most, 3) if rule == "B-grover-3" else most)
 
 
@@ -111,6 +112,11 @@ def make(case: Case, rule: str, seed: int) -> Split:
     first = list(case.assay.labels.values[:, 0])
     if rule.startswith(f"{DEM}-"):
         share = float(rule.removeprefix(f"{DEM}-"))
+        if share * known.sum() < 1:
+            raise UserError(
+                f"{rule} learns from {share:.2%} of the rows, and of {known.sum():,} that is none. Name larger shares, "
+                f"such as --splits {','.join(one for one in DEM_RULES if float(one[4:]) * known.sum() >= 1) or 'R'}."
+            )
         kind = "random" if case.assay.task == "regression" else "stratified"
         return splits.make(kind, smiles, seed, (share, 0.0, 1 - share), known, first)
     k, rounds = folds_of(rule)
@@ -145,18 +151,44 @@ def cut(split: Split, parts: str, count: int, seed: int) -> Split:
     Fewer rows are some of those that are drawn for more. UserError if there are not as many.
     """
     rows = split.train if parts == "train" else np.concatenate([split.train, split.valid])
-    if count > len(rows):
-        raise UserError(f"{count:,} rows to learn from are asked for, and {parts} has {len(rows):,}. Ask for fewer.")
+    check_count(count, len(rows), parts)
     kept = np.random.Generator(np.random.Philox(seed)).permutation(np.sort(rows))[:count]
     train = split.train[np.isin(split.train, kept)]
     valid = split.valid if parts == "train" else split.valid[np.isin(split.valid, kept)]
     return replace(split, train=train, valid=valid)
 
 
+def notes(path: Path) -> dict[str, Any]:
+    """What `note` wrote down at `path`, rule by rule. UserError if it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if all({"splits", "data_sha256", "overlap"} <= one.keys() for one in told.values()):
+            return told
+        why = "what a rule needs is missing"
+    except (OSError, ValueError, AttributeError) as error:
+        why = str(error)
+    raise UserError(f"{path} holds no notes on splits ({why}). Remove it and run the benchmark again: rows are kept.")
+
+
+def check_rows(fit_rows: Sequence[str], rule: str, path: Path) -> None:
+    """UserError if a split that was noted has fewer rows than some of `fit_rows` ask for."""
+    for one in fit_rows:
+        parts, _, few = one.partition(":")
+        for split in notes(path)[rule]["splits"] if few else ():
+            check_count(int(few), sum(split["sizes"][: 1 if parts == "train" else 2]), parts)
+
+
+def check_count(count: int, there: int, parts: str) -> None:
+    """UserError for more rows than there are."""
+    if count > there:
+        raise UserError(f"{count:,} rows to learn from are asked for, and {parts} has {there:,}. Ask for fewer.")
+
+
 def noted(path: Path) -> dict[tuple[str, int], str]:
     """Rule and seed → SHA-256 of each split that `note` wrote down at `path`."""
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {(rule, split["seed"]): split["sha256"] for rule, one in told.items() for split in one["splits"]}
+    return {(rule, split["seed"]): split["sha256"] for rule, one in notes(path).items() for split in one["splits"]}
 
 
 def note(case: Case, rule: str, repeats: int, path: Path, check: bool = True) -> None:
@@ -165,7 +197,7 @@ def note(case: Case, rule: str, repeats: int, path: Path, check: bool = True) ->
     Splits that were noted before stay, so fewer `repeats` than before lose nothing. check: UserError if they come
     out as others
     """
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    told = notes(path)
     known = told.get(rule, {"splits": [], "data_sha256": ""})
     count = max(repeats, len(known["splits"]))
     there = known["data_sha256"] == case.sha256 and len(known["splits"]) == len(seeds_of(rule, count))
@@ -206,7 +238,8 @@ def _noted(case: Case, made: dict[int, Split]) -> list[dict[str, Any]]:
 
 
 def alike(case: Case, rule: str, made: Sequence[Split]) -> float:
-    """`correlation` of the splits, whose groups are the scaffolds that the rule keeps whole.
+    """`correlation` of the splits. Their groups are the scaffolds that the rule keeps whole, or the cells of the split
+    column that it does, whichever tells more.
 
     Test parts of folds have nothing in common, but what is learned from has: k folds count as splits at random whose
     test parts have the same size do, 1 / k (Bouckaert and Frank 2004, https://doi.org/10.1007/978-3-540-24775-3_3).
@@ -219,7 +252,10 @@ def alike(case: Case, rule: str, made: Sequence[Split]) -> float:
     rows = np.unique(np.concatenate([[*split.train, *split.valid, *split.test] for split in made]))
     tests = [np.searchsorted(rows, split.test) for split in made]
     texts = [case.reading.smiles[row] for row in rows.tolist()]
-    return correlation(tests, whole(keys(texts, "scaffold", None if len(texts) > splits.MANY else Limits(0)), tests))
+    names = [keys(texts, "scaffold", None if len(texts) > splits.MANY else Limits(0))]
+    if rule in splits.COLUMNS and case.assay.keys is not None:
+        names.append([str(case.assay.keys[row]) for row in rows.tolist()])
+    return max(correlation(tests, whole(one, tests)) for one in names)
 
 
 LEAKS = {"molecules": "molecule", "keys": "InChIKey", "scaffolds": "scaffold"}
@@ -227,8 +263,8 @@ LEAKS = {"molecules": "molecule", "keys": "InChIKey", "scaffolds": "scaffold"}
 
 def leaks_told(folder: Path) -> dict[str, dict[str, str]]:
     """Data set → rule → what test parts share with train and valid, least to most over the splits that were noted."""
-    noted = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*/splits.json")}
-    return {data: {rule: leak_told(one["splits"]) for rule, one in told.items()} for data, told in noted.items()}
+    told = {path.parent.name: notes(path) for path in folder.glob("*/splits.json")}
+    return {data: {rule: leak_told(one["splits"]) for rule, one in rules.items()} for data, rules in told.items()}
 
 
 def leak_told(noted: Sequence[dict[str, Any]]) -> str:

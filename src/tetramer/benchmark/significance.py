@@ -110,7 +110,7 @@ def settled(verdict: str, p: float | None) -> str:
 def compare(
     candidate: Sequence[Row],
     baseline: Sequence[Row],
-    shared: float = 0.0,
+    shared: float | None = None,
     level: float = 0.95,
     margin: float = MARGIN,
 ) -> Paired:
@@ -120,8 +120,8 @@ def compare(
     s² (1 / J + ρ / (1 − ρ)), with ρ the correlation of two splits. Nadeau and Bengio take ρ = n_test / (n_test +
     n_train), so that ρ / (1 − ρ) = n_test / n_train; that is the share of its molecules that a random test part has in
     common with another. Scaffold splits keep the largest scaffolds in train, so that their test parts have more in
-    common, and what is learned from these scaffolds is in every split: give `shared`, from `correlation.correlation`,
-    and the larger of the two is taken. t has J − 1 degrees of freedom.
+    common, and what is learned from these scaffolds is in every split: give ρ as `shared`, from
+    `correlation.correlation`; None takes that of Nadeau and Bengio. t has J − 1 degrees of freedom.
 
     What is asked is whether the methods differ on such data sets (another draw of molecules), not on this one only. At
     5 % nominal equal methods are told apart on 5 to 6 % of drawn data sets with random splits and on 3 to 7 % with
@@ -144,7 +144,7 @@ def compare(
         raise UserError(f"{n} split is too few to compare methods by their splits; run at least 2, better 10.")
     ours, theirs, share = np.array(list(pairs.values())).T
     gaps = ours - theirs
-    rho = min(max(float(share.mean()), shared), 1 - 1e-9)
+    rho = min(float(share.mean()) if shared is None else shared, 1 - 1e-9)
     mean, sd = float(gaps.mean()), float(gaps.std(ddof=1))
     if np.ptp(gaps) <= 1e-12 * np.abs(gaps).max():
         sd = 0.0  # the sd of equal numbers is not always 0 in floating point

@@ -25,6 +25,7 @@ Splits = Mapping[str, Sequence[Finished]]  # SHA-256 → rows of one method ther
 
 VERDICTS = ("better", "practically the same", "not settled", "worse")
 UNTESTED = "one split, no test"
+ONE_SPLIT = ("D", "time", "column")  # classes of rules that have no seed
 
 
 @dataclass(frozen=True, order=True)
@@ -88,7 +89,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Standing:
-    """One data set under one setting, best method first. splits: seed → SHA-256; spread: what ± means."""
+    """One data set under one setting, best method first, behind them those that were not measured on every split.
+
+    splits: seed → SHA-256; spread: what ± means; source: the public set that it is, if it is one.
+    """
 
     setting: Setting
     data: str
@@ -101,6 +105,7 @@ class Standing:
     splits: Mapping[int, str]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
+    source: Source | None = None
 
 
 def tables(rows: Iterable[Finished], overlaps: Overlaps, against: str) -> list[Standing]:
@@ -113,8 +118,17 @@ def by_table(rows: Iterable[Finished]) -> dict[tuple[Setting, str], dict[str, Sp
     found: dict[tuple[Setting, str], dict[str, dict[str, list[Finished]]]] = {}
     for row in ordered(rows):
         table = found.setdefault((Setting(row["class"], row["split"], row["fit_rows"]), row["data"]), {})
-        table.setdefault(row["method"], {}).setdefault(row["split_sha256"], []).append(row)
+        table.setdefault(row["method"], {}).setdefault(split_of(row), []).append(row)
     return {key: dict(methods) for key, methods in found.items()}
+
+
+def split_of(row: Finished) -> str:
+    """The split that a row counts under: its hash.
+
+    Where a rule has one split and seeds draw which rows of it are learned from, all of them are that one split.
+    """
+    drawn = ":" in row["fit_rows"] and row["class"] in ONE_SPLIT
+    return f"{row['split']}, {row['fit_rows']}" if drawn else str(row["split_sha256"])
 
 
 def ordered(rows: Iterable[Finished]) -> list[Finished]:
@@ -219,11 +233,13 @@ def _signed(gap: float, higher: bool) -> float:
 
 
 def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Overlaps, against: str) -> Standing:
-    first = next(row for splits in methods.values() for rows in splits.values() for row in rows)
+    first = next(row for splits in methods.values() for one in splits.values() for row in one)
     metric = first["metric"]
     higher = pick(METRICS, metric, "metric").higher
-    seeds = {row["seed"]: sha for splits in methods.values() for sha, rows in splits.items() for row in rows}
-    several = len(set(seeds.values())) > 1
+    rows = [row for splits in methods.values() for rows in splits.values() for row in rows]
+    seeds = {row["seed"]: row["split_sha256"] for row in rows}
+    count = len({split_of(row) for row in rows})
+    several = count > 1
     shared = overlap_of(overlaps, data, setting.rule) if several else None
     pairs = {}
     for method, splits in methods.items():
@@ -232,9 +248,9 @@ def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Ov
             pair = pair_of(as_rows(splits, shas), as_rows(methods[against], shas), higher, shared or 0.0)
             ours, theirs = (defined(rows)[shas[0]] for rows in (splits, methods[against]))
             pairs[method] = _over_molecules(pair, ours, theirs, higher) if pair.splits == 1 else pair
-    pairs = _corrected(pairs)
+    pairs, source = _corrected(pairs), source_of(first)
     lines = [_line(method, splits, pairs.get(method)) for method, splits in methods.items()]
-    lines.sort(key=lambda line: (math.inf if line.mean is None else error_of(metric, line.mean), line.method))
+    lines.sort(key=lambda line: _place(line, metric, count))
     return Standing(
         setting=setting,
         data=data,
@@ -242,21 +258,32 @@ def _table(setting: Setting, data: str, methods: dict[str, Splits], overlaps: Ov
         metric=metric,
         higher=higher,
         reference=against,
-        spread=_spread(lines),
+        spread=_spread(lines, setting.fit_rows),
         correlation=shared,
         splits={seed: seeds[seed] for seed in sorted(seeds)},
         lines=tuple(lines),
-        notes=(*_style(data), *_notes(methods, metric, against, seeds), *_on_one_split(pairs)),
+        notes=(*_style(source), *_notes(methods, metric, against, count), *_on_one_split(pairs)),
+        source=source,
     )
 
 
-def source_of(data: str) -> Source | None:
-    """The catalogue's entry of a data set by its name in rows: "hiv-10000" is of hiv; None for somebody's own."""
-    return SOURCES.get(data, SOURCES.get(re.sub(r"-[0-9]+$", "", data)))
+def source_of(row: Finished) -> Source | None:
+    """The catalogue's entry of the data set of a row; None for somebody's own.
+
+    Rows of before they said so are taken by the name of the data set: "hiv-10000" is of hiv.
+    """
+    if "source" in row:
+        return SOURCES.get(row["source"] or "")
+    return SOURCES.get(row["data"], SOURCES.get(re.sub(r"-[0-9]+$", "", row["data"])))
 
 
-def _style(data: str) -> list[str]:
-    source = source_of(data)
+def _place(line: Line, metric: str, count: int) -> tuple[bool, float, str]:
+    """Best first; a mean over fewer splits than others have is another number, and stands behind them."""
+    error = math.inf if line.mean is None else error_of(metric, line.mean)
+    return line.splits < count, error, line.method
+
+
+def _style(source: Source | None) -> list[str]:
     return [f"The writing of the SMILES tells labels: {source.style}."] if source and source.style else []
 
 
@@ -333,7 +360,7 @@ def spread(values: Sequence[float]) -> float | None:
     return (float(np.std(values, ddof=1)) if np.ptp(values) else 0.0) if len(values) > 1 else None
 
 
-def _spread(lines: Sequence[Line]) -> str:
+def _spread(lines: Sequence[Line], fit_rows: str) -> str:
     """What ± means in a table."""
     splits = sorted({line.splits for line in lines if line.splits > 1})
     if splits:
@@ -341,14 +368,14 @@ def _spread(lines: Sequence[Line]) -> str:
     seeds = sorted({line.rows for line in lines if line.rows > 1})
     if seeds:
         number = f"{seeds[0]} " if len(seeds) == 1 else ""
-        return f"± is the sd over {number}training seeds on one split: training noise only"
+        drawn = "and of which rows were drawn to learn from" if ":" in fit_rows else "only"
+        return f"± is the sd over {number}training seeds on one split: noise of training {drawn}"
     return "one split and one seed, so no ±" if any(line.rows for line in lines) else "nothing was measured"
 
 
-def _notes(methods: dict[str, Splits], metric: str, against: str, seeds: Mapping[int, str]) -> list[str]:
+def _notes(methods: dict[str, Splits], metric: str, against: str, count: int) -> list[str]:
     """What a reader must know of gaps in a table; methods that share a sentence share a note."""
     said: dict[str, list[str]] = {}
-    count = len(set(seeds.values()))
     for method, splits in methods.items():
         for text in _remarks([row for rows in splits.values() for row in rows], metric):
             said.setdefault(text, []).append(method)

@@ -29,7 +29,6 @@ from tetramer.benchmark.standing import (
     by_table,
     common,
     defined,
-    source_of,
     tables,
 )
 from tetramer.errors import pick
@@ -121,22 +120,21 @@ def overall(rows: Iterable[Finished], standings: Sequence[Standing], against: st
     found = []
     for setting in sorted({standing.setting for standing in standings}):
         every = [standing for standing in standings if standing.setting == setting]
-        here = [standing for standing in every if not _apart(standing.data)]
+        here = [standing for standing in every if not _apart(standing)]
         sets = {standing.data: grouped[setting, standing.data] for standing in here}
         has = {data: methods for data, methods in sets.items() if defined(methods.get(against, {}))}
         if len(has) > 1:
             missing = [data for data in sets if data not in has]
             verdicts = [standing for standing in here if standing.data in has]
             whole = _overall(setting, has, verdicts, against, missing)
-            apart = [standing.data for standing in every if _apart(standing.data)]
+            apart = [standing.data for standing in every if _apart(standing)]
             told = f"{', '.join(apart)}: left out here, because the writing of the SMILES tells labels."
             found.append(replace(whole, notes=(*whole.notes, told)) if apart else whole)
     return found
 
 
-def _apart(data: str) -> bool:
-    source = source_of(data)
-    return source is not None and source.apart
+def _apart(standing: Standing) -> bool:
+    return standing.source is not None and standing.source.apart
 
 
 def _overall(

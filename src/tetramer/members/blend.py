@@ -9,11 +9,15 @@ from tetramer.members.base import BINARY, MULTICLASS, REGRESSION, Problem
 PRIOR = {REGRESSION: 600, BINARY: 50, MULTICLASS: 50}
 
 
-def fit_weights(held: np.ndarray, values: np.ndarray, censor: np.ndarray, problem: Problem) -> np.ndarray:
+def fit_weights(
+    held: np.ndarray, values: np.ndarray, censor: np.ndarray, problem: Problem, prior: int | None = None
+) -> np.ndarray:
     """Weights (T, G) of G members: the least squared error of the blend, of classes that of the probabilities (Brier).
 
     held: (G, n, T, K) out-of-fold predictions   values: (n, T) labels or class numbers, NaN unknown   censor: (n, T)
+    prior: rows that speak for equal weights; None: as PRIOR has it
     """
+    prior = PRIOR[problem.task] if prior is None else prior
     groups, _, targets, _ = held.shape
     weights = np.full((targets, groups), 1.0 / groups)
     for target in range(targets):
@@ -25,7 +29,7 @@ def fit_weights(held: np.ndarray, values: np.ndarray, censor: np.ndarray, proble
         if problem.task == MULTICLASS:
             truth = np.eye(problem.outputs)[truth.astype(int)].reshape(-1)  # 1 for the class that was true
         told = held[:, known, target].reshape(groups, -1).T
-        weights[target] = convex_least_squares(told, truth, PRIOR[problem.task] * problem.outputs)
+        weights[target] = convex_least_squares(told, truth, prior * problem.outputs)
     return weights
 
 

@@ -95,7 +95,10 @@ class MotifEquivalence(Objective):
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         """Mean over the molecules of a batch."""
-        return self.head.compared(self(sample.views), sample)
+        graph = cast(GraphBatch, sample.views["graph"])
+        asked = graph if sample.own is None else first(graph, sample.own)  # of the others only the motifs are looked at
+        atoms = cast(Tensor, self.encoder({"graph": asked}).tokens)
+        return self.head.compared(self.head(atoms, self.encoder, sample.views), sample)
 
 
 def of_atoms(encoder: Encoder, what: str) -> None:
@@ -121,19 +124,24 @@ class MotifHead(nn.Module):
         self.sharpness = nn.Parameter(torch.full((), 2.0 if config.loss == "cosine" else 0.0))  # τ
 
     def forward(self, atoms: Tensor, encoder: Encoder, views: Mapping[str, Batch]) -> Both:
-        """Both vectors of each molecule, whose atoms in sight of all others have the vectors `atoms` (N, D)."""
+        """Both vectors of each molecule, whose atoms in sight of all others have the vectors `atoms` (N, D).
+
+        Where these are the atoms of the first molecules alone, the wholes of the others are 0.
+        """
         graph, motifs = cast(GraphBatch, views["graph"]), cast(MotifBatch, views["motifs"])
         owner, unit = cast(Tensor, graph.owner), cast(Tensor, motifs.unit)
         apart = cast(Tensor, encoder({"graph": cut_up(graph, unit, self.config.context)}).tokens)[: len(owner)]
         with torch.autocast(atoms.device.type, enabled=False):
             atoms, apart = atoms.to(self.sharpness.dtype), apart.to(self.sharpness.dtype)
-            whole = self.project(sum_by_owner(atoms, owner, graph.size))  # linear: of the sum is cheaper than of atoms
+            whole = self.project(
+                sum_by_owner(atoms, owner[: len(atoms)], graph.size)
+            )  # linear: of the sum is cheaper than of atoms
             sums = self.project(sum_by_owner(apart, owner, graph.size))
             if self.config.correction:
-                first, second = cast(Tensor, motifs.cuts)
-                kinds = one_hot(bond_types(graph, first, second), BOND["type"]).to(apart.dtype)
-                bonds = self.cut(torch.cat([apart[first] + apart[second], kinds], 1))
-                sums = sums + sum_by_owner(bonds, owner[first], graph.size)
+                start, end = cast(Tensor, motifs.cuts)
+                kinds = one_hot(bond_types(graph, start, end), BOND["type"]).to(apart.dtype)
+                bonds = self.cut(torch.cat([apart[start] + apart[end], kinds], 1))
+                sums = sums + sum_by_owner(bonds, owner[start], graph.size)
             return Both(whole, sums, atoms)
 
     def compared(self, told: Both, sample: Sample) -> Loss:
@@ -163,7 +171,7 @@ class MotifHead(nn.Module):
             value, parts["bonded"] = value + self.config.bonded * bonded, bonded
         if self.config.guard:
             graph = cast(GraphBatch, sample.views["graph"])
-            guard = spread(sum_by_owner(atoms, cast(Tensor, graph.owner), graph.size)[:own])
+            guard = spread(sum_by_owner(atoms, cast(Tensor, graph.owner)[: len(atoms)], graph.size)[:own])
             value, parts["guard"] = value + self.config.guard * guard, guard
         return Loss(value, {name: part.detach() for name, part in parts.items()})
 
@@ -181,17 +189,17 @@ class MotifHead(nn.Module):
         motifs = cast(MotifBatch, sample.views["motifs"])
         unit, owner, cuts = (cast(Tensor, cells) for cells in (motifs.unit, motifs.owner, motifs.cuts))
         cuts = cuts[:, owner[unit[cuts[0]]] < own]
-        first, second = unit[cuts[0]], unit[cuts[1]]
-        other = step_on(second, owner)  # the next motif of the same molecule
-        right = torch.cat([torch.ones(len(first)), torch.zeros(len(first))]).to(atoms.dtype)
-        one, two = torch.cat([first, first]), torch.cat([second, other])
+        start, end = unit[cuts[0]], unit[cuts[1]]
+        other = step_on(end, owner)  # the next motif of the same molecule
+        right = torch.cat([torch.ones(len(start)), torch.zeros(len(start))]).to(atoms.dtype)
+        one, two = torch.cat([start, start]), torch.cat([end, other])
         code = len(owner)
-        known = torch.cat([first * code + second, second * code + first])
+        known = torch.cat([start * code + end, end * code + start])
         right = torch.where(torch.isin(one * code + two, known), torch.ones_like(right), right)
         asked = one != two
         if not asked.any():
             return atoms.sum() * 0
-        vectors = mean_by_owner(atoms, unit, len(owner))
+        vectors = mean_by_owner(atoms, unit[: len(atoms)], len(owner))
         pair = torch.cat([vectors[one] + vectors[two], vectors[one] * vectors[two]], 1)[asked]
         return binary_cross_entropy_with_logits(self.joined(pair)[:, 0], right[asked])
 
@@ -202,6 +210,16 @@ def step_on(unit: Tensor, owner: Tensor) -> Tensor:
     start = counts.cumsum(0) - counts
     whose = owner[unit]
     return start[whose] + (unit - start[whose] + 1) % counts[whose]
+
+
+def first(graph: GraphBatch, count: int) -> GraphBatch:
+    """The first `count` molecules of a batch."""
+    edges, owner = cast(Tensor, graph.edges), cast(Tensor, graph.owner)
+    atoms = int((owner < count).sum())
+    inside = edges[0] < atoms
+    cells = {name: cast(Tensor, getattr(graph, name))[:atoms] for name in ("atoms", "owner", "role")}
+    ok, bonds = cast(Tensor, graph.ok)[:count], cast(Tensor, graph.bonds)[inside]
+    return replace(graph, size=count, ok=ok, edges=edges[:, inside], bonds=bonds, **cells)  # type: ignore[arg-type]
 
 
 def cut_up(graph: GraphBatch, unit: Tensor, context: bool) -> GraphBatch:
@@ -221,12 +239,12 @@ def cut_up(graph: GraphBatch, unit: Tensor, context: bool) -> GraphBatch:
     return replace(graph, atoms=atoms, edges=inner, bonds=kinds, owner=owner)  # type: ignore[arg-type]
 
 
-def bond_types(graph: GraphBatch, first: Tensor, second: Tensor) -> Tensor:
-    """(C,) class of the bond between atoms `first` and `second` of the batch."""
+def bond_types(graph: GraphBatch, start: Tensor, end: Tensor) -> Tensor:
+    """(C,) class of the bond between atoms `start` and `end` of the batch."""
     edges, bonds = cast(Tensor, graph.edges), cast(Tensor, graph.bonds)
     code = edges[0] * (len(cast(Tensor, graph.atoms)) + 1) + edges[1]
     values, order = code.sort()
-    place = torch.searchsorted(values, first * (len(cast(Tensor, graph.atoms)) + 1) + second)
+    place = torch.searchsorted(values, start * (len(cast(Tensor, graph.atoms)) + 1) + end)
     return bonds[order[place], 0]
 
 

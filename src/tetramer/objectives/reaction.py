@@ -115,7 +115,20 @@ class ReactionEquivalence(Objective):
 
     def forward(self, views: Mapping[str, Batch], groups: Mapping[str, Tensor]) -> Sides:
         """Vectors of both sides. A number of a reaction without reactants is that of a candidate only."""
-        return self.sides(cast(Tensor, self.encoder(views).tokens), views, groups)
+        if self.config.survival or not hasattr(self.encoder, "sums"):
+            return self.sides(cast(Tensor, self.encoder(views).tokens), views, groups)
+        return self.whole(views, groups)
+
+    def whole(self, views: Mapping[str, Batch], groups: Mapping[str, Tensor]) -> Sides:
+        """The same where every atom counts, from sums of molecules, which some encoders make several times faster."""
+        owner = cast(Tensor, cast(GraphBatch, views["graph"]).owner)
+        z = cast(Any, self.encoder).sums(views, torch.ones(len(owner), device=owner.device))  # (M, D)
+        with torch.autocast(z.device.type, enabled=False):
+            z = z.to(self.sharpness.dtype)
+            left, right = groups["role"] == REACTANT, groups["role"] == PRODUCT
+            reactants = sum_by_owner(z[left], groups["reaction"][left], reactions(groups))
+            products = sum_by_owner(z[right], groups["reaction"][right], len(groups["product"]))
+            return Sides(self.project(reactants), self.project(products), z.new_zeros(0), left[owner])
 
     def sides(self, h: Tensor, views: Mapping[str, Batch], groups: Mapping[str, Tensor]) -> Sides:
         """Vectors of both sides, whose atoms have the vectors h (N, D)."""
@@ -144,10 +157,11 @@ class ReactionEquivalence(Objective):
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         """Mean over the reactions of a batch."""
         assert sample.groups is not None
-        h = cast(Tensor, self.encoder(sample.views).tokens)
-        told = self.sides(h, sample.views, sample.groups)
-        value, parts = self.compared(told, sample.groups)
-        if self.config.motifs:
+        if not self.config.motifs:
+            value, parts = self.compared(self(sample.views, sample.groups), sample.groups)
+        else:
+            h = cast(Tensor, self.encoder(sample.views).tokens)
+            value, parts = self.compared(self.sides(h, sample.views, sample.groups), sample.groups)
             both = self.motifs(h, self.encoder, sample.views)
             own = self.of_sides(both, sample) if self.config.compare == "sides" else self.motifs.compared(both, sample)
             value = (1 - self.config.motifs) * value + self.config.motifs * own.value

@@ -21,6 +21,7 @@ from tetramer.recipes import JOINS
 from tetramer.studies import combining_page, qm9
 from tetramer.studies.base import Asked, Progress, Say, Size, Study, pretrained
 from tetramer.studies.combining_rows import FIT_ROWS
+from tetramer.training import TrainConfig, epochs_of
 
 FREE = ("mean", "atom-counts", "energy-2d", "energy-3d")
 SPLITS = ("scaffold", "random")
@@ -28,7 +29,7 @@ LEARNED = 0.81  # of the rows of a table: nine tenths are not tested, of which a
 MOST = 1.25  # times the visits of a size, above which a quarter of a recipe's epochs is too many
 SIZES = {
     "small": Size("2,000 molecules, one seed: shows the path, not the numbers", 2_000, 40_000, 1, 2_000),
-    "default": Size("all molecules, 400,000 visits", None, 400_000, 3, 20_000),
+    "default": Size("all molecules, 400,000 visits", None, 400_000, 3, 100_000),
     "paper": Size("all molecules, 100 epochs of the published networks", None, 0, 3, 100_000),
 }
 
@@ -46,7 +47,7 @@ class Model:
 MODELS = (
     Model("FP-MLP", "study001-fp-mlp", "fingerprint", 0.066),
     Model("LSTM", "study001-rnn", None),
-    Model("LSTM fine-tuned", None, "study001-rnn-tuned"),
+    Model("LSTM fine-tuned", None, "lstm"),
     Model("transformer", None, "smiles"),
     Model("MPNN", "study001-mpnn", "graph", 0.0355279),
     Model("EGNN", "study001-egnn", "egnn", 0.0003417),
@@ -61,7 +62,7 @@ MODELS = (
     Model("MPNN + transformer", None, "smiles+graph"),
 )
 # begin with an LSTM that has learned the next token
-PRETRAINED = ("study001-rnn", "study001-rnn-tuned", "study001-mpnn-rnn")
+PRETRAINED = ("study001-rnn", "lstm", "study001-mpnn-rnn")
 
 
 def methods() -> list[str]:
@@ -95,11 +96,16 @@ def budget(size: Size, learned: int) -> tuple[tuple[str, str], ...]:
     """How long networks learn from so many rows, as settings of all recipes.
 
     `visits` alone keeps a quarter of a recipe's epochs. Where those of a recipe of 100 epochs would be more than MOST
-    times the visits of the size, the epochs are cut as well, so that a row of ours ends within 45 minutes.
+    times the visits of the size, the epochs are cut as well, so that a row of ours ends within 45 minutes. The patience
+    of the plateau schedule, 5 epochs of 100, is cut with them. Ours learn by the absolute error too, which is printed.
     """
-    told = {"training.visits": size.visits}
-    if size.visits and 25 * learned > MOST * size.visits:
-        told["training.epochs"] = 4 * max(1, round(size.visits / learned))
+    told: dict[str, object] = {"training.visits": size.visits, "head.loss": "mae"}
+    if size.visits:
+        epochs = 100
+        if 25 * learned > MOST * size.visits:
+            told["training.epochs"] = epochs = 4 * max(1, round(size.visits / learned))
+        made = epochs_of(TrainConfig(epochs=epochs, visits=size.visits), learned)
+        told["training.plateau"] = max(1, round(5 * made / 100))
     return tuple((name, str(value)) for name, value in told.items())
 
 

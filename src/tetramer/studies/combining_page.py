@@ -52,7 +52,7 @@ def rendered(story: Story) -> str:
     if story.spaces:
         sections += _pictures(next(iter(story.spaces.values())), rows) + _claims(story)
     fields = {
-        "said": SAID,
+        "said": [*SAID, *_lengths(rows)],
         "compared": laid_out(_compared(rows)),
         "sections": sections,
         "splits": [
@@ -63,6 +63,12 @@ def rendered(story: Story) -> str:
     }
     head = f"{rows.target} of QM9 in {rows.unit}: what each view of a molecule tells, and what joining them adds."
     return page("comparison.html", "tetramer study", "Combining modalities", head, fields)
+
+
+def _lengths(rows: Rows) -> list[str]:
+    """Which settings of the networks were cut to the size of the study, a sentence."""
+    told = dict.fromkeys(f"{key}={text}" for row in rows.told for key, text in row.get("overrides", {}).items())
+    return [f"All networks that have such settings were trained with {', '.join(told)}."] if told else []
 
 
 def _compared(rows: Rows) -> Table:
@@ -250,7 +256,8 @@ SAID = [
     "As published: raw target, mean of atoms, plain concatenation, Adam 1e-3, batch 32, and a plateau schedule, whose "
     "numbers the study does not print: here the rate is halved after 5 epochs without a better validation score.",
     "Ours: atoms are summed where the target grows with the molecule, and a ridge fit on what it is made of is taken "
-    "off first. EGNN of ours sees distances by radial functions; the joins but the residual one are in brackets.",
+    "off first. EGNN of ours sees distances by radial functions; the joins but the residual one are in brackets. What "
+    "is joined is brought to one length before, but for the base of the residual join, and so tells no sum.",
     "± is the standard deviation over seeds: of training on the scaffold split, of split and training on random ones.",
 ]
 ERRORS = (

@@ -210,7 +210,7 @@ class Rows:
             held, told = (np.stack([one[name] for one in whole]) for name in ("held_values", "values"))
             truth = self.values[whole[0]["held"]][:, None]
             problem = Problem(REGRESSION, (self.target,))
-            fitted = fit_weights(held, truth, np.zeros(truth.shape, np.int8), problem)
+            fitted = fit_weights(held, truth, np.zeros(truth.shape, np.int8), problem, prior=0)
             answer = combine(fitted, told)[:, 0, 0]
             errors[seed] = float(np.abs(answer - self.values[whole[0]["rows"]]).mean())
             weights[seed] = dict(zip(methods, fitted[0].round(4).tolist(), strict=True))

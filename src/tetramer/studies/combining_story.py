@@ -206,11 +206,11 @@ class Story:
         return over(told)
 
     def errors_of(self, series: str, suffix: str, seed: int) -> Mapping[str, float]:
-        """Space → error of its network on one seed of the mapped split."""
+        """Space → error of its network on one seed of the mapped split; of networks that differ by a join, of one."""
         return {
             f"{name}, {suffix}": one.errors[seed]
             for name, kind, one in self.entries(self.mapped)
-            if kind == series and seed in one.errors
+            if kind == series and seed in one.errors and not name.endswith(")")
         }
 
     def lines(self) -> list[str]:

@@ -8,6 +8,7 @@ from tetramer.benchmark.standing import Standing
 from tetramer.studies.finished import Measured, encoder_of, frozen, gaps, interval
 
 BASE, FRESH = "motif", "untrained"
+CONTEXT = "motif-context"  # learns another equation: the end of a cut sees a copy of the atom that stood there
 CHANCE = 0.5
 NEAR = 0.05  # a mean further above chance is no collapse, however wide the interval of two or three seeds
 PARTS = {  # variant → the countermeasure that it lacks
@@ -32,14 +33,15 @@ def collapse(told: Told, name: str) -> list[Cell] | None:
     found, asked = told.get("diagnosis", {}), told.get("isomers", {})
     if {name, FRESH} - set(found) or {name, FRESH} - set(asked):
         return None
-    fell = gaps(found[name], found[FRESH], "residual")
+    key = "in_context" if name == CONTEXT else "residual"
+    fell = gaps(found[name], found[FRESH], key)
     if not fell:
         return None
     verdict = collapsed(fmean(fell) < 0, at_chance(asked[name]), lost(asked[name], asked[FRESH]))
     return [
         "more than a bag of atoms",
         name,
-        f"residual {show(found[name].cell('residual'))} ({FRESH} {show(found[FRESH].cell('residual'))}), "
+        f"residual {show(found[name].cell(key))} ({FRESH} {show(found[FRESH].cell(key))}), "
         f"amides {show(asked[name].cell('amide'))} ({FRESH} {show(fmean(asked[FRESH].values['amide'].values()))})",
         verdict if len(fell) > 1 else f"{verdict}, by one seed",
     ]

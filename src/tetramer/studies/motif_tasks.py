@@ -16,7 +16,7 @@ import numpy as np
 from tetramer.checkpoint import config_hash
 from tetramer.corpora import with_units
 from tetramer.encoders import Encoder
-from tetramer.equivalence import BagOfAtoms, compared, diagnose, sums
+from tetramer.equivalence import BagOfAtoms, compared, diagnose, residual, sums
 from tetramer.isomers import QUESTIONS, accuracy
 from tetramer.members.base import usable
 from tetramer.members.work import one_thread
@@ -76,7 +76,8 @@ def diagnosis(here: Here, method: str, folder: Path | None) -> dict[str, Any]:
     if folder is None:
         return here.about | {"numbers": asdict(diagnose(BagOfAtoms(), here.data, here.rows))}
     card, objective = load_objective(folder)
-    told = asdict(diagnose(objective.encoder, here.data, here.rows))
+    told = asdict(diagnose(objective.encoder, here.data, here.rows, objective.head.config.context))
+    told["in_context"] = residual(sums(objective.encoder, here.data, here.rows, context=True))
     told["motifs_alone"], told["with_bonds"] = compared(objective, here.data, here.rows)
     return here.about | of_card(card) | {"numbers": told}
 

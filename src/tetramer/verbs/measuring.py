@@ -66,7 +66,7 @@ def datasets(
     from tetramer.datasets import sources
     from tetramer.errors import nearest
 
-    named = [word for word in words or [] if word != "fetch"]
+    named = [word for word in words or [] if word not in ("fetch", "list")]
     data = named[0] if named else None
     if len(named) > 1:
         hint = f" Is {named[0]!r} meant as fetch?" if nearest(named[0], ["fetch"]) else ""
@@ -151,6 +151,10 @@ def benchmark(
     from tetramer.benchmark.rules import chosen
 
     if report is not None:
+        given = {"methods": methods, "data": data, "splits": splits, "target": target, "set": settings, "from": starts}
+        idle = [f"--{name}" for name, value in given.items() if value]
+        if idle:
+            raise UserError(f"--report draws what lies in a folder and measures nothing. Leave out {', '.join(idle)}.")
         told = comparing.draw(report, against, metric=metric)
     else:
         sets = [data] if Path(data).is_file() else by_commas(data)  # commas may stand in the name of a file
@@ -164,10 +168,9 @@ def benchmark(
         )  # fmt: skip
         with Bar() as bar:
             told = comparing.measure(protocol, shared, against, say, bar.show, metric)
-    for line in told.lines:
+    print(told.json if as_json else "\n".join(told.tables))
+    for line in told.remarks:
         say(line)
-    if as_json:
-        print(told.json)
     if told.failed or told.empty:
         raise typer.Exit(1)
 
