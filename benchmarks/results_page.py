@@ -13,7 +13,8 @@ from tetramer.benchmark import protocol, rules, summary
 from tetramer.benchmark.cells import Cell, Spread, show
 from tetramer.benchmark.comparing import REFERENCES
 from tetramer.benchmark.comparison import render
-from tetramer.benchmark.standing import VERDICTS, Finished, Pair, Setting, Standing
+from tetramer.benchmark.grouping import Finished, Setting
+from tetramer.benchmark.standing import VERDICTS, Pair, Standing
 from tetramer.benchmark.summary import Blend, Summary, interval
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 import pytest
 
 from tetramer.benchmark.efficiency import RULES, SHARES, efficiencies
-from tetramer.benchmark.standing import Line, Setting, Standing
+from tetramer.benchmark.grouping import Setting
+from tetramer.benchmark.standing import Line, Standing
 
 
 def table(rule: str, values: dict[str, float | None], metric: str = "rmse", data: str = "esol") -> Standing:

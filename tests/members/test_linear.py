@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tetramer.members.linear import linear
+from tetramer.members import linear as module
+from tetramer.members.linear import COSTS, FOLDS, best_cost, linear
 
 ALL = np.arange(40)
 
@@ -68,6 +69,31 @@ def test_probabilities_are_probabilities_and_follow_the_labels(classes: int, tar
         assert np.corrcoef(told[:, 0, 2], kinds[60:])[0, 1] > 0.7
     else:
         assert np.corrcoef(told[:, 0, 0], kinds[60:])[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("noise", [0.1, 1.0, 4.0, 30.0])
+def test_the_penalty_is_that_of_the_whole_path_and_the_end_of_it_is_not_walked(
+    noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+
+    z = numbers(3, 240, 12)
+    y = (z[:, 0] + noise * numbers(4, 240) > 0).astype(float)
+    fits, settled = [0], module.settled
+
+    def counted(*told: object) -> object:
+        fits[0] += 1
+        return settled(*told)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "settled", counted)
+    found = best_cost(z, y)
+    losses = [
+        -cross_val_score(LogisticRegression(C=cost), z, y, cv=FOLDS, scoring="neg_log_loss").mean() for cost in COSTS
+    ]
+    near = losses[COSTS.index(found)]
+    assert near == pytest.approx(min(losses), rel=0.02)  # other folds
+    assert fits[0] == FOLDS * min(len(COSTS), max(3, COSTS.index(found) + 3))
 
 
 def test_one_class_answers_its_share() -> None:

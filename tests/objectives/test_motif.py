@@ -102,6 +102,20 @@ def test_the_trivial_solution_is_seen(sample: Sample) -> None:
     assert not torch.allclose(far.whole, far.motifs, atol=1e-4)
 
 
+@pytest.mark.parametrize("settings", [{"bonded": 0.5, "guard": 0.1}, {"loss": "hinge", "correction": False}])
+def test_of_molecules_that_are_only_candidates_the_whole_is_not_needed(
+    data: MoleculeData, settings: dict[str, Any]
+) -> None:
+    objective = made(**settings)
+    sample = data.sample(ROWS, VIEWS)._replace(own=3)
+    fast = objective.loss(sample, RNG)
+    slow = objective.head.compared(objective(sample.views), sample)
+    torch.testing.assert_close(fast.value, slow.value)
+    assert fast.parts.keys() == slow.parts.keys()
+    for name, part in fast.parts.items():
+        torch.testing.assert_close(part, slow.parts[name])
+
+
 def test_bonds_that_were_cut_have_their_types(sample: Sample) -> None:
     graph, motifs = parts(sample)
     first, second = cast(Tensor, motifs.cuts)

@@ -66,6 +66,22 @@ def test_a_batch_tells_sides_products_and_atoms_that_stay(data: ReactionData) ->
     assert len(set(number)) == 4
 
 
+@pytest.mark.parametrize("layer", ["tag", "sage"])
+def test_where_every_atom_counts_molecules_are_summed_before_reactions(data: ReactionData, layer: str) -> None:
+    kind: Any = ENCODERS["tag"]
+    torch.manual_seed(1)
+    encoder = kind(configured(kind.Config, {"width": 24, "depth": 2, "layer": layer}))
+    objective = ReactionEquivalence(encoder, ReactionConfig(projection=0, survival=0.0, loss="hinge")).double()
+    sample = data.sample(ROWS, ("graph",))
+    assert sample.groups is not None
+    fast = objective(sample.views, sample.groups)
+    slow = objective.sides(encoder(sample.views).tokens, sample.views, sample.groups)
+    for one, other in ((fast.reactants, slow.reactants), (fast.products, slow.products), (fast.which, slow.which)):
+        torch.testing.assert_close(one, other)
+    objective.loss(sample, RNG).value.backward()
+    assert all(weight.grad is not None for weight in encoder.parameters() if weight.requires_grad)
+
+
 def test_the_molecules_of_some_reactions(data: ReactionData) -> None:
     """Statistics of an encoder are those of what it learns from."""
     some = data.molecules(np.array([0, 3]))

@@ -12,12 +12,12 @@ from tetramer.benchmark.row import Row, Settings
 from tetramer.datasets.writing import write_table, write_whole
 from tetramer.errors import UserError
 from tetramer.molecules import Limits
-from tetramer.recipes import RECIPES
+from tetramer.recipes import RECIPES, resolve, takes
 from tetramer.space.claims import Claim
 from tetramer.studies import combining_modalities, combining_page, qm9
 from tetramer.studies.base import Asked, Size
 from tetramer.studies.combining_claims import Spaces, Verdict, over
-from tetramer.studies.combining_modalities import FREE, MODELS, SIZES, budget, methods
+from tetramer.studies.combining_modalities import FREE, MODELS, SIZES, averaged, budget, methods
 from tetramer.studies.combining_rows import FIT_ROWS, Rows
 from tetramer.studies.combining_story import Story
 from tetramer.training import TrainConfig, epochs_of
@@ -158,6 +158,15 @@ def test_no_network_sees_much_more_than_the_size_allows(learned: int) -> None:
     assert told["training.plateau"] == {900: "5", 17_374: "1", 20_300: "1", 81_000: "1", 110_000: "1"}[learned]
     assert told["head.loss"] == "mae"
     assert budget(SIZES["paper"], learned) == (("training.visits", "0"), ("head.loss", "mae"))
+
+
+def test_all_of_ours_average_their_weights() -> None:
+    """So that a fusion and its members differ by what they look at."""
+    for model in MODELS:
+        if model.ours:
+            made = resolve(model.ours, {key: text for key, text in averaged([model.ours]) if takes(model.ours, key)})
+            assert {config["training"]["ema"] for config in made.networks.values()} == {0.999}, model.name
+            assert not [key for key, _ in averaged(["graph", "fingerprint"]) if takes("study001-mpnn-fp", key)]
 
 
 def test_the_lstm_reads_what_no_split_tests_where_other_molecules_are_too_few(

@@ -1,6 +1,7 @@
 """The study from end to end on a few made reactions: encoders once, rows once, a page of all of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,29 @@ def test_the_page_shows_tables_and_what_each_part_adds(done: tuple[Path, list[st
             for name in ("molr-motifs", "molr") for seed in (0, 1)]  # fmt: skip
     assert line[3].value == pytest.approx((told[0] + told[1] - told[2] - told[3]) / 2)  # type: ignore[union-attr]
     assert line[4] == 2
+
+
+def test_an_encoder_of_other_settings_is_not_taken(done: tuple[Path, list[str]]) -> None:
+    card = done[0] / "encoders" / "molr-0" / "card.json"
+    told = json.loads(card.read_text())
+    row = done[0] / "products" / "molr-0.json"
+    kept = row.read_text()
+    assert json.loads(kept)["encoder_sha256"] == told["sha256"]
+    row.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(molr.MODELS, "molr", replace(molr.MODELS["molr"], overrides={"objective.survival": "0"}))
+        with pytest.raises(UserError, match="was made with"):
+            ask(done[0], splits=["products"], methods=["molr"])
+    row.write_text(kept)
+
+
+def test_one_target_stands_beside_the_printed_one() -> None:
+    alone = {("tox21", "SR-p53"): {"ecfp-linear": [0.8, 0.9]}, ("tox21", "NR-AR"): {"ecfp-linear": [0.5]}}
+    table = Story([], [], {}, alone).one_target("tox21")
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["ecfp-linear", "MolR-TAG, printed"]
+    assert (table.rows[0][1].value, table.rows[1][1]) == (pytest.approx(0.85), 0.82)  # type: ignore[union-attr]
+    assert Story([], [], {}).one_target("tox21") is None
 
 
 def test_a_perfect_vector_measures_edit_distance(done: tuple[Path, list[str]]) -> None:

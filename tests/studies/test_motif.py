@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tetramer.benchmark import protocol
-from tetramer.benchmark.standing import Line, Pair, Setting, Standing
+from tetramer.benchmark.grouping import Setting
+from tetramer.benchmark.standing import Line, Pair, Standing
 from tetramer.errors import UserError
 from tetramer.isomers import QUESTIONS, Question
 from tetramer.studies import Asked, motif, motif_page, motif_tasks

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from tetramer.benchmark.standing import Finished, order, ordered
+from tetramer.benchmark.grouping import Finished, order, ordered
 from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS
 

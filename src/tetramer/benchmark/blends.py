@@ -6,21 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tetramer.benchmark.grouping import Finished, Setting, as_rows, by_table, defined, members_of, value_of, values
 from tetramer.benchmark.significance import corrected, error_of, settled
-from tetramer.benchmark.standing import (
-    Finished,
-    Overlaps,
-    Setting,
-    as_rows,
-    by_table,
-    defined,
-    members_of,
-    overlap_of,
-    pair_of,
-    spread,
-    value_of,
-    values,
-)
+from tetramer.benchmark.standing import Overlaps, overlap_of, pair_of, spread
 from tetramer.errors import pick
 from tetramer.metrics import METRICS
 

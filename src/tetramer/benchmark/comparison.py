@@ -7,9 +7,10 @@ from pathlib import Path
 from tetramer.benchmark import plots
 from tetramer.benchmark.cells import Cell, Spread
 from tetramer.benchmark.efficiency import SHARES, Efficiency
+from tetramer.benchmark.grouping import Setting
 from tetramer.benchmark.report import Picture, Table, laid_out, page, uri
 from tetramer.benchmark.significance import ALPHA, MARGIN, Ranking, error_of
-from tetramer.benchmark.standing import VERDICTS, Line, Setting, Standing, spans
+from tetramer.benchmark.standing import VERDICTS, Line, Standing, spans
 from tetramer.benchmark.summary import FEWEST, Blend, Interval, Overall, Summary, chance, interval
 from tetramer.datasets.writing import write_whole
 from tetramer.metrics import METRICS

@@ -98,13 +98,16 @@ def by_probe(path: Path) -> Method:
     """The linear head on the frozen vectors of a model folder, or of an encoder that was pretrained."""
     model = load_embedder(path)
     config = {"probe": model.card["sha256"], "version": plain.VERSION}
-    return Method(lambda given: _probe(given, model), config, f"linear head on the frozen vectors of {path.name}")
+    made: dict[str, np.ndarray] = {}  # data set → its vectors, which are those of all its splits
+    return Method(lambda given: _probe(given, model, made), config, f"linear head on the frozen vectors of {path.name}")
 
 
-def _probe(given: Given, model: Model | Pretrained) -> Told:
+def _probe(given: Given, model: Model | Pretrained, made: dict[str, np.ndarray]) -> Told:
     with one_thread():
-        x = vectors(model, read_once(given, model.views, model.settings, model.standard))
-        told = plain.probe(x, given.case, given.fitted, given.split.test)
+        if given.case.sha256 not in made:
+            reading = read_once(given, model.views, model.settings, model.standard)
+            made[given.case.sha256] = vectors(model, reading)
+        told = plain.probe(made[given.case.sha256], given.case, given.fitted, given.split.test)
     return Told(told, len(given.fitted))
 
 

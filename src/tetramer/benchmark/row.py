@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,8 @@ from tetramer.inference import LEVEL
 from tetramer.metrics import METRICS, Score, evaluate, evaluate_all
 from tetramer.modelling import versions
 from tetramer.recipes import is_recipe, takes
+
+MANY = 30  # targets; with more a row holds their mean alone
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
         "config_sha256": method.sha256,
         "overrides": settings.taken(row.method),
         "scores": {name: score.value for name, score in scores.items()},
+        "each": each(scores[case.metric], labels.names),
         "undefined": {name: score.reason for name, score in scores.items() if score.value is None},
         "skipped": {name: score.skipped for name, score in scores.items() if score.skipped},
         "unanswered": max(score.unanswered for score in scores.values()),
@@ -161,6 +164,11 @@ def measure(row: Row, case: Case, settings: Settings) -> dict[str, Any]:
     if settings.vectors:
         write_whole(settings.beside(place), packed(split.test, told))
     return out
+
+
+def each(score: Score, names: Sequence[str]) -> dict[str, float | None]:
+    """Target → its first metric, where these are several and a reader can take them in."""
+    return {name: one.value for name, one in zip(names, score.each, strict=True)} if 1 < len(names) <= MANY else {}
 
 
 def packed(rows: np.ndarray, told: Told) -> bytes:

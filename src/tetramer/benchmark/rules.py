@@ -13,7 +13,7 @@ from tetramer.benchmark.cases import Case
 from tetramer.benchmark.correlation import correlation, overlap, whole
 from tetramer.benchmark.efficiency import DEM
 from tetramer.benchmark.efficiency import RULES as DEM_RULES
-from tetramer.benchmark.standing import ONE_SPLIT
+from tetramer.benchmark.grouping import ONE_SPLIT
 from tetramer.datasets import splits
 from tetramer.datasets.index_files import IndexFile
 from tetramer.datasets.partitions import split_of

@@ -16,21 +16,9 @@ from tetramer.benchmark.agreement import by_metric, check
 from tetramer.benchmark.blends import Blend, Interval, intervals, mean_error, members
 from tetramer.benchmark.cells import Cell, Spread, column
 from tetramer.benchmark.efficiency import Efficiency, efficiencies
+from tetramer.benchmark.grouping import Finished, Setting, Splits, as_rows, by_table, common, defined
 from tetramer.benchmark.significance import Ranking, Row, corrected, paired, rank_methods, ratio, settled
-from tetramer.benchmark.standing import (
-    UNTESTED,
-    VERDICTS,
-    Finished,
-    Overlaps,
-    Setting,
-    Splits,
-    Standing,
-    as_rows,
-    by_table,
-    common,
-    defined,
-    tables,
-)
+from tetramer.benchmark.standing import UNTESTED, VERDICTS, Overlaps, Standing, tables
 from tetramer.errors import pick
 
 __all__ = ["Blend", "Interval", "Overall", "Summary", "as_json", "check", "lines", "summarise", "tables"]

@@ -15,6 +15,7 @@ from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.row import Settings, machine
 from tetramer.benchmark.standing import Standing, tables
+from tetramer.checkpoint import read_folder
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
 from tetramer.modelling import versions
@@ -128,13 +129,17 @@ class Encoders:
 
     def made(self, name: str, seed: int) -> Path:
         """The folder of one, made if it is not there."""
-        folder = self.asked.output / "encoders" / f"{name}-{seed}"
+        folder, model = self.asked.output / "encoders" / f"{name}-{seed}", self.models[name]
+        overrides = model.overrides | self.overrides | (model.reduced if self.asked.size != "paper" else {})
         if not folder.is_dir():
-            model, texts = self.models[name], self.texts()
-            overrides = model.overrides | self.overrides | (model.reduced if self.asked.size != "paper" else {})
             limits = Limits(self.asked.workers)
             options = pretraining.Options(model.method, overrides, seed, limits=limits, fresh=model.fresh)
-            pretrained(folder, texts, self.corpus, options, self.say, self.progress)
+            pretrained(folder, self.texts(), self.corpus, options, self.say, self.progress)
+        elif (told := read_folder(folder)[0].get("overrides")) != overrides:
+            raise UserError(
+                f"{folder} was made with {told or 'no settings'}, not with {overrides or 'none'}. Choose another "
+                "--output, or remove that folder to make it again."
+            )
         return folder
 
     def heads(self, names: Sequence[str], seeds: Sequence[int]) -> list[str]:
@@ -161,7 +166,7 @@ class Rows:
         place = self.place(task, method, seed)
         if not place.is_file():
             return False
-        other = json.loads(place.read_bytes()).get("size", self.size)  # the first rows did not say
+        other = json.loads(place.read_bytes()).get("size", "of an older version")
         if other != self.size:
             raise UserError(
                 f"{place} was measured at the size {other!r}, not {self.size!r}. Choose another --output, or remove "
@@ -192,10 +197,22 @@ class Rows:
 
     def standings(self) -> list[Standing]:
         """Frozen vectors on data sets, against counts."""
+        return tables(*self._probed(), REFERENCE)
+
+    def alone(self) -> dict[tuple[str, str], dict[str, list[float]]]:
+        """(data set, one of its targets) → method → its score on that target alone, split by split."""
+        found: dict[tuple[str, str], dict[str, list[float]]] = {}
+        for row in self._probed()[0]:
+            for target, value in row.get("each", {}).items():
+                if value is not None:
+                    found.setdefault((row["data"], target), {}).setdefault(row["method"], []).append(value)
+        return found
+
+    def _probed(self) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
         if not any((self.output / PROBES).glob(protocol.ROWS)):
-            return []
+            return [], {}
         told, shared = protocol.load(self.output / PROBES)
-        return tables([row | {"method": short(row["method"])} for row in told], shared, REFERENCE)
+        return [row | {"method": short(row["method"])} for row in told], shared
 
 
 @dataclass(frozen=True)
@@ -253,4 +270,5 @@ class Plan:
 
 def of_card(card: Mapping[str, Any]) -> dict[str, Any]:
     """What a row says of an encoder; one of an older version told no seconds."""
-    return {name: card[name] for name in ("corpus", "overrides", "steps", "training_seconds") if name in card}
+    names = ("corpus", "overrides", "steps", "training_seconds")
+    return {name: card[name] for name in names if name in card} | {"encoder_sha256": card["sha256"]}

@@ -4,6 +4,7 @@ Its networks as published (raw target, means of atoms, plain concatenation) stan
 cost nothing. All rows are those of a benchmark; this file names them, `combining_page` shows what came out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,11 +110,17 @@ def budget(size: Size, learned: int) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in told.items())
 
 
+def averaged(methods: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Settings by which those of ours average their weights, too, whose recipes do not; the fusions' do."""
+    return tuple((f"{name}.training.ema", "0.999") for name in ("fingerprint", "graph") if name in methods)
+
+
 def measure(asked: Asked, plan: Protocol, settings: Settings, size: Size, say: Say, progress: Progress) -> list[str]:
     """Rows that begin with nothing, then those that begin with an LSTM. → sentences on rows that were not finished"""
     begun = [name for name in plan.methods if name in PRETRAINED]
     plain = [name for name in plan.methods if name not in PRETRAINED]
-    failed = protocol.run(replace(plan, methods=plain), settings, say, progress) if plain else []
+    own = replace(settings, overrides=settings.overrides + averaged(plain))
+    failed = protocol.run(replace(plan, methods=plain), own, say, progress) if plain else []
     if not begun:
         return failed
     data, later = Path(plan.data[0]), replace(plan, methods=begun)

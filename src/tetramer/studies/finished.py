@@ -1,7 +1,7 @@
 """What came out of a study: the rows of a folder, numbers over seeds, and what a page says of both."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, ClassVar, Self
@@ -41,12 +41,13 @@ class Finished:
     told: Sequence[dict[str, Any]]
     probed: Sequence[Standing]  # frozen vectors
     models: Mapping[str, str]
+    alone: Mapping[tuple[str, str], Mapping[str, Sequence[float]]] = field(default_factory=dict)  # `Rows.alone`
 
     @classmethod
     def load(cls, output: Path, models: Mapping[str, str]) -> Self:
         """UserError if there are no rows."""
         rows = Rows(cls.STUDY, output)
-        found = cls(list(rows.told(cls.PARTS)), rows.standings(), models)
+        found = cls(list(rows.told(cls.PARTS)), rows.standings(), models, rows.alone())
         if not found.told and not found.probed:
             raise none_there(output)
         return found

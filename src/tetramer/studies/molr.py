@@ -26,7 +26,8 @@ MODELS = {
     "molr-every-atom": Model("molr", {"objective.survival": "0"}, "ours, every atom of the reactants counts"),
     "molr-hinge": Model("molr", {"objective.loss": "hinge"}, "ours, with the published hinge"),
     "molr-published": Model(
-        "molr-published", {}, "network, loss and optimizer as published", {"encoder.width": "256"}
+        "molr-published", {}, "layers, loss and optimizer as published, at 256 of 1,024 numbers but for the size paper",
+        {"encoder.width": "256"},
     ),
 }  # fmt: skip
 
