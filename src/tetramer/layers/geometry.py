@@ -13,7 +13,7 @@ from tetramer.views.graph import VOCABULARY
 
 # Numbers in the largest tensor of a block; twice as many in bf16. Near the cache of a processor fp32 products of
 # matrices are twice as fast as from memory; an accelerator wants few large blocks.
-NEAR, FAR = 2**20, 2**28
+NEAR, FAR = 2**19, 2**28
 CHARGES = 4  # formal charges beyond ±4 count as ±4
 VOLUMES = 8  # signed volumes of an atom, where an encoder has them
 SHORT = 0.02  # vectors much shorter than this count as none
