@@ -471,6 +471,7 @@ def test_json_is_plain_short_and_whole() -> None:
 
 def test_an_endless_percent_is_null() -> None:
     found = json.loads(as_json(told(many("base", [0.0, 0.0]) + many("ours", [1.0, 1.1]))))
+    assert found["tables"][0]["source"] == "esol"  # its name, not all that the catalogue knows of it
     assert found["tables"][0]["lines"][1]["pair"]["percent"] is None
 
 

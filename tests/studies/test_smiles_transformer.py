@@ -78,6 +78,7 @@ def test_what_an_encoder_writes_is_counted(tmp_path: Path, data_dir: Path) -> No
     assert (told["temperature"], told["numbers"]["strings"], told["size"]) == (0.8, 60, "tiny")
     assert told["numbers"]["corpus"]["learned_from"]
     assert any("smiles-lstm at 1" in line for line in lines)
+    assert "New molecules" in (tmp_path / "report.html").read_text()
 
 
 def test_wrong_words_teach(tmp_path: Path) -> None:

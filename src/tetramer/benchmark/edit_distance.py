@@ -152,7 +152,7 @@ RULES: dict[str, Callable[[EditPairs, int], list[Split]]] = {"pair": by_pair, "m
 def support_vectors(x: np.ndarray, y: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
     """scikit-learn's default SVR: x (n, D), y (n,), asked (m, D) → (m,).
 
-    Its kernel exp(−‖a − b‖² / (D · variance of x)) is made here, by a matrix product, which takes half the time.
+    Its kernel exp(−‖a − b‖² / (D · variance of x)) is made here, by a matrix product.
     """
     from sklearn.metrics.pairwise import rbf_kernel
     from sklearn.svm import SVR

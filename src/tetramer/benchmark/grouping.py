@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tetramer.benchmark.significance import Row, error_of
-from tetramer.datasets.sources import SOURCES, Source
+from tetramer.datasets.sources import SOURCES
 
 Finished = Mapping[str, Any]  # a row as `row.measure` returns it
 Splits = Mapping[str, Sequence[Finished]]  # SHA-256 → rows of one method there: one, or several training seeds
@@ -118,11 +118,12 @@ def as_rows(splits: Splits, shas: Iterable[str], member: str = "") -> list[Row]:
     ]
 
 
-def source_of(row: Finished) -> Source | None:
-    """The catalogue's entry of the data set of a row; None for somebody's own.
+def source_of(row: Finished) -> str | None:
+    """The public set (of SOURCES) that a row is of; None for somebody's own.
 
     Rows of before they said so are taken by the name of the data set: "hiv-10000" is of hiv.
     """
     if "source" in row:
-        return SOURCES.get(row["source"] or "")
-    return SOURCES.get(row["data"], SOURCES.get(re.sub(r"-[0-9]+$", "", row["data"])))
+        return str(row["source"]) if row["source"] in SOURCES else None
+    names = (row["data"], re.sub(r"-[0-9]+$", "", row["data"]))
+    return next((name for name in names if name in SOURCES), None)

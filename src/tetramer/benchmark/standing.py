@@ -26,7 +26,7 @@ from tetramer.benchmark.grouping import (
 )
 from tetramer.benchmark.one_split import on_test
 from tetramer.benchmark.significance import MARGIN, Difference, Row, compare, corrected, error_of, paired, settled
-from tetramer.datasets.sources import Source
+from tetramer.datasets.sources import SOURCES
 from tetramer.errors import UserError, pick
 from tetramer.metrics import METRICS
 
@@ -98,7 +98,7 @@ class Standing:
     splits: Mapping[int, str]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
-    source: Source | None = None
+    source: str | None = None
 
 
 def tables(rows: Iterable[Finished], overlaps: Overlaps, against: str) -> list[Standing]:
@@ -177,8 +177,9 @@ def _place(line: Line, metric: str, count: int) -> tuple[bool, float, str]:
     return line.splits < count, error, line.method
 
 
-def _style(source: Source | None) -> list[str]:
-    return [f"The writing of the SMILES tells labels: {source.style}."] if source and source.style else []
+def _style(source: str | None) -> list[str]:
+    style = SOURCES[source].style if source else ""
+    return [f"The writing of the SMILES tells labels: {style}."] if style else []
 
 
 def _over_molecules(pair: Pair, ours: Sequence[Finished], theirs: Sequence[Finished], higher: bool) -> Pair:

@@ -19,6 +19,7 @@ from tetramer.benchmark.efficiency import Efficiency, efficiencies
 from tetramer.benchmark.grouping import Finished, Setting, Splits, as_rows, by_table, common, defined
 from tetramer.benchmark.significance import Ranking, Row, corrected, paired, rank_methods, ratio, settled
 from tetramer.benchmark.standing import UNTESTED, VERDICTS, Overlaps, Standing, tables
+from tetramer.datasets.sources import SOURCES
 from tetramer.errors import pick
 
 __all__ = ["Blend", "Interval", "Overall", "Summary", "as_json", "check", "lines", "summarise", "tables"]
@@ -122,7 +123,7 @@ def overall(rows: Iterable[Finished], standings: Sequence[Standing], against: st
 
 
 def _apart(standing: Standing) -> bool:
-    return standing.source is not None and standing.source.apart
+    return standing.source is not None and SOURCES[standing.source].apart
 
 
 def _overall(

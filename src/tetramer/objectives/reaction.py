@@ -120,7 +120,7 @@ class ReactionEquivalence(Objective):
         return self.whole(views, groups)
 
     def whole(self, views: Mapping[str, Batch], groups: Mapping[str, Tensor]) -> Sides:
-        """The same where every atom counts, from sums of molecules, which some encoders make several times faster."""
+        """The same where every atom counts, from sums of molecules, for which some encoders need no atom."""
         owner = cast(Tensor, cast(GraphBatch, views["graph"]).owner)
         z = cast(Any, self.encoder).sums(views, torch.ones(len(owner), device=owner.device))  # (M, D)
         with torch.autocast(z.device.type, enabled=False):

@@ -37,7 +37,7 @@ from tetramer.studies.base import (
     of_card,
     short,
 )
-from tetramer.studies.finished import encoder_of, over_seeds
+from tetramer.studies.finished import encoder_of, made_with, over_seeds
 
 FREE = ("mean", "characters-given", "characters-canonical", "ecfp-linear")
 CORPUS = "chembl-78k"
@@ -169,15 +169,17 @@ def table(summary: Summary) -> Table:
 
 def draw(output: Path) -> list[str]:
     """Write `report.html` from the rows that are finished; → sentences for a terminal."""
-    written = samples(output)
-    if written and not any((output / DEM).glob(protocol.ROWS)):
-        return [f"{written.caption}:", *aligned(written.header, written.rows)]
-    summary = summary_of(output)
-    shown = table(summary)
-    sections = [Section("Data efficiency", "", [ABOUT], [laid_out(shown)], notes=NOTES)]
-    sections += [of_efficiency(one) for one in summary.efficiencies]
-    sections += [Section("New molecules", "", [WRITTEN], [laid_out(written)])] if written else []
-    splits = {(one.data, one.setting.rule): one.splits for one in summary.tables}
+    written, sections, lines = samples(output), list[Section](), list[str]()
+    summary = None if written and not any((output / DEM).glob(protocol.ROWS)) else summary_of(output)
+    if summary:
+        shown = table(summary)
+        sections += [Section("Data efficiency", "", [ABOUT], [laid_out(shown)], notes=NOTES)]
+        sections += [of_efficiency(one) for one in summary.efficiencies]
+        lines += ["Data efficiency, linear head:", *aligned(shown.header, shown.rows)]
+    if written:
+        sections += [Section("New molecules", "", [WRITTEN], [laid_out(written)])]
+        lines += [f"{written.caption}:", *aligned(written.header, written.rows)]
+    splits = {(one.data, one.setting.rule): one.splits for one in summary.tables} if summary else {}
     fields = {
         "said": SAID,
         "compared": laid_out(
@@ -188,11 +190,11 @@ def draw(output: Path) -> list[str]:
             (f"{data}, {rule}", ", ".join(sha[:SHORT] for sha in shas.values()))
             for (data, rule), shas in splits.items()
         ],
-        "made": [("Versions", "; ".join(summary.versions)), ("Machines", "; ".join(summary.machines))],
+        "made": [("Versions", "; ".join(summary.versions)), ("Machines", "; ".join(summary.machines))]
+        if summary
+        else made_with([*Rows(NAME, output).told([SAMPLES])]),
     }
     write_whole(output / "report.html", page("comparison.html", "tetramer study", TITLE, HEAD, fields).encode())
-    lines = ["Data efficiency, linear head:", *aligned(shown.header, shown.rows)]
-    lines += [f"{written.caption}:", *aligned(written.header, written.rows)] if written else []
     return [*lines, f"Report: {output / 'report.html'}"]
 
 

@@ -151,7 +151,15 @@ def benchmark(
     from tetramer.benchmark.rules import chosen
 
     if report is not None:
-        given = {"methods": methods, "data": data, "splits": splits, "target": target, "set": settings, "from": starts}
+        given: dict[str, object] = {
+            "methods": methods,
+            "data": data,
+            "splits": splits,
+            "target": target,
+            "set": settings,
+            "from": starts,
+        }
+        given |= {"split-column": split_column, "split-files": split_files, "chemprop": chemprop}
         idle = [f"--{name}" for name, value in given.items() if value]
         if idle:
             raise UserError(f"--report draws what lies in a folder and measures nothing. Leave out {', '.join(idle)}.")
