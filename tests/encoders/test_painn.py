@@ -1,4 +1,4 @@
-"""PaiNN: its size, its vectors, and the two orders in which a message can be added up."""
+"""PaiNN: its size, its vectors, and the ways in which messages can be added up."""
 
 from typing import Any
 
@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from tetramer.encoders import painn
-from tetramer.encoders.painn import PaiNN, PaiNNConfig, Space, look, messages
+from tetramer.encoders.painn import PaiNN, PaiNNConfig
 from tetramer.errors import UserError
+from tetramer.layers import pair_messages
+from tetramer.layers.bases import bessel, cosine
+from tetramer.layers.pair_messages import close_pairs, messages
 from tetramer.views.graph import VOCABULARY
 
 
@@ -21,33 +24,74 @@ def test_the_default_has_the_papers_size() -> None:
     assert 3 * layer == 567_936
 
 
-def by_products(space: Space, weights: Tensor, sent: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The same messages as products of matrices alone: first the sum over neighbours, then that over functions."""
-    g, n, _, count = space.basis.shape
-    (a, b, c), (wa, wb, wc) = sent.chunk(3, -1), (part.t() for part in weights.chunk(3))
-    rows = space.basis.transpose(2, 3).reshape(g, n * count, n)
-    pointing = (space.directions[:, :, :, None] * space.basis.transpose(2, 3)[:, :, None]).reshape(g, -1, n)
-    scalars = ((rows @ a).view(g, n, count, -1) * wa).sum(2)
-    vectors = ((pointing @ c).view(g, n, 3, count, -1) * wc).sum(3)
-    if v is not None:
-        carried = (rows @ (b[:, :, None] * v).flatten(2)).view(g, n, count, 3, -1)
-        vectors = vectors + (carried * wb[:, None]).sum(2)
-    return scalars, vectors
+def by_products(x: Tensor, radial: int, cutoff: float, weights: Tensor, sent: Tensor) -> Tensor:
+    """Messages of one geometry as products of matrices alone: the sum over neighbours comes first."""
+    itself = torch.eye(len(x), dtype=torch.bool)
+    between = x[:, None] - x
+    d = between.norm(dim=-1).masked_fill(itself, 1)
+    envelope = cosine(d, cutoff).masked_fill(itself, 0)[..., None]
+    basis = torch.cat([bessel(d, radial, cutoff) * envelope, envelope], -1)  # (n, n, R + 1)
+    (wa, wb, wc), (a, c, *carried) = (part.t() for part in weights.chunk(3)), sent.unbind(1)
+    rows = basis.transpose(1, 2)  # (n, R + 1, n)
+    pointing = (between / d[..., None]).transpose(1, 2)  # (n, 3, n)
+    vectors = [((rows @ v) * wb).sum(1) + ((rows * pointing[:, [k]] @ c) * wc).sum(1) for k, v in enumerate(carried)]
+    return torch.stack([((rows @ a) * wa).sum(1), *vectors], 1)
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("first", [False, True])
-def test_filters_first_equals_neighbours_first(bias: bool, first: bool, build: Any) -> None:
+@pytest.fixture
+def given(build: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Places and owners of a geometry of 8 atoms and one of 6, weights and what atoms send."""
     torch.manual_seed(0)
-    x = torch.from_numpy(build.scattered(2, 16).positions).view(2, 8, 3)
-    mask = torch.arange(8).expand(2, 8) < torch.tensor([[8], [6]])
-    space = look(x, mask, 5, 4.0)
-    weights, sent = torch.randn(3 * 4, 6, dtype=torch.float64), torch.randn(2, 8, 3 * 4, dtype=torch.float64)
+    x, owner = torch.from_numpy(build.scattered(2, 14).positions), torch.tensor([0] * 8 + [1] * 6)
+    return x, owner, *(torch.randn(*shape, dtype=torch.float64) for shape in ((12, 6), (14, 5, 4)))
+
+
+@pytest.mark.parametrize("forces", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_loops_and_operations_of_torch_equal_products(bias: bool, forces: bool, given: Any) -> None:
+    """Compiled loops where places have no slope, torch where they have; what arrives and the slopes."""
+    x, owner, weights, sent = given
     weights[:, -1] *= bias
-    v = None if first else torch.randn(2, 8, 3, 4, dtype=torch.float64)
-    for ours, other in zip(messages(space, weights, sent, v), by_products(space, weights, sent, v), strict=True):
-        assert ours.abs().max() > 0.1
-        torch.testing.assert_close(ours, other, rtol=1e-10, atol=1e-12)
+    x, weights, sent = (y.requires_grad_(wanted) for y, wanted in ((x, forces), (weights, True), (sent, True)))
+    ours = messages(close_pairs(x, owner, 5, 4.0), weights, sent)
+    assert (ours.grad_fn.name() == "CompiledBackward") != forces
+    each = [by_products(x[owner == one], 5, 4.0, weights, sent[owner == one]) for one in (0, 1)]
+    other = torch.cat(each)
+    assert other.abs().max() > 0.1
+    torch.testing.assert_close(ours, other, rtol=1e-10, atol=1e-12)
+    towards = torch.randn_like(ours)
+    wanted = [y for y in (x, weights, sent) if y.requires_grad]
+    for a, b in zip(*(torch.autograd.grad((y * towards).sum(), wanted) for y in (ours, other)), strict=True):
+        assert b.abs().max() > 0.1
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)
+
+
+def test_pairs_are_those_within_the_cutoff_each_once(given: Any) -> None:
+    x, owner, *_ = given
+    pairs = close_pairs(x, owner, 5, 4.0)
+    found = set(zip(pairs.here.tolist(), pairs.there.tolist(), strict=True))
+    every = {(i, j) for i in range(14) for j in range(i + 1, 14) if owner[i] == owner[j]}
+    assert found == {(i, j) for i, j in every if (x[i] - x[j]).norm() < 4} != every
+    assert len(found) == len(pairs.here)
+    for (i, j), direction in zip(zip(*pairs[:2], strict=True), pairs.directions, strict=True):
+        torch.testing.assert_close(direction, (x[i] - x[j]) / (x[i] - x[j]).norm())
+
+
+def test_runs_of_pairs_change_nothing(monkeypatch: pytest.MonkeyPatch, given: Any) -> None:
+    x, owner, weights, sent = given
+    pairs = close_pairs(x, owner, 5, 4.0)
+    whole = messages(pairs, weights, sent)
+    monkeypatch.setattr(pair_messages, "RUN", 7)
+    torch.testing.assert_close(messages(pairs, weights, sent), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_what_is_no_number_arrives(given: Any) -> None:
+    """The loops may join a product and a sum; they may not assume that all numbers are finite."""
+    x, owner, weights, sent = given
+    sent[0, 0, 1] = torch.nan
+    arrived = messages(close_pairs(x, owner, 5, 10.0), weights, sent)
+    assert arrived[1:8, 0, 1].isnan().all()
+    assert arrived[8:].isfinite().all()
 
 
 def test_messages_are_fp32_under_bf16(monkeypatch: pytest.MonkeyPatch, build: Any) -> None:
@@ -63,19 +107,9 @@ def test_messages_are_fp32_under_bf16(monkeypatch: pytest.MonkeyPatch, build: An
     with torch.autocast("cpu", torch.bfloat16):
         encoder({"conformer": build.batch([[build.scattered(5, 9)]], torch.float32)})
     assert len(seen) == 3
-    for given, found in seen:
-        assert all(map(torch.equal, found, messages(*given)))
-        assert {value.dtype for value in (*given[0], *given[1:], *found) if value is not None} == {torch.float32}
-
-
-def test_directions_are_unit_vectors_towards_the_receiver(build: Any) -> None:
-    x = torch.from_numpy(build.scattered(3, 6).positions)[None]
-    space = look(x, torch.ones(1, 6, dtype=torch.bool), 4, 5.0)
-    for i in range(6):
-        assert not space.directions[0, i, :, i].any()
-        for j in set(range(6)) - {i}:
-            away = x[0, i] - x[0, j]
-            torch.testing.assert_close(space.directions[0, i, :, j], away / away.norm())
+    for (pairs, weights, sent), found in seen:
+        assert torch.equal(found, messages(pairs, weights, sent))
+        assert {value.dtype for value in (*pairs[2:], weights, sent, found)} == {torch.float32}
 
 
 def test_a_lone_atom_has_no_direction(build: Any) -> None:

@@ -3,17 +3,16 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast, get_args
+from typing import cast, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
-from tetramer.layers.bases import bessel, cosine, lengths
 from tetramer.layers.dropout import Dropout
-from tetramer.layers.geometry import VOLUMES, AtomEmbedding, Cloud, Readout, blockwise, pairs, read_out, signed_volumes
+from tetramer.layers.geometry import VOLUMES, AtomEmbedding, Readout, read_out, signed_volumes
+from tetramer.layers.pair_messages import Pairs, close_pairs, messages
 from tetramer.views.base import Batch
 from tetramer.views.conformer import ConformerBatch
 
@@ -70,35 +69,14 @@ class PaiNN(Encoder):
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         batch = cast(ConformerBatch, views["conformer"])
-        both = blockwise(self.encode, batch, 2 * self.width, self.atoms.element.weight.dtype)  # (M, 4, D)
-        tokens = self.dropout(both[:, 0])
-        return Encoding(read_out(tokens, batch, self.config.readout), tokens, both[:, 1:].transpose(1, 2))
-
-    def encode(self, cloud: Cloud) -> Tensor:
-        """Scalars and vectors of the atoms of one block. → (g, n, 1 + 3, D)"""
-        s, v = self.atoms(cloud.numbers, cloud.charges), None
-        space = look(cloud.positions, cloud.mask, self.config.radial, self.config.cutoff)
+        numbers, charges, owner = (cast(Tensor, x) for x in (batch.numbers, batch.charges, batch.owner))
+        s = self.atoms(numbers, charges)  # (M, D)
+        v = s.new_zeros(len(s), 3, self.width)
+        pairs = close_pairs(cast(Tensor, batch.positions).to(s.dtype), owner, self.config.radial, self.config.cutoff)
         for layer in self.layers:
-            s, v = layer(s, v, space)
-        assert v is not None
-        return torch.cat([s[:, :, None], v], 2)
-
-
-class Space(NamedTuple):
-    """What messages see of a block."""
-
-    basis: Tensor  # (g, n, n, R + 1) functions of distances and 1, with their envelope
-    directions: Tensor  # (g, n, 3, n) unit vectors (x_i − x_j) / d
-
-
-def look(x: Tensor, mask: Tensor, radial: int, cutoff: float) -> Space:
-    """Distances and directions between atoms. x: (g, n, 3)   mask: (g, n)"""
-    squares, pair = pairs(x, mask)
-    d = lengths(squares)
-    envelope = (cosine(d, cutoff) * pair)[..., None]
-    between = x[..., None] - x.transpose(1, 2)[:, None]  # (g, n, 3, n)
-    basis = torch.cat([bessel(d, radial, cutoff) * envelope, envelope], -1)
-    return Space(basis, between * (pair / d)[:, :, None])
+            s, v = layer(s, v, pairs)
+        tokens = self.dropout(s)
+        return Encoding(read_out(tokens, batch, self.config.readout), tokens, v.transpose(1, 2))
 
 
 class Layer(nn.Module):
@@ -115,35 +93,18 @@ class Layer(nn.Module):
             nn.Linear(2 * width + extra, width), nn.SiLU(), nn.Linear(width, 3 * width)
         )
 
-    def forward(self, s: Tensor, v: Tensor | None, space: Space) -> tuple[Tensor, Tensor]:
-        """(g, n, D), (g, n, 3, D) → the same; None: all vectors are zero."""
-        sent = self.sender(s).to(s.dtype)  # (g, n, 3 D)
+    def forward(self, s: Tensor, v: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """(M, D), (M, 3, D) → the same"""
+        a, b, c = self.sender(s).to(s.dtype).unflatten(1, (3, 1, -1)).unbind(1)  # (M, 1, D) each
+        sent = torch.cat([a, c, b * v], 1)
         with torch.autocast(s.device.type, enabled=False):
             weights = torch.cat([self.filter.weight, self.filter.bias[:, None]], 1)
-            more, turned = messages(space, weights, sent, v)
-        s = s + more
-        v = turned if v is None else v + turned
-        own, other = self.mix(v).to(s.dtype).chunk(2, -1)  # (g, n, 3, D)
-        parts = [s, (other.square().sum(2) + _FLOOR).sqrt()]
+            arrived = messages(pairs, weights, sent)
+        s, v = s + arrived[:, 0], v + arrived[:, 1:]
+        own, other = self.mix(v).to(s.dtype).chunk(2, -1)  # (M, 3, D)
+        parts = [s, (other.square().sum(1) + _FLOOR).sqrt()]
         if self.sides is not None:
-            a, b, c = self.sides(v).to(s.dtype).chunk(3, -1)
-            parts.append(signed_volumes(a, b, c))
+            p, q, r = self.sides(v).to(s.dtype).chunk(3, -1)
+            parts.append(signed_volumes(p, q, r))
         plain, scaled, stretch = self.update(torch.cat(parts, -1)).to(s.dtype).chunk(3, -1)
-        return s + plain + scaled * (own * other).sum(2), v + stretch[:, :, None] * own
-
-
-def messages(space: Space, weights: Tensor, sent: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What arrives at every atom.
-
-    weights: (3 D, R + 1) of the filters   sent: (g, n, 3 D)   v: (g, n, 3, D)   →   scalars (g, n, D), vectors
-
-    Filters are linear in the basis, so the sum over neighbours could come before the sum over its functions, and no
-    (g, n, n, D) tensor would exist. That takes 7 D (R + 1) products a pair, and was slower for up to 50 atoms.
-    """
-    (a, b, c), (wa, wb, wc) = sent.chunk(3, -1), weights.chunk(3)
-    scalars = (linear(space.basis, wa) * a[:, None]).sum(2)
-    vectors = space.directions @ (linear(space.basis, wc) * c[:, None])
-    if v is not None:
-        filters, carried = linear(space.basis, wb), b[:, :, None] * v
-        vectors = vectors + torch.stack([(filters * carried[:, None, :, axis]).sum(2) for axis in range(3)], 2)
-    return scalars, vectors
+        return s + plain + scaled * (own * other).sum(1), v + stretch[:, None] * own
