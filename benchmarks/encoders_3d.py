@@ -1,6 +1,6 @@
 """Training speed of the encoders of geometries: ours beside a plain EGNN, one thread each.
 
-    python benchmarks/encoders_3d.py [--rounds 5] [--output rows.json]
+    python benchmarks/encoders_3d.py [--rounds 5] [--precisions fp32,bf16] [--output rows.json]
 
 The plain EGNN is the published network on QM9 (gated messages, atoms stay where they are) as its equations read: lists
 of directed pairs, gathered and joined vectors, messages added up by index. It has the weights' shapes of ours, its
@@ -163,6 +163,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precisions", default="fp32,bf16", help="bf16 takes minutes where the processor has none")
     parser.add_argument("--output", type=Path, help="write the rows as JSON")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -170,7 +171,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}")
     rows: list[dict[str, Any]] = []
     for width, depth, count in SIZES:
-        for bf16 in (False, True):
+        for bf16 in (precision == "bf16" for precision in asked.precisions.split(",")):
             rows += (block := compared(width, depth, count, bf16, asked.rounds))
             show(block)
             sys.stdout.flush()

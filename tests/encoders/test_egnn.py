@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tetramer.encoders import egnn
 from tetramer.encoders.egnn import EGNN, EGNNConfig, Layer, look, move, volumes
 from tetramer.errors import UserError
 from tetramer.views.graph import VOCABULARY
@@ -119,7 +120,8 @@ def test_without_radial_functions_a_message_sees_the_raw_square() -> None:
 
 
 def test_no_pair_of_vectors_is_concatenated(monkeypatch: pytest.MonkeyPatch, build: Any) -> None:
-    """The widest layer over pairs has D inputs."""
+    """The widest layer over pairs of the dense form has D inputs."""
+    monkeypatch.setattr(egnn, "loops_do", lambda x: False)
     wide: list[tuple[int, ...]] = []
     plain = torch.nn.functional.linear
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from tetramer.encoders import egnn
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.encoders.egnn import EGNN
 from tetramer.encoders.painn import PaiNN
 from tetramer.encoders.schnet import SchNet
 from tetramer.errors import UserError
-from tetramer.layers import geometry
+from tetramer.layers import geometry, pair_messages
 from tetramer.layers.geometry import Cloud
 from tetramer.views.conformer import ConformerBatch
 
@@ -35,6 +36,7 @@ LOCAL = {name: cutoff for name, cutoff in LOCAL.items() if name not in {"egnn-pl
 
 every_case = pytest.mark.parametrize("case", CASES)
 every_padded = pytest.mark.parametrize("case", [name for name in CASES if not name.startswith("painn")])
+LISTED = ("egnn", "egnn-plain", "egnn-near")  # by lists of pairs where nobody asks for forces
 every_local = pytest.mark.parametrize("case", LOCAL)
 
 
@@ -185,10 +187,39 @@ def test_alone_in_a_batch_and_in_other_blocks(case: str, build: Any, monkeypatch
                 assert apart(getattr(other, name), together) <= 1e-12
 
 
+@pytest.mark.parametrize("case", LISTED)
+@pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_lists_of_pairs_equal_blocks(
+    case: str, dtype: torch.dtype, bound: float, mixed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers and the slopes of all weights, in runs of several lengths."""
+    encoder, one = made(case, dtype), placed(mixed, mixed.positions.to(dtype))
+    probe = torch.randn(one.size, encoder.width, dtype=dtype)
+
+    def answered() -> tuple[Tensor, list[Tensor]]:
+        out = ran(encoder, one).molecule
+        return out, list(torch.autograd.grad((out * probe).sum(), list(encoder.parameters()), allow_unused=True))
+
+    listed, slopes = answered()
+    with monkeypatch.context() as patch:
+        patch.setattr(pair_messages, "TOGETHER", 16 * 7)
+        in_sevens = ran(encoder, one).molecule
+        with torch.no_grad():
+            assert torch.equal(ran(encoder, one).molecule, in_sevens)
+    monkeypatch.setattr(egnn, "loops_do", lambda x: False)
+    blocks, others = answered()
+    assert not torch.equal(listed, blocks)
+    assert apart(listed, blocks) <= bound
+    assert apart(in_sevens, blocks) <= bound
+    for a, b in zip(slopes, others, strict=True):
+        assert apart(a, b) <= 100 * bound
+
+
 @every_padded
 def test_an_atom_does_not_see_itself(case: str, mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its distance to itself is said to be."""
     encoder, right = made(case), geometry.squared_distances
+    monkeypatch.setattr(egnn, "loops_do", lambda x: False)
     plain = ran(encoder, mixed).molecule
     for wrong in (4.0, -1.0, 1e6):
         monkeypatch.setattr(

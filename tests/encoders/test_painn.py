@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from tetramer.encoders import painn
-from tetramer.encoders.painn import PaiNN, PaiNNConfig
+from tetramer.encoders.painn import PaiNN, PaiNNConfig, look
 from tetramer.errors import UserError
 from tetramer.layers import pair_messages
 from tetramer.layers.bases import bessel, cosine
-from tetramer.layers.pair_messages import close_pairs, messages
+from tetramer.layers.pair_messages import directed_messages
 from tetramer.views.graph import VOCABULARY
 
 
@@ -53,8 +53,8 @@ def test_loops_and_operations_of_torch_equal_products(bias: bool, forces: bool, 
     x, owner, weights, sent = given
     weights[:, -1] *= bias
     x, weights, sent = (y.requires_grad_(wanted) for y, wanted in ((x, forces), (weights, True), (sent, True)))
-    ours = messages(close_pairs(x, owner, 5, 4.0), weights, sent)
-    assert (ours.grad_fn.name() == "CompiledBackward") != forces
+    ours = directed_messages(look(x, owner, 5, 4.0), weights, sent)
+    assert (ours.grad_fn.name() == "DirectedLoopsBackward") != forces
     each = [by_products(x[owner == one], 5, 4.0, weights, sent[owner == one]) for one in (0, 1)]
     other = torch.cat(each)
     assert other.abs().max() > 0.1
@@ -68,7 +68,7 @@ def test_loops_and_operations_of_torch_equal_products(bias: bool, forces: bool, 
 
 def test_pairs_are_those_within_the_cutoff_each_once(given: Any) -> None:
     x, owner, *_ = given
-    pairs = close_pairs(x, owner, 5, 4.0)
+    pairs = look(x, owner, 5, 4.0)
     found = set(zip(pairs.here.tolist(), pairs.there.tolist(), strict=True))
     every = {(i, j) for i in range(14) for j in range(i + 1, 14) if owner[i] == owner[j]}
     assert found == {(i, j) for i, j in every if (x[i] - x[j]).norm() < 4} != every
@@ -79,17 +79,17 @@ def test_pairs_are_those_within_the_cutoff_each_once(given: Any) -> None:
 
 def test_runs_of_pairs_change_nothing(monkeypatch: pytest.MonkeyPatch, given: Any) -> None:
     x, owner, weights, sent = given
-    pairs = close_pairs(x, owner, 5, 4.0)
-    whole = messages(pairs, weights, sent)
-    monkeypatch.setattr(pair_messages, "RUN", 7)
-    torch.testing.assert_close(messages(pairs, weights, sent), whole, rtol=1e-12, atol=1e-12)
+    pairs = look(x, owner, 5, 4.0)
+    whole = directed_messages(pairs, weights, sent)
+    monkeypatch.setattr(pair_messages, "TOGETHER", 4 * 7)
+    torch.testing.assert_close(directed_messages(pairs, weights, sent), whole, rtol=1e-12, atol=1e-12)
 
 
 def test_what_is_no_number_arrives(given: Any) -> None:
     """The loops may join a product and a sum; they may not assume that all numbers are finite."""
     x, owner, weights, sent = given
     sent[0, 0, 1] = torch.nan
-    arrived = messages(close_pairs(x, owner, 5, 10.0), weights, sent)
+    arrived = directed_messages(look(x, owner, 5, 10.0), weights, sent)
     assert arrived[1:8, 0, 1].isnan().all()
     assert arrived[8:].isfinite().all()
 
@@ -99,16 +99,16 @@ def test_messages_are_fp32_under_bf16(monkeypatch: pytest.MonkeyPatch, build: An
     seen: list[tuple[Any, Any]] = []
 
     def noted(*given: Any) -> Any:
-        seen.append((given, messages(*given)))
+        seen.append((given, directed_messages(*given)))
         return seen[-1][1]
 
-    monkeypatch.setattr(painn, "messages", noted)
+    monkeypatch.setattr(painn, "directed_messages", noted)
     encoder = PaiNN(PaiNNConfig(width=8))
     with torch.autocast("cpu", torch.bfloat16):
         encoder({"conformer": build.batch([[build.scattered(5, 9)]], torch.float32)})
     assert len(seen) == 3
     for (pairs, weights, sent), found in seen:
-        assert torch.equal(found, messages(pairs, weights, sent))
+        assert torch.equal(found, directed_messages(pairs, weights, sent))
         assert {value.dtype for value in (*pairs[2:], weights, sent, found)} == {torch.float32}
 
 

@@ -1,4 +1,4 @@
-"""The E(n)-equivariant graph network, in a dense form that builds no concatenated pairs."""
+"""The E(n)-equivariant graph network, in forms that build no concatenated pairs."""
 
 import math
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from tetramer.errors import UserError, pick
 from tetramer.layers.bases import bessel, lengths, polynomial
 from tetramer.layers.dropout import Dropout
 from tetramer.layers.geometry import VOLUMES, AtomEmbedding, Cloud, Readout, blockwise, pairs, read_out, signed_volumes
+from tetramer.layers.pair_messages import Seen, gated_messages, loops_do, near
 from tetramer.views.base import Batch
 from tetramer.views.conformer import ConformerBatch
 
@@ -79,7 +80,11 @@ class EGNN(Encoder):
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         batch = cast(ConformerBatch, views["conformer"])
-        tokens = blockwise(self.encode, batch, self.width, self.atoms.element.weight.dtype)  # (M, D)
+        x = cast(Tensor, batch.positions).to(self.atoms.element.weight.dtype)
+        if loops_do(x) and not (self.config.coordinates or self.config.chirality or torch.is_autocast_enabled("cpu")):
+            tokens = self.listed(batch, x)
+        else:
+            tokens = blockwise(self.encode, batch, self.width, x.dtype)
         return Encoding(read_out(tokens, batch, self.config.readout), tokens)
 
     def encode(self, cloud: Cloud) -> Tensor:
@@ -92,6 +97,23 @@ class EGNN(Encoder):
                 x, space = moved, look(moved, cloud.mask, self.config)
         result: Tensor = self.dropout(self.out(h))
         return result
+
+    def listed(self, batch: ConformerBatch, x: Tensor) -> Tensor:
+        """The same from lists of pairs, without padding, where atoms stay and need no volumes. x: (M, 3) → (M, D)"""
+        h, config = self.atoms(cast(Tensor, batch.numbers), cast(Tensor, batch.charges)), self.config
+        here, there, _, d = near(x, cast(Tensor, batch.owner), config.cutoff if config.radial else math.inf)
+        pairs = Seen(here, there, *seen(d, config))
+        for layer in self.layers:
+            h, _ = layer(h, x, pairs)
+        result: Tensor = self.dropout(self.out(h))
+        return result
+
+
+def seen(d: Tensor, config: EGNNConfig) -> tuple[Tensor, Tensor]:
+    """Functions of distances and their envelope. (…) Å → (…, R), (…)"""
+    if not config.radial:
+        return d.square()[..., None], torch.ones_like(d)
+    return bessel(d, config.radial, config.cutoff), polynomial(d, config.cutoff)
 
 
 class Space(NamedTuple):
@@ -106,9 +128,8 @@ def look(x: Tensor, mask: Tensor, config: EGNNConfig) -> Space:
     """Distances between atoms. x: (g, n, 3)   mask: (g, n)"""
     squares, pair = pairs(x, mask)
     d = lengths(squares)
-    if not config.radial:
-        return Space(squares[..., None], pair.to(x.dtype), d)
-    return Space(bessel(d, config.radial, config.cutoff), polynomial(d, config.cutoff) * pair, d)
+    radial, envelope = seen(d, config)
+    return Space(radial, envelope * pair, d)
 
 
 class Layer(nn.Module):
@@ -132,8 +153,13 @@ class Layer(nn.Module):
             self.shift = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1, bias=False))
             nn.init.xavier_uniform_(cast(Tensor, self.shift[-1].weight), gain=1e-3)
 
-    def forward(self, h: Tensor, x: Tensor, space: Space) -> tuple[Tensor, Tensor | None]:
-        """(g, n, D), (g, n, 3) → the same; None: nothing moves."""
+    def forward(self, h: Tensor, x: Tensor, space: Space | Seen) -> tuple[Tensor, Tensor | None]:
+        """(g, n, D), (g, n, 3) → the same, or (M, D), (M, 3) with lists of pairs; None: nothing moves."""
+        if isinstance(space, Seen):
+            gate = h.new_empty(0) if self.gate is None else torch.cat([self.gate.weight[0], self.gate.bias])
+            weights = self.away.weight, self.message.weight, self.message.bias, gate
+            arrived = gated_messages(space, self.own(h), self.other(h), *weights)
+            return h + self.node(torch.cat([h, arrived], -1)), None
         seen, envelope, d = space
         z = self.own(h)[:, :, None] + self.other(h)[:, None]  # (g, n, n, D)
         z.add_(self.away(seen))

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from tetramer.encoders.base import Encoder, Encoding
 from tetramer.errors import UserError, pick
+from tetramer.layers.bases import bessel, cosine
 from tetramer.layers.dropout import Dropout
 from tetramer.layers.geometry import VOLUMES, AtomEmbedding, Readout, read_out, signed_volumes
-from tetramer.layers.pair_messages import Pairs, close_pairs, messages
+from tetramer.layers.pair_messages import Directed, directed_messages, near
 from tetramer.views.base import Batch
 from tetramer.views.conformer import ConformerBatch
 
@@ -72,11 +73,18 @@ class PaiNN(Encoder):
         numbers, charges, owner = (cast(Tensor, x) for x in (batch.numbers, batch.charges, batch.owner))
         s = self.atoms(numbers, charges)  # (M, D)
         v = s.new_zeros(len(s), 3, self.width)
-        pairs = close_pairs(cast(Tensor, batch.positions).to(s.dtype), owner, self.config.radial, self.config.cutoff)
+        pairs = look(cast(Tensor, batch.positions).to(s.dtype), owner, self.config.radial, self.config.cutoff)
         for layer in self.layers:
             s, v = layer(s, v, pairs)
         tokens = self.dropout(s)
         return Encoding(read_out(tokens, batch, self.config.readout), tokens, v.transpose(1, 2))
+
+
+def look(x: Tensor, owner: Tensor, radial: int, cutoff: float) -> Directed:
+    """Distances and directions between atoms. x: (M, 3)   owner: (M,) the geometry of each atom, ascending"""
+    here, there, between, d = near(x, owner, cutoff)
+    envelope = cosine(d, cutoff)[:, None]
+    return Directed(here, there, between / d[:, None], torch.cat([bessel(d, radial, cutoff) * envelope, envelope], 1))
 
 
 class Layer(nn.Module):
@@ -93,13 +101,13 @@ class Layer(nn.Module):
             nn.Linear(2 * width + extra, width), nn.SiLU(), nn.Linear(width, 3 * width)
         )
 
-    def forward(self, s: Tensor, v: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def forward(self, s: Tensor, v: Tensor, pairs: Directed) -> tuple[Tensor, Tensor]:
         """(M, D), (M, 3, D) → the same"""
         a, b, c = self.sender(s).to(s.dtype).unflatten(1, (3, 1, -1)).unbind(1)  # (M, 1, D) each
         sent = torch.cat([a, c, b * v], 1)
         with torch.autocast(s.device.type, enabled=False):
             weights = torch.cat([self.filter.weight, self.filter.bias[:, None]], 1)
-            arrived = messages(pairs, weights, sent)
+            arrived = directed_messages(pairs, weights, sent)
         s, v = s + arrived[:, 0], v + arrived[:, 1:]
         own, other = self.mix(v).to(s.dtype).chunk(2, -1)  # (M, 3, D)
         parts = [s, (other.square().sum(1) + _FLOOR).sqrt()]
