@@ -15,7 +15,7 @@ from tetramer.benchmark.standing import Pair, Standing
 from tetramer.benchmark.summary import interval
 from tetramer.studies import molr, motif, motif_page
 from tetramer.studies.combining_modalities import FREE, MODELS
-from tetramer.studies.combining_rows import FIT_ROWS, Rows
+from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
 from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
 from tetramer.studies.molr_page import Story as Reactions
@@ -29,10 +29,10 @@ This page is made from the rows under `results/combining-modalities`, `results/m
 `python benchmarks/study_page.py`; [Studies](study.md) says what the rows are and how they are made. Rows that are not
 here were not measured yet.
 """
-COMBINING = f"""## combining-modalities
+COMBINING = """## combining-modalities
 
-Mean absolute error on a test part that nothing was chosen on; all methods are given the rows of
-{FIT_ROWS.replace("+", " + ")}, of which networks set a tenth aside to stop. ± is the standard deviation over seeds.
+Mean absolute error on a test part that nothing was chosen on; all methods learn from the train part, and networks stop
+on the valid part. ± is the standard deviation over seeds.
 """
 
 

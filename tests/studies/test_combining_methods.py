@@ -53,7 +53,7 @@ def test_every_network_learns_and_tells(method: str, case: Case, lstm: Path, tmp
     """One epoch: finite answers on the test part, a vector of each of its molecules, and rows that were held back."""
     split = rules.make(case, "random", 0)
     starts = {method: str(lstm)} if method in PRETRAINED else {}
-    given = Given(case.without(split.test), split, 0, "train+valid", tmp_path / "work", 0)
+    given = Given(case.without(split.test), split, 0, "train", tmp_path / "work", 0)
     told = method_of(method, {}, {"training.epochs": "1"}, starts, case.form, case.panel).run(given)
     assert told.values.shape == (len(split.test), 1, 1)
     assert np.isfinite(told.values).all()
