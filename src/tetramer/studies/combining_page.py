@@ -252,8 +252,8 @@ def _square(caption: str, names: Sequence[str], table: np.ndarray) -> Table:
 
 
 SAID = [
-    "Every number is that of a test part which nothing was chosen on. Networks learn from the train part and stop on the "
-    "valid part.",
+    "Every number is that of a test part which nothing was chosen on. Networks learn from the train part and stop on "
+    "the valid part.",
     "As published: raw target, mean of atoms, plain concatenation, Adam 1e-3, batch 32, and a plateau schedule, whose "
     "numbers the study does not print: here the rate is halved after 5 epochs without a better validation score.",
     "Ours: atoms are summed where the target grows with the molecule, and a ridge fit on what it is made of is taken "

@@ -23,9 +23,8 @@ from tetramer.members.blend import combine, fit_weights
 from tetramer.studies import qm9
 from tetramer.studies.finished import over_seeds
 
-FIT_ROWS = (
-    "train"  # networks stop and late fusions are weighed on the valid part, whose scaffolds are as new as the test's
-)
+# Networks stop and late fusions are weighed on the valid part, whose scaffolds are as new as those of the test part.
+FIT_ROWS = "train"
 LATE = "late: "  # before the names of recipes whose predictions are averaged
 
 
