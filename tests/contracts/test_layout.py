@@ -46,6 +46,7 @@ PLACE: dict[str, set[str]] = {
     "joblib": set(),
     "lightgbm": {"members"},
     "matplotlib": {"space", "benchmark"},
+    "numba": {"layers"},
     "pandas": set(),
     "pickle": set(),
     "polars": set(),
