@@ -126,7 +126,7 @@ def test_the_learning_curve_and_the_properties_have_sections_of_their_own(tmp_pa
         table.index(words) for words in ("0.750 MPNN", "0.875 MPNN", "0.500 MPNN", "0.250 PaiNN", "0.125 PaiNN + MPNN")
     ]
     few = drawn(tmp_path, "gap", f"{FIT_ROWS}:20")
-    assert "train + valid:20" in few
+    assert "train:20" in few
     assert "<h2>Properties" not in few
     with pytest.raises(UserError, match="holds no rows"):
         drawn(tmp_path, "mu", f"{FIT_ROWS}:20")

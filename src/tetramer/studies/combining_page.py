@@ -76,7 +76,7 @@ def _compared(rows: Rows) -> Table:
     for split in rows.splits:
         here = [row for row in rows.told if row["split"] == split]
         told.append(
-            [split, here[0]["class"], rows.given.replace("+", " + "), rows.learned(split),
+            [split, here[0]["class"], rows.given, rows.learned(split),
              here[0]["tested_on"], len({row["method"] for row in here}), here[0]["data_sha256"][:SHORT]]
         )  # fmt: skip
     header = ["split", "class", "given", "rows given", "rows tested", "methods", "data SHA-256"]
