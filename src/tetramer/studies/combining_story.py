@@ -25,10 +25,10 @@ LATES: tuple[tuple[str, ...], ...] = (
     ("smiles", "graph"),
     ("fingerprint", "conformer"),
     ("graph", "conformer"),
+    ("graph", "conformer", "graph+conformer"),
     ("fingerprint", "smiles", "graph", "conformer"),
 )
 Entry = tuple[str, str, Measured]  # model; free, published or ours; what was measured
-KINDS = ("2D", "3D", "2D and 3D, joined")
 
 
 @dataclass(frozen=True)
@@ -151,15 +151,6 @@ class Story:
                 notes.append(f"Above the {words} ({row.mean:.3g} {self.rows.unit}): {'; '.join(told)}.")
         return notes
 
-    def best(self, split: str) -> dict[str, Entry | None]:
-        """The network of ours with the smallest error that looks at no geometry, at nothing else, and at both."""
-        found: dict[str, Entry | None] = {}
-        entries = [entry for entry in self.entries(split) if entry[1] not in (FREE, PUBLISHED) and entry[2].errors]
-        for kind in KINDS:
-            of = [entry for entry in entries if kind_of(entry[2].method) == kind]
-            found[kind] = min(of, key=lambda entry: entry[2].mean, default=None)
-        return found
-
     @property
     def mapped(self) -> str:
         """The split whose test molecules are mapped."""
@@ -228,10 +219,3 @@ class Story:
 def dimension_of(method: str) -> str:
     """Whether a method looks at geometry."""
     return "3d" if "egnn" in method or "conformer" in method else "2d"
-
-
-def kind_of(method: str) -> str:
-    """Which of KINDS a method is."""
-    if dimension_of(method) == "2d":
-        return KINDS[0]
-    return KINDS[2] if any(view in method for view in ("fingerprint", "smiles", "graph")) else KINDS[1]
