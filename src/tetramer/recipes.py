@@ -77,7 +77,7 @@ CONFORMER: Spec = {
         "encoder": "painn",
         "encoder_config": {},
         "head": {},
-        "training": {"epochs": 100, "visits": 400_000, "batch": 64, "peak": 5e-4, "ema": 0.999},
+        "training": {"epochs": 100, "visits": 400_000, "batch": 32, "peak": 5e-4, "ema": 0.999},
     },
 }
 OF_VIEW = {"fingerprint": FINGERPRINT, "smiles": SMILES, "graph": GRAPH, "conformer": CONFORMER}
@@ -126,7 +126,7 @@ TRENDED["config"]["trend"] = True
 def joined(views: Iterable[str]) -> Spec:
     """One network that joins the encoders of several views."""
     branches = {view: deepcopy(OF_VIEW[view]["config"]["encoder_config"]) for view in VIEWS if view in set(views)}
-    training = {"epochs": 100, "visits": 400_000, "batch": 64, "peak": 5e-4, "ema": 0.999}
+    training = {"epochs": 100, "visits": 400_000, "batch": 32, "peak": 5e-4, "ema": 0.999}
     config = {"encoder": "fusion", "encoder_config": {"branches": branches}, "head": {}, "training": training}
     return {"kind": "neural", "config": config}
 
