@@ -33,6 +33,7 @@ from tetramer.datasets.splits import (
     repeated_kfold,
     save,
 )
+from tetramer.datasets.strata import strata
 from tetramer.errors import UserError
 from tetramer.molecules import Limits
 from tetramer.views.bits import environments
@@ -189,6 +190,23 @@ def test_parts_are_disjoint_and_cover_the_usable_rows(name, texts, seed, labelle
         assert not straddles(sides)
     if name in SCAFFOLD_RULES and name != "grouped":
         assert sum(any(texts[row][0] == "x" for row in part) for part in parts(split)) <= 1
+
+
+def test_mixed_scaffolds_are_tested_as_class_d_and_train_small_ones_too():
+    """Class D validates on groups that are smaller than those that train; mixed, groups of one train as well."""
+    texts = [
+        f"{name}{k}" for name, size in zip("abcdefghijklmnopqrst", [30] + 19 * [5], strict=True) for k in range(size)
+    ]
+    texts += [f"{letter}0" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splits, "scaffolds", lambda some, chirality: [t[0] for t in some])
+        plain, mixed = make("scaffold", texts), make("scaffold-mixed", texts)
+        assert make("scaffold-mixed", texts, seed=5).sha256 == mixed.sha256
+    assert mixed.test.tolist() == plain.test.tolist()
+    assert mixed.sizes == plain.sizes
+    alone = {row for row, text in enumerate(texts) if text[0].isupper()}
+    assert not alone & set(plain.train.tolist())
+    assert alone & set(mixed.train.tolist())
 
 
 def test_the_hash_is_that_of_the_index_lists():
@@ -458,11 +476,11 @@ def test_stratified_by_value_puts_every_decile_into_every_part():
 
 
 def test_classes_written_in_two_ways_are_one():
-    assert splits._strata(["0", "0.0", 1, "1", None]).tolist() == [1, 1, 2, 2, -1]
-    assert splits._strata(["x", None, "x", ""]).tolist()[::2] == [2, 2]
-    few = splits._strata([*range(20)])
+    assert strata(["0", "0.0", 1, "1", None]).tolist() == [1, 1, 2, 2, -1]
+    assert strata(["x", None, "x", ""]).tolist()[::2] == [2, 2]
+    few = strata([*range(20)])
     assert len(set(few.tolist())) == 20
-    assert len(set(splits._strata([*range(21)]).tolist())) == 10
+    assert len(set(strata([*range(21)]).tolist())) == 10
 
 
 def test_torchdrug_by_hand():

@@ -73,7 +73,7 @@ def rows(output: Path) -> Rows:
 
 def test_every_row_is_there_and_told(done: tuple[Path, list[str]]) -> None:
     output, lines = done
-    for split in ("scaffold", "random"):
+    for split in ("scaffold-mixed", "random"):
         for method in NETWORKS:
             one = rows(output).measured(method, split)
             assert one is not None
@@ -81,7 +81,7 @@ def test_every_row_is_there_and_told(done: tuple[Path, list[str]]) -> None:
             assert one.parameters
         free = rows(output).measured("atom-counts", split)
         assert free is not None
-        assert len(free.errors) == (1 if split == "scaffold" else 2)
+        assert len(free.errors) == (1 if split == "scaffold-mixed" else 2)
     assert sum("FP-MLP" in line for line in lines) == 2 * 3
     told = json.loads((output / "report.json").read_text())
     assert {one["as"] for one in told["errors"]} == {"free", "ours", "as published, measured", "late"}
@@ -157,7 +157,7 @@ def test_without_kept_vectors_the_table_is_drawn_and_the_maps_are_left_out(
     )
     combining_modalities.run(Asked(tmp_path, measure=False), lambda text: None, lambda name, share: None)
     page = (tmp_path / "report.html").read_text()
-    assert "Errors, scaffold split" in page
+    assert "Errors, scaffold-mixed split" in page
     assert "late: fingerprint, graph" in page
     assert "Two nearest by cosine" not in page
 

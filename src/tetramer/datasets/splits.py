@@ -25,6 +25,7 @@ from tetramer.datasets.partitions import (
     shares,
     split_of,
 )
+from tetramer.datasets.strata import evenly, numbers_of, strata
 from tetramer.errors import UserError, pick
 from tetramer.molecules import Limits
 from tetramer.molecules import keys as naming
@@ -53,8 +54,6 @@ __all__ = [
 ]
 
 Keys = Sequence[object] | np.ndarray
-CLASSES = 20  # a column of numbers with more different values is stratified by quantiles
-BINS = 10  # of equal size
 MANY = 2_000  # molecules whose scaffolds are worth worker processes: a second's work
 
 
@@ -74,41 +73,13 @@ def stratified(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes,
     """
     stream = np.random.Generator(np.random.Philox(seed))
     order = stream.permutation(len(rows))
-    classes = _strata([_cell(keys, row) for row in rows.tolist()])
+    classes = strata([_cell(keys, row) for row in rows.tolist()])
     order = order[np.argsort(classes[order], kind="stable")]
     train, valid, _ = (int(share) for share in shares(sizes, len(rows)))
-    tested = _evenly(len(rows), len(rows) - train - valid, stream)
+    tested = evenly(len(rows), len(rows) - train - valid, stream)
     rest = order[~tested]
-    validated = _evenly(len(rest), valid, stream)
+    validated = evenly(len(rest), valid, stream)
     return split_of("stratified", rows[rest[~validated]], rows[rest[validated]], rows[order[tested]])
-
-
-def _evenly(count: int, wanted: int, stream: np.random.Generator) -> np.ndarray:
-    """(count,) bool with `wanted` places True at equal distances, from a random start."""
-    start = int(stream.integers(max(count, 1)))
-    steps = (np.arange(count + 1, dtype=np.int64) * wanted + start) // max(count, 1)
-    return np.diff(steps) > 0
-
-
-def _strata(cells: Sequence[object]) -> np.ndarray:
-    """(n,) int64 class of each cell; None is a class."""
-    numbers = _numbers(cells)
-    if numbers is not None:
-        known = numbers[np.isfinite(numbers)]
-        edges = np.unique(known)
-        if len(edges) > CLASSES:
-            edges = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])
-        return np.where(np.isfinite(numbers), np.searchsorted(edges, numbers, side="right"), -1)
-    names = ["" if cell is None else f"={cell}" for cell in cells]
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
-
-
-def _numbers(cells: Sequence[object]) -> np.ndarray | None:
-    """(n,) float64, NaN for None; None if a cell is no number."""
-    try:
-        return np.array([np.nan if cell is None else float(str(cell)) for cell in cells])
-    except ValueError:
-        return None
 
 
 def _cell(keys: Keys | None, row: int) -> object | None:
@@ -124,6 +95,19 @@ def deterministic(
     """Class D: Bemis-Murcko groups, largest first; acyclic molecules are one group. The seed does not matter."""
     groups = groups_of(scaffolds([smiles[row] for row in rows], chirality), rows)
     return fill(largest_first(groups), len(rows), sizes, name, deepchem)
+
+
+def scaffold_mixed(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
+    """Class D's test part; the other groups in `balanced_order` of seed 0, of which the last ones validate.
+
+    Class D trains on the largest scaffolds alone and validates on smaller ones, so what is chosen on them was fitted
+    without any like those that are tested. Here large and small ones train. The seed does not matter.
+    """
+    test = deterministic(smiles, rows, sizes, "scaffold-mixed", chirality=False, deepchem=False).test
+    rest = np.setdiff1d(rows, test)
+    groups = groups_of(scaffolds([smiles[row] for row in rest], False), rest)
+    others = fill(balanced_order(groups, len(rows), sizes, 0), len(rows), (sizes[0], 1.0, 0.0), "scaffold-mixed")
+    return Split(others.train, others.valid, test, "scaffold-mixed")
 
 
 def scaffold_balanced(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys: Keys | None) -> Split:
@@ -266,7 +250,7 @@ def time(smiles: Sequence[str], rows: np.ndarray, seed: int, sizes: Sizes, keys:
 
 def _moments(rows: Sequence[int], cells: Sequence[object]) -> np.ndarray:
     """(n,) numbers that grow with time: the numbers themselves, or seconds of ISO dates (year, month, day, time)."""
-    numbers = _numbers(cells)
+    numbers = numbers_of(cells)
     if numbers is not None and np.isfinite(numbers).all():
         return numbers
     return np.array([_moment(row, cell) for row, cell in zip(rows, cells, strict=True)], np.float64)
@@ -312,6 +296,7 @@ SPLITS: dict[str, Rule] = {
     "random": random,
     "stratified": stratified,
     "scaffold": _class_d("D-ours-nochiral", chirality=False, deepchem=False),
+    "scaffold-mixed": scaffold_mixed,
     "scaffold-balanced": scaffold_balanced,
     "grouped": grouped,
     "butina": butina,

@@ -25,7 +25,7 @@ from tetramer.studies.combining_rows import FIT_ROWS
 from tetramer.training import TrainConfig, epochs_of
 
 FREE = ("mean", "atom-counts", "energy-2d", "energy-3d")
-SPLITS = ("scaffold", "random")
+SPLITS = ("scaffold-mixed", "random")
 LEARNED = 0.8  # of the rows of a table; a tenth chooses the weights, a tenth is tested
 MOST = 1.25  # times the visits of a size, above which a quarter of a recipe's epochs is too many
 SIZES = {

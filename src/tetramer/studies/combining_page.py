@@ -98,7 +98,7 @@ def _errors(story: Story, split: str) -> Section:
         ]
         for name, series, one in entries
     ]
-    printed = "printed, MAE / σ" if split == "scaffold" else "printed (scaffold split), MAE / σ"
+    printed = "printed, MAE / σ" if split.startswith("scaffold") else "printed (scaffold split), MAE / σ"
     header = ["model", "as", f"MAE, {unit}", "MAE / σ", *([printed] if story.printed else [])]
     header += ["parameters", "seeds", "minutes"]
     pictures = (

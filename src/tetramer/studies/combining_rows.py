@@ -23,7 +23,7 @@ from tetramer.members.blend import combine, fit_weights
 from tetramer.studies import qm9
 from tetramer.studies.finished import over_seeds
 
-# Networks stop and late fusions are weighed on the valid part, whose scaffolds are as new as those of the test part.
+# Networks stop and late fusions are weighed on the valid part, which has new scaffolds where the test part has such.
 FIT_ROWS = "train"
 LATE = "late: "  # before the names of recipes whose predictions are averaged
 
@@ -127,7 +127,7 @@ class Rows:
     def splits(self) -> list[str]:
         """In the order in which a reader meets them: the harder first."""
         found = {row["split"] for row in self.told}
-        return [*(name for name in ("scaffold", "random") if name in found), *sorted(found - {"scaffold", "random"})]
+        return sorted(found, key=lambda name: (not name.startswith("scaffold"), name))
 
     def measured(self, method: str, split: str) -> Measured | None:
         """A method on a split; None if no row of it is finished."""
