@@ -1,4 +1,4 @@
-"""How large blocks of geometries are best: CPU time of a training step of three networks, in one process and thread.
+"""How large blocks of geometries are best: CPU time of a training step, in one process and thread.
 
     python benchmarks/blocks.py
 
@@ -20,7 +20,7 @@ from tetramer.recipes import RECIPES
 from tetramer.studies import qm9
 from tetramer.views import VIEWS, read
 
-NETWORKS = {"conformer": 64, "egnn": 64, "study001-egnn": 32}  # recipe → molecules in a batch
+NETWORKS = {"study001-egnn": 32}  # recipe → molecules in a batch
 SIZES = (18, 19, 20, 21)  # powers of two: numbers in the largest tensor of a block
 BATCHES, ROUNDS = 4, 3
 

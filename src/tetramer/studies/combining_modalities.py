@@ -97,7 +97,7 @@ def budget(size: Size, learned: int) -> tuple[tuple[str, str], ...]:
     """How long networks learn from so many rows, as settings of all recipes.
 
     `visits` alone keeps a quarter of a recipe's epochs. Where those of a recipe of 100 epochs would be more than MOST
-    times the visits of the size, the epochs are cut as well, so that a row of ours ends within 45 minutes. The patience
+    times the visits of the size, the epochs are cut as well, so that a row of ours ends within an hour. The patience
     of the plateau schedule, 5 epochs of 100, is cut with them. Ours learn by the absolute error too, which is printed.
     """
     told: dict[str, object] = {"training.visits": size.visits, "head.loss": "mae"}
