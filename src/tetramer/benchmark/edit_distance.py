@@ -62,22 +62,22 @@ def edit_pairs(name: str = "qm9-ged", limits: Limits | None = None) -> EditPairs
     assert isinstance(features, graph.GraphFeatures)
     left, right = (np.array([place[text] for text in column], np.int64) for column in texts)
     distance = np.array(table.data["ged"].to_pylist(), np.float64)
-    counted, drawn = counts(features, reading.smiles)[kept], random_vectors(features)[kept]
+    counted, drawn = counts(features)[kept], random_vectors(features)[kept]
     return EditPairs(list(first), left, right, distance, counted, drawn)
 
 
-def counts(features: graph.GraphFeatures, smiles: Sequence[str]) -> sparse.csr_array:
+def counts(features: graph.GraphFeatures) -> sparse.csr_array:
     """(n, D) atoms by element, atoms by degree, bonds by type, bonds by both elements and type, rings by size."""
     owner, first, _ = pieces.ends(features)
     atoms = pieces.owners(features.atom_starts)
     degree = np.minimum(np.bincount(first, minlength=len(atoms)), DEGREES)
-    ones, halves, rows = np.ones(len(atoms)), np.full(len(first), 0.5), len(smiles)
+    ones, halves, rows = np.ones(len(atoms)), np.full(len(first), 0.5), len(features)
     found = [
         pieces.counted(atoms, features.atoms[:, 0].astype(np.int64), ones, rows),
         pieces.counted(atoms, degree, ones, rows),
         pieces.counted(owner, features.bonds[:, 0].astype(np.int64), halves, rows),
         pieces.bonds(features),
-        pieces.rings(smiles),
+        pieces.rings(features),
     ]
     return sparse.csr_array(sparse.hstack(found))
 

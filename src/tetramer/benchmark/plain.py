@@ -96,7 +96,7 @@ def parts(case: Case, fitted: np.ndarray) -> Matrix:
     """
     features = case.reading.features["graph"]
     assert isinstance(features, graph.GraphFeatures)
-    found = [pieces.bonds(features), pieces.neighbourhoods(features, fitted), pieces.rings(case.reading.smiles)]
+    found = [pieces.bonds(features), pieces.neighbourhoods(features, fitted), pieces.rings(features)]
     return sparse.csr_array(sparse.hstack([sparse.csr_array(ATOMS * atoms(case, fitted)), *found]))
 
 

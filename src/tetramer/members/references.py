@@ -55,12 +55,13 @@ class Composition:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Ridge regression of an extensive target on what the graph holds: atoms, bonds, atoms with their neighbours."""
+    """Ridge regression of an extensive target on what the graph holds: atoms with their neighbours, bonds, rings."""
 
     bonds: np.ndarray  # (B,) kinds of `pieces.bond_kinds`, ascending
     around: np.ndarray  # (E,) kinds of `pieces.neighbourhood_kinds`, ascending
+    rings: np.ndarray  # (R,) sizes of `pieces.ring_kinds`, ascending
     elements: np.ndarray  # (119,) whether a training molecule has the element; of others nothing is known
-    weights: np.ndarray  # (119 + B + E, T)
+    weights: np.ndarray  # (119 + B + E + R, T)
     constant: np.ndarray  # (T,)
 
     @classmethod
@@ -73,22 +74,24 @@ class Pieces:
         found = np.unique(place * len(rows) + molecule) // max(1, len(rows))  # each kind once a molecule
         around = names[np.bincount(found, minlength=len(names)) > 1]
         elements = np.asarray(atom_counts(data.features, rows).any(axis=0))
-        empty = cls(np.unique(pieces.bond_kinds(graph)[1]), around, elements, *nothing(data))
+        bonds, rings = (np.unique(tally(graph)[1]) for tally in (pieces.bond_kinds, pieces.ring_kinds))
+        empty = cls(bonds, around, rings, elements, *nothing(data))
         weights, constant, missed = fit_known(empty.table(data.features, rows), data.values[rows])
         return replace(empty, weights=weights, constant=constant), missed
 
     def fits(self, targets: int) -> bool:
         """Whether the arrays fit each other and a number of targets."""
-        wide = ELEMENTS + len(self.bonds) + len(self.around)
+        wide = ELEMENTS + len(self.bonds) + len(self.around) + len(self.rings)
         shapes = self.elements.shape, self.weights.shape, self.constant.shape
         return shapes == ((ELEMENTS,), (wide, targets), (targets,))
 
     def table(self, features: dict[str, Features], rows: np.ndarray) -> sparse.csr_array:
-        """(n, 119 + B + E) counts."""
+        """(n, 119 + B + E + R) counts."""
         graph = graph_of(features, rows)
         bonds = pieces.counted(*pieces.bond_kinds(graph), len(rows), self.bonds)
         around = pieces.counted(*pieces.neighbourhood_kinds(graph), len(rows), self.around)
-        return whole(atom_counts(features, rows), bonds, around)
+        rings = pieces.counted(*pieces.ring_kinds(graph), len(rows), self.rings)
+        return whole(atom_counts(features, rows), bonds, around, rings)
 
     def __call__(self, features: dict[str, Features], rows: np.ndarray) -> np.ndarray:
         """(n,) → (n, T); NaN for an element that no training molecule has."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import Chem
 from scipy import sparse
 
 from tetramer.views.graph import ATOM, BOND, GraphFeatures
@@ -78,20 +78,27 @@ def invariant(features: GraphFeatures, names: Sequence[str]) -> np.ndarray:
     return told
 
 
-def rings(smiles: Sequence[str]) -> sparse.csr_array:
-    """(n, R) float64 counts of rings of the smallest set by size; R sizes that occur.
+def rings(features: GraphFeatures) -> sparse.csr_array:
+    """(n, R) float64 counts of `ring_kinds`; R sizes that occur."""
+    return counted(*ring_kinds(features), len(features))
 
-    smiles: (n) of molecules that were accepted before; a text that cannot be read has no ring.
-    """
-    rows, sizes = [], []
-    with rdBase.BlockLogs():
-        for row, text in enumerate(smiles):
-            molecule = Chem.MolFromSmiles(text) if any(sign in text for sign in "123456789") else None
-            if molecule is not None:
-                found = [min(len(ring), LARGEST) for ring in molecule.GetRingInfo().AtomRings()]
-                sizes += found
-                rows += [row] * len(found)
-    return counted(np.array(rows, np.int64), np.array(sizes, np.int64), np.ones(len(rows)), len(smiles))
+
+def ring_kinds(features: GraphFeatures) -> Tally:
+    """Rings of the smallest set by size, up to LARGEST; RDKit finds them among the bonds that it says are in a ring."""
+    molecules, sizes = [], []
+    inside = np.flatnonzero(features.bonds[::2, list(BOND).index("ring")]) * 2  # one way of each bond
+    owner = owners(features.edge_starts)[inside]
+    for one in np.split(inside, np.flatnonzero(np.diff(owner)) + 1) if len(inside) else []:
+        found = np.unique([features.source[one], features.target[one]], return_inverse=True)[1].reshape(2, -1)
+        skeleton = Chem.RWMol()
+        for _ in range(int(found.max()) + 1):
+            skeleton.AddAtom(Chem.Atom(6))
+        for begin, end in found.T.tolist():
+            skeleton.AddBond(begin, end, Chem.BondType.SINGLE)
+        told = [min(len(ring), LARGEST) for ring in Chem.GetSymmSSSR(skeleton)]
+        sizes += told
+        molecules += [int(np.searchsorted(features.edge_starts, one[0], "right")) - 1] * len(told)
+    return np.array(molecules, np.int64), np.array(sizes, np.int64), np.ones(len(sizes))
 
 
 def owners(starts: np.ndarray) -> np.ndarray:
