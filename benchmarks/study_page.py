@@ -3,17 +3,20 @@
 tetramer study combining-modalities --output results/combining-modalities
 tetramer study molr --output results/molr
 tetramer study motif --output results/motif
+tetramer study smiles-transformer --output results/smiles-transformer
 python benchmarks/study_page.py
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tetramer.benchmark import protocol
 from tetramer.benchmark.cells import show
+from tetramer.benchmark.efficiency import DEM
 from tetramer.benchmark.report import Table
 from tetramer.benchmark.standing import Pair, Standing
 from tetramer.benchmark.summary import interval
-from tetramer.studies import molr, motif, motif_page
+from tetramer.studies import molr, motif, motif_page, smiles_transformer
 from tetramer.studies.combining_modalities import FREE, MODELS
 from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
@@ -25,9 +28,9 @@ RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "study-results.md"
 
 HEAD = """# Results of the studies
 
-This page is made from the rows under `results/combining-modalities`, `results/molr` and `results/motif` by
-`python benchmarks/study_page.py`; [Studies](study.md) says what the rows are and how they are made. Rows that are not
-here were not measured yet.
+This page is made from the rows under `results/combining-modalities`, `results/molr`, `results/motif` and
+`results/smiles-transformer` by `python benchmarks/study_page.py`; [Studies](study.md) says what the rows are and how
+they are made. Rows that are not here were not measured yet.
 """
 COMBINING = """## combining-modalities
 
@@ -93,6 +96,22 @@ def motifs() -> Iterator[str]:
     yield from frozen(story.probed, motif_page.PROBED)
 
 
+def smiles_networks() -> Iterator[str]:
+    """The study of SMILES networks."""
+    folder = RESULTS / smiles_transformer.NAME
+    measured, written = any((folder / DEM).glob(protocol.ROWS)), smiles_transformer.samples(folder)
+    if not measured and not written:
+        return
+    yield f"## {smiles_transformer.NAME}\n\n" + "\n".join(f"- {text}" for text in smiles_transformer.SAID)
+    methods = [[f"`{name}`", model.about] for name, model in smiles_transformer.MODELS.items()]
+    yield laid(["method", "what it is"], methods)
+    if measured:
+        told, notes = smiles_transformer.summary_of(folder), " ".join(smiles_transformer.NOTES)
+        yield f"### Data efficiency\n\n{smiles_transformer.ABOUT} {notes}\n\n{shown(smiles_transformer.table(told))}"
+    if written:
+        yield f"### {written.caption}\n\n{smiles_transformer.WRITTEN}\n\n{shown(written)}"
+
+
 def shown(table: Table) -> str:
     """A table of a report."""
     return laid(list(table.header), [[show(cell) for cell in row] for row in table.rows])
@@ -116,7 +135,9 @@ def gap(pair: Pair | None) -> str:
 
 def main() -> None:
     """Write the page."""
-    PAGE.write_text("\n\n".join([HEAD.strip(), *combining(), *reactions(), *motifs()]) + "\n", encoding="utf-8")
+    PAGE.write_text(
+        "\n\n".join([HEAD.strip(), *combining(), *reactions(), *motifs(), *smiles_networks()]) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
