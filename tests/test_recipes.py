@@ -122,7 +122,7 @@ def test_wrong_settings_of_classical_members_are_told(key: str, text: str) -> No
 
 
 def test_an_unknown_recipe_is_told() -> None:
-    with pytest.raises(UserError, match=r"no recipe named 'grph'\. Did you mean 'graph'\? Choose from: auto, baseline"):
+    with pytest.raises(UserError, match=r"no recipe named 'grph'\. Did you mean 'graph'\? Choose from: auto, auto-"):
         resolve("grph", {})
 
 

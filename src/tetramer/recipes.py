@@ -119,6 +119,9 @@ def for_blend(spec: Spec, **training: float) -> Spec:
 SUMMED = deepcopy(GRAPH)  # small assays take few steps, and atoms that are summed are learned in fewer of them
 SUMMED["config"]["encoder_config"] |= {"readout": "sum", "dropout": 0.1}
 
+FEW_TOKENS = deepcopy(SMILES)  # for small assays: an eighth of the weights, and of the time
+FEW_TOKENS["config"]["encoder_config"] |= {"width": 128, "depth": 2, "heads": 4}
+
 TRENDED = deepcopy(FINGERPRINT)
 TRENDED["config"]["trend"] = True
 
@@ -187,6 +190,13 @@ BOTH001 = STUDY001 | {
 }
 BOTH001 |= {f"graph+conformer-{join}": joined_by(join) for join in JOINS}
 
+AUTO: dict[str, Spec] = {
+    **TREES,
+    **KERNELS,
+    "fingerprint": for_blend(TRENDED, epochs=30),
+    "graph": for_blend(SUMMED, epochs=50, batch=32),
+}
+
 RECIPES: dict[str, Recipe] = BOTH001 | {
     "baseline": Recipe(TREES | KERNELS, 5, "trees and kernel machines on fingerprints and descriptors, blended"),
     "fingerprint": Recipe({"fingerprint": FINGERPRINT}, 0, "a network on fingerprint counts and descriptors"),
@@ -194,12 +204,12 @@ RECIPES: dict[str, Recipe] = BOTH001 | {
     "graph": Recipe({"graph": GRAPH}, 0, "a directed message-passing network on atoms and bonds"),
     "conformer": Recipe({"conformer": CONFORMER}, 0, "an equivariant network on the atoms' places in space"),
     "fusion": Recipe({"fusion": joined(OF_VIEW)}, 0, "one network on all four views, joined", VIEW_SETTINGS),
-    "auto": Recipe(
-        TREES
-        | KERNELS
-        | {"fingerprint": for_blend(TRENDED, epochs=30), "graph": for_blend(SUMMED, epochs=50, batch=32)},
+    "auto": Recipe(AUTO, 5, "the blend of all of these, weighted by out-of-fold predictions"),
+    "auto-views": Recipe(
+        AUTO | {"smiles": for_blend(FEW_TOKENS, epochs=50), "conformer": for_blend(CONFORMER, epochs=50)},
         5,
-        "the blend of all of these, weighted by out-of-fold predictions",
+        "auto, and a network each for SMILES and conformers",
+        VIEW_SETTINGS,
     ),
 }
 
