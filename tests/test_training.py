@@ -81,6 +81,7 @@ def bits(run: Run) -> dict[str, bytes]:
 CONFIGS = {
     "adam": TrainConfig(epochs=4, batch=6, peak=1e-2),
     "adamw": TrainConfig(epochs=4, batch=6, peak=1e-2, optimizer="adamw", weight_decay=0.1, schedule="exponential"),
+    "muon": TrainConfig(epochs=4, batch=6, peak=1e-2, optimizer="muon", weight_decay=0.1),
     "ema": TrainConfig(epochs=4, batch=6, peak=1e-2, ema=0.9, clip=0.1),
     "plateau": TrainConfig(epochs=6, batch=6, peak=0.3, schedule="plateau", plateau=1, decay=0.3),
     "patience": TrainConfig(epochs=30, batch=6, peak=0.3, patience=2),
@@ -243,6 +244,39 @@ def test_one_step_of_adam_and_of_the_average_exactly() -> None:
     assert run.objective.w.item() == pytest.approx(0.9, abs=1e-6)
 
 
+class Wide(nn.Module):
+    """A matrix, a bias and a table of embeddings, all with the gradient that is given for them."""
+
+    views = ()
+    others = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix, self.table = nn.Linear(12, 5), nn.Embedding(7, 6)
+        draw = torch.Generator().manual_seed(3)
+        self.slope = torch.randn(5, 12, generator=draw)
+
+    def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
+        told = (self.matrix.weight * self.slope).sum() + self.matrix.bias.sum() + self.table.weight.sum()
+        return Loss(told, {})
+
+
+def test_one_step_of_muon() -> None:
+    """Along a matrix all singular values are about alike and point where the gradient does; the rest is Adam's step."""
+    run = Run(Wide(), TrainConfig(epochs=1, batch=2, peak=0.1, schedule="constant", optimizer="muon", clip=0.0))
+    before = weights(run.objective)
+    list(fit(run, data([2.0, 4.0]), np.arange(2)))
+    moved = {name: before[name] - value for name, value in run.objective.state_dict().items()}
+    left, sizes, right = torch.linalg.svd(moved["matrix.weight"] / (0.1 * 0.2 * 12**0.5), full_matrices=False)
+    assert 0.6 < sizes.min() <= sizes.max() < 1.3
+    u, _, v = torch.linalg.svd(run.objective.slope, full_matrices=False)
+    assert ((left @ right) * (u @ v)).sum() / 5 > 0.98
+    for name in ("matrix.bias", "table.weight"):
+        torch.testing.assert_close(moved[name], torch.full_like(moved[name], 0.1))
+    assert set(run.optimizer.state_dict()["state"]) == {0, 1, 2}
+    assert set(run.optimizer.state_dict()["state"][0]) == {"momentum_buffer"}
+
+
 class Halves(nn.Module):
     """Two weights with one gradient, a dropout and statistics of batches; `given` came from elsewhere."""
 
@@ -280,7 +314,7 @@ def test_the_rate_of_pretrained_weights_is_the_share_that_was_asked_for(share: f
 
 
 def test_frozen_weights_stay_bit_by_bit_and_others_move() -> None:
-    for more in ({}, {"ema": 0.9}, {"optimizer": "adamw", "weight_decay": 0.1}):
+    for more in ({}, {"ema": 0.9}, {"optimizer": "adamw", "weight_decay": 0.1}, {"optimizer": "muon"}):
         run = halves(0.0, **more)
         before = weights(run.objective)
         list(fit(run, data(), ROWS, VALID))

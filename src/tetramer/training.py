@@ -23,6 +23,7 @@ from tetramer.errors import UserError, pick
 from tetramer.layers import to_tensors
 from tetramer.objectives import Sample, Targets
 from tetramer.objectives.base import Criterion
+from tetramer.optimizers import OPTIMIZERS, Optimizer, optimizer
 from tetramer.views.base import Features
 from tetramer.views.read import MODULES
 
@@ -52,7 +53,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        pick(OPTIMIZERS, self.optimizer, "optimizer")
+        pick(dict.fromkeys(OPTIMIZERS), self.optimizer, "optimizer")
         pick(SCHEDULES, self.schedule, "schedule")
         if self.precision not in ("fp32", "bf16"):
             raise UserError(f"precision={self.precision!r} is not known. Choose fp32 or bf16.")
@@ -98,7 +99,6 @@ SCHEDULES = {
     "constant": constant,
     "plateau": constant,
 }
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 def mix(*numbers: int) -> int:
@@ -162,13 +162,11 @@ class Run:
     plateau_share: float = 1.0
     average: dict[str, Tensor] = field(default_factory=dict)  # EMA weights; empty when off
     best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best validation score
-    optimizer: torch.optim.Optimizer = field(init=False)
+    optimizer: Optimizer = field(init=False)
 
     NUMBERS = ("step", "best_score", "best_step", "stale", "plateau_share")
 
     def __post_init__(self) -> None:
-        kind = OPTIMIZERS[self.config.optimizer]
-        settings: dict[str, Any] = {"lr": self.config.peak, "weight_decay": self.config.weight_decay, "fused": True}
         given = [weight for name in self.pretrained for weight in self.objective.get_submodule(name).parameters()]
         told = {id(weight) for weight in given}
         own = [weight for weight in self.objective.parameters() if id(weight) not in told]
@@ -177,7 +175,8 @@ class Run:
             groups.append({"params": given, "share": self.config.pretrained})
         for module in self.frozen:
             module.requires_grad_(False)
-        self.optimizer = kind(groups, **settings)
+        config = self.config
+        self.optimizer = optimizer(config.optimizer, self.objective, groups, config.peak, config.weight_decay)
         if self.config.ema:
             self.average = weights(self.objective)
 
