@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 Group = dict[str, Any]  # parameters that share settings, as optimizers of torch have them
+LARGEST = 1024  # rows or columns of a matrix that Muon moves; the first layer behind a fingerprint is more of a table
 
 
 class Muon:
@@ -20,7 +21,8 @@ class Muon:
         """tables: `id` of the matrices that are embeddings"""
         matrices, others = [], []
         for group in groups:
-            apart = [one.ndim == 2 and 1 not in one.shape and id(one) not in tables for one in group["params"]]
+            shapes = [() if id(one) in tables else tuple(one.shape) for one in group["params"]]
+            apart = [len(shape) == 2 and min(shape) > 1 and max(shape) <= LARGEST for shape in shapes]
             pairs = list(zip(group["params"], apart, strict=True))
             matrices.append(group | {"params": [weight for weight, told in pairs if told]})
             others.append(group | {"params": [weight for weight, told in pairs if not told]})

@@ -17,7 +17,7 @@ from tetramer.space.claims import Claim
 from tetramer.studies import combining_modalities, combining_page, qm9
 from tetramer.studies.base import Asked, Size
 from tetramer.studies.combining_claims import Spaces, Verdict, over
-from tetramer.studies.combining_modalities import FREE, MODELS, SIZES, averaged, budget, methods
+from tetramer.studies.combining_modalities import FREE, MODELS, SIZES, budget, improved, methods
 from tetramer.studies.combining_rows import FIT_ROWS, Rows
 from tetramer.studies.combining_story import Story
 from tetramer.training import TrainConfig, epochs_of
@@ -163,9 +163,9 @@ def test_all_of_ours_average_their_weights() -> None:
     """So that a fusion and its members differ by what they look at."""
     for model in MODELS:
         if model.ours:
-            made = resolve(model.ours, {key: text for key, text in averaged([model.ours]) if takes(model.ours, key)})
+            made = resolve(model.ours, {key: text for key, text in improved([model.ours]) if takes(model.ours, key)})
             assert {config["training"]["ema"] for config in made.networks.values()} == {0.999}, model.name
-            assert not [key for key, _ in averaged(["graph", "fingerprint"]) if takes("study001-mpnn-fp", key)]
+            assert not [key for key, _ in improved(["graph", "fingerprint"]) if takes("study001-mpnn-fp", key)]
 
 
 def test_the_lstm_reads_what_no_split_tests_where_other_molecules_are_too_few(
