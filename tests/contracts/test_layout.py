@@ -16,7 +16,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # The order in which a molecule passes through. A module imports only from modules above it.
 ORDER = ["errors", "settings", "metrics", "molecules", "views", "datasets"]
-ORDER += ["layers", "encoders", "objectives", "training", "checkpoint", "resuming", "overrides", "recipes", "members"]
+ORDER += ["layers", "encoders", "objectives", "optimizers", "training", "checkpoint", "resuming", "overrides"]
+ORDER += ["recipes", "members"]
 ORDER += [
     "inference",
     "scoring",
