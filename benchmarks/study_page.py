@@ -18,6 +18,7 @@ from tetramer.benchmark.standing import Pair, Standing
 from tetramer.benchmark.summary import interval
 from tetramer.studies import molr, motif, motif_page, smiles_transformer
 from tetramer.studies.combining_modalities import FREE, MODELS
+from tetramer.studies.combining_page import properties
 from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
 from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
@@ -37,6 +38,8 @@ COMBINING = """## combining-modalities
 Mean absolute error on a test part that nothing was chosen on; all methods learn from the train part, and networks stop
 on the valid part. ± is the standard deviation over seeds.
 """
+BRIEF = """`tetramer study combining-modalities --size brief --target … --rows 17159 --splits random --methods
+energy-2d,energy-3d,graph,conformer,graph+conformer`, one seed, a quarter of the visits of the tables above."""
 
 
 def laid(header: list[str], rows: list[list[str]]) -> str:
@@ -66,6 +69,11 @@ def combining() -> Iterator[str]:
     for one in sorted(path.parent for path in folder.glob("*/splits.json")):
         rows = Rows.load(folder, folder / "data" / f"{one.name}.parquet", one.name.split("-")[1])
         yield from (split_of(rows, split) for split in rows.splits)
+    folder = RESULTS / "combining-modalities-brief"
+    if (folder / "qm9-g298").is_dir():
+        rows = Rows.load(folder, folder / "data" / "qm9-g298.parquet", "g298")
+        for table in properties(Story(rows, MODELS, FREE)):
+            yield f"### Properties of QM9\n\n{BRIEF} {table.caption}.\n\n{shown(table)}"
 
 
 def reactions() -> Iterator[str]:

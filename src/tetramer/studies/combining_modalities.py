@@ -30,6 +30,7 @@ LEARNED = 0.8  # of the rows of a table; a tenth chooses the weights, a tenth is
 MOST = 1.25  # times the visits of a size, above which a quarter of a recipe's epochs is too many
 SIZES = {
     "small": Size("2,000 molecules, one seed: shows the path, not the numbers", 2_000, 40_000, 1, 2_000),
+    "brief": Size("all molecules, one seed, 100,000 visits: for many properties", None, 100_000, 1, 100_000),
     "default": Size("all molecules, 400,000 visits", None, 400_000, 3, 100_000),
     "paper": Size("all molecules, 100 epochs of the published networks", None, 0, 3, 100_000),
 }

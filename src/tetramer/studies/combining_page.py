@@ -169,8 +169,8 @@ def _curves(story: Story) -> list[Section]:
     return [Section("Learning curve", story.rows.target, [CURVE], tables)]
 
 
-def _targets(story: Story) -> list[Section]:
-    """Graph, conformer and their fusions on properties with as many rows to learn from, where these are several."""
+def properties(story: Story) -> list[Table]:
+    """Graph, conformer and their fusions on all properties with as many rows, for each split that has several."""
     tables = []
     for split in story.rows.splits:
         several = [replace(story, rows=rows) for rows in story.rows.others(split)]
@@ -181,8 +181,13 @@ def _targets(story: Story) -> list[Section]:
             body.append([one.rows.target, one.rows.unit, *(row.cell if row else None for row in found)])
         header = ["property", "unit", "2D ridge", "2+3-body ridge", "MPNN", "PaiNN", "PaiNN + MPNN", "late fusion"]
         caption = f"Mean absolute error, {split} split, {story.rows.learned(split):,} rows given"
-        tables += [laid_out(Table(caption, header, body))] if len(several) > 1 else []
-    return [Section("Properties", "", [PROPERTIES], tables)] if tables else []
+        tables += [Table(caption, header, body)] if len(several) > 1 else []
+    return tables
+
+
+def _targets(story: Story) -> list[Section]:
+    tables = properties(story)
+    return [Section("Properties", "", [PROPERTIES], list(map(laid_out, tables)))] if tables else []
 
 
 def _claims(story: Story) -> list[Section]:
