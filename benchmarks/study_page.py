@@ -38,8 +38,8 @@ COMBINING = """## combining-modalities
 Mean absolute error on a test part that nothing was chosen on; all methods learn from the train part, and networks stop
 on the valid part. ± is the standard deviation over seeds.
 """
-BRIEF = """More joins, networks and properties with `--size brief --splits random`, one seed and a quarter of the visits:
-other properties with `--target gap --rows 17159`, so that all have as many rows to learn from."""
+BRIEF = """More joins, networks and properties with `--size brief --splits random`, one seed and a quarter of the
+visits: other properties with `--target gap --rows 17159`, so that all have as many rows to learn from."""
 
 
 def laid(header: list[str], rows: list[list[str]]) -> str:
