@@ -71,7 +71,7 @@ SMILES: Spec = {
         },
     },
 }
-# In the places of space a network learns in half the visits by Muon (docs/experiments.md).
+# Networks of geometry learn in half the visits by Muon (docs/experiments.md).
 BY_MUON: Spec = {"epochs": 100, "visits": 400_000, "batch": 32, "optimizer": "muon", "peak": 1e-3, "ema": 0.999}
 CONFORMER: Spec = {
     "kind": "neural",
