@@ -121,7 +121,7 @@ def for_blend(spec: Spec, **training: float) -> Spec:
 SUMMED = deepcopy(GRAPH)  # small assays take few steps, and atoms that are summed are learned in fewer of them
 SUMMED["config"]["encoder_config"] |= {"readout": "sum", "dropout": 0.1}
 
-FEW_TOKENS = deepcopy(SMILES)  # for small assays: an eighth of the weights, and of the time
+FEW_TOKENS = deepcopy(SMILES)  # for small assays: an eighth of the weights
 FEW_TOKENS["config"]["encoder_config"] |= {"width": 128, "depth": 2, "heads": 4}
 
 TRENDED = deepcopy(FINGERPRINT)

@@ -88,7 +88,8 @@ def ring_kinds(features: GraphFeatures) -> Tally:
     molecules, sizes = [], []
     inside = np.flatnonzero(features.bonds[::2, list(BOND).index("ring")]) * 2  # one way of each bond
     owner = owners(features.edge_starts)[inside]
-    for one in np.split(inside, np.flatnonzero(np.diff(owner)) + 1) if len(inside) else []:
+    for molecule in np.unique(owner).tolist():
+        one = inside[slice(*np.searchsorted(owner, [molecule, molecule + 1]))]
         found = np.unique([features.source[one], features.target[one]], return_inverse=True)[1].reshape(2, -1)
         skeleton = Chem.RWMol()
         for _ in range(int(found.max()) + 1):
@@ -97,7 +98,7 @@ def ring_kinds(features: GraphFeatures) -> Tally:
             skeleton.AddBond(begin, end, Chem.BondType.SINGLE)
         told = [min(len(ring), LARGEST) for ring in Chem.GetSymmSSSR(skeleton)]
         sizes += told
-        molecules += [int(np.searchsorted(features.edge_starts, one[0], "right")) - 1] * len(told)
+        molecules += [molecule] * len(told)
     return np.array(molecules, np.int64), np.array(sizes, np.int64), np.ones(len(sizes))
 
 
