@@ -208,6 +208,18 @@ def test_late_fusion_keeps_the_seeds_that_another_machine_measured(tmp_path: Pat
     assert json.loads((tmp_path / "qm9-g298" / "late.json").read_text())[0]["method"] == "late: fingerprint, graph"
 
 
+def test_late_fusion_has_no_seed_of_which_a_row_was_taken_away(tmp_path: Path) -> None:
+    """Neither from the answers that still lie there, nor from what was saved."""
+    write_table(pa.table({"smiles": ["C", "CC", "CCC"], "g298": ENERGIES}), tmp_path / "data" / "qm9-g298.parquet")
+    for seed in range(2):
+        kept_row(tmp_path, seed, fingerprint=[1.0 + seed, 2.0, 3.0], graph=[1.0, 2.5, 2.5])
+    rows(tmp_path).save_late([("fingerprint", "graph")])
+    for seed, left in ((0, {1}), (1, set())):
+        (tmp_path / "qm9-g298" / f"random-{seed}-train" / "graph.json").unlink()
+        told = rows(tmp_path).late(["fingerprint", "graph"], "random")
+        assert set(told.errors if told else ()) == left
+
+
 def test_every_row_of_the_study_has_a_method() -> None:
     assert all(is_recipe(name) or name in FREE for name in methods())
     assert {model.published for model in MODELS if model.published} <= set(RECIPES)

@@ -164,6 +164,11 @@ class Rows:
         Of seeds whose answers were not kept on this machine, what `save_late` wrote; None without either.
         """
         here, there = self._late(methods, split), self._saved.get((LATE + ", ".join(methods), split))
+        seeds = self._seeds(methods, split)
+        if there:
+            errors = {seed: error for seed, error in there.errors.items() if seed in seeds}
+            weights = {seed: one for seed, one in there.weights.items() if seed in seeds}
+            there = replace(there, errors=errors, weights=weights) if errors else None
         if here and there:
             errors = dict(sorted((there.errors | here.errors).items()))
             return replace(here, errors=errors, weights=dict(sorted((there.weights | here.weights).items())))
@@ -197,11 +202,15 @@ class Rows:
             found[one["method"], one["split"]] = Measured(**(one | by_seed))
         return found
 
+    def _seeds(self, methods: Sequence[str], split: str) -> set[int]:
+        """Seeds of which all methods have a row: answers of one that was taken away still lie there."""
+        found = [{row["seed"] for row in self.told if (row["method"], row["split"]) == (one, split)} for one in methods]
+        return set.intersection(*found)
+
     def _late(self, methods: Sequence[str], split: str) -> Measured | None:
         errors: dict[int, float] = {}
         weights: dict[int, dict[str, float]] = {}
-        seeds = {row["seed"] for row in self.told if row["split"] == split}
-        for seed in sorted(seeds):
+        for seed in sorted(self._seeds(methods, split)):
             kept = [self.kept(method, split, seed) for method in methods]
             if self.table is None or any(one is None or "held" not in one for one in kept):
                 continue
