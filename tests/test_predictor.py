@@ -400,11 +400,13 @@ def test_names_of_the_package() -> None:
 
 def test_a_molecule_without_geometry_is_answered_by_other_views_or_not_at_all(smiles: list[str]) -> None:
     labels, asked = [float(len(text)) for text in smiles], ["CCO", "C" * 300, "C1CC"]
-    for recipe, statuses, known in (
-        ("graph+conformer", ["ok", "ok:CONF_NONE", "PARSE"], [True, True, False]),
-        ("conformer", ["ok", "CONF_NONE", "PARSE"], [True, False, False]),
+    for recipe, more, statuses, known in (
+        ("graph+conformer", {}, ["ok", "ok:CONF_NONE", "PARSE"], [True, True, False]),
+        ("graph+conformer", {"encoder.absent": 0}, ["ok", "CONF_NONE", "PARSE"], [True, False, False]),
+        ("conformer", {}, ["ok", "CONF_NONE", "PARSE"], [True, False, False]),
     ):
-        told = Regressor(recipe, settings={"training.epochs": 1, "training.visits": 100}, workers=0).fit(smiles, labels)
+        settings = {"training.epochs": 1, "training.visits": 100} | more
+        told = Regressor(recipe, settings=settings, workers=0).fit(smiles, labels)
         assert np.isfinite(told.predict(asked)).tolist() == known
         assert [status.partition(": ")[0] for status in told.status_] == statuses
 

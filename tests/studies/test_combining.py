@@ -15,14 +15,12 @@ from tetramer.datasets.placed import has_geometry
 from tetramer.datasets.tables import Table
 from tetramer.datasets.writing import write_table, write_whole
 from tetramer.errors import UserError
-from tetramer.members import REGRESSION, Problem
-from tetramer.members.blend import combine, fit_weights
 from tetramer.molecules import Limits
 from tetramer.recipes import RECIPES, is_recipe
 from tetramer.studies import STUDIES, Asked, combining_modalities, qm9
 from tetramer.studies.base import Size
 from tetramer.studies.combining_modalities import MODELS, methods
-from tetramer.studies.combining_rows import Rows
+from tetramer.studies.combining_rows import Rows, least_absolute
 from tetramer.studies.combining_story import Story
 from tetramer.views import read
 from tetramer.views.conformer import ConformerFeatures
@@ -109,12 +107,22 @@ def test_late_fusion_is_chosen_on_rows_that_nobody_learned_from(done: tuple[Path
         assert kept[0] is not None
         assert kept[1] is not None
         assert not set(kept[0]["held"]) & set(kept[0]["rows"])
-        truth = here.values[kept[0]["held"]][:, None]
-        held, told = (np.stack([one[name] for one in kept if one]) for name in ("held_values", "values"))
-        weights = fit_weights(held, truth, np.zeros(truth.shape, np.int8), Problem(REGRESSION, ("y",)), prior=0)
-        answer = combine(weights, told)[:, 0, 0]
-        assert late.errors[seed] == pytest.approx(np.abs(answer - here.values[kept[0]["rows"]]).mean(), rel=1e-12)
+        truth = here.values[kept[0]["held"]]
+        held, told = (np.stack([one[name][:, 0, 0] for one in kept if one]) for name in ("held_values", "values"))
+        missed = [np.abs((1 - share) * held[0] + share * held[1] - truth).mean() for share in np.linspace(0, 1, 501)]
+        share = late.weights[seed]["graph"]
+        assert np.argmin(missed) / 500 == pytest.approx(share, abs=3e-3)
+        answer = (1 - share) * told[0] + share * told[1]
+        assert late.errors[seed] == pytest.approx(np.abs(answer - here.values[kept[0]["rows"]]).mean(), rel=1e-3)
     assert here.late(["graph", "conformer"], "random") is None  # the second was not measured
+
+
+def test_weights_of_the_least_absolute_error_exactly() -> None:
+    """The median of what is missed decides, so one row far out does not; two answers of four fit by their mean."""
+    truth = np.array([1.0, 2.0, 3.0, 4.0, 50.0])
+    low, high = np.array([0.0, 1.0, 2.0, 3.0, 4.0]), np.array([3.0, 4.0, 5.0, 6.0, 7.0])
+    assert least_absolute(np.stack([low, high]), truth) == pytest.approx([2 / 3, 1 / 3])
+    assert least_absolute(np.stack([low, low - 7, truth + 5, truth - 5]), truth) == pytest.approx([0, 0, 0.5, 0.5])
 
 
 def test_the_page_has_all_it_says(done: tuple[Path, list[str]]) -> None:

@@ -165,7 +165,8 @@ def test_all_of_ours_average_their_weights() -> None:
         if model.ours:
             made = resolve(model.ours, {key: text for key, text in improved([model.ours]) if takes(model.ours, key)})
             assert {config["training"]["ema"] for config in made.networks.values()} == {0.999}, model.name
-            assert not [key for key, _ in improved(["graph", "fingerprint"]) if takes("study001-mpnn-fp", key)]
+    told = {key: text for key, text in improved(methods()) if takes("study001-mpnn-fp", key)}
+    assert resolve("study001-mpnn-fp", told) == resolve("study001-mpnn-fp", {})
 
 
 def test_the_lstm_reads_what_no_split_tests_where_other_molecules_are_too_few(

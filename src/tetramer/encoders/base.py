@@ -22,7 +22,6 @@ class Encoder(nn.Module):
 
     Config: ClassVar[type[Any]]
     views: tuple[str, ...]
-    partial: ClassVar[bool] = False  # whether a molecule may lack some of the views
     unshaped: ClassVar[tuple[str, ...]] = ()  # settings that say what weights mean and that no shape tells
     weights_of: ClassVar[str] = ""  # of ENCODERS: another one whose weights these are
     config: Any
@@ -32,6 +31,11 @@ class Encoder(nn.Module):
     def looks_at(cls, config: Any) -> tuple[str, ...]:  # noqa: ANN401 (every encoder has its own Config)
         """The views of an encoder with this config."""
         return cls.views
+
+    @classmethod
+    def partial(cls, config: Any) -> bool:  # noqa: ANN401
+        """Whether an encoder with this config answers for a molecule that lacks some of the views."""
+        return False
 
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         raise NotImplementedError

@@ -43,7 +43,7 @@ class FusionConfig:
     base: str = ""  # the view that a residual join starts from; "": the last one
     width: int = 256  # of the joined vector; "concat" has the sum of the branches, "residual" the width of its base
     normalise: bool = True  # every branch's vector, before it is joined
-    absent: float = 0.15  # chance, in training, that a branch is taken as absent
+    absent: float = 0.15  # chance, in training, that a branch is taken as absent; 0: a molecule needs them all
 
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Join)), self.join, "fusion")
@@ -91,7 +91,6 @@ class Fusion(Encoder):
     """
 
     Config = FusionConfig
-    partial = True
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
@@ -124,6 +123,10 @@ class Fusion(Encoder):
     def looks_at(cls, config: FusionConfig) -> tuple[str, ...]:
         wanted = {view for name in config.names for view in branch_of(name, config.branches[name]).views}
         return tuple(view for view in BRANCHES if view in wanted)
+
+    @classmethod
+    def partial(cls, config: FusionConfig) -> bool:
+        return config.absent > 0
 
     def fit_statistics(self, features: Mapping[str, Features], rows: np.ndarray) -> None:
         for one in self.branches.values():

@@ -47,6 +47,12 @@ class NeuralConfig:
         kind = ENCODERS[self.encoder]
         return kind.looks_at(configured(kind.Config, self.encoder_config))
 
+    @property
+    def partial(self) -> bool:
+        """Whether a molecule may lack some of the views."""
+        kind = ENCODERS[self.encoder]
+        return kind.partial(configured(kind.Config, self.encoder_config))
+
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> Self:
         """The config as `dataclasses.asdict` wrote it into a card."""
@@ -129,7 +135,7 @@ def per_row(
     precision: str = "fp32",
 ) -> np.ndarray:
     """(n, …) float64, what `answer` makes of the views of `rows` (n,); NaN where the row lacks a view."""
-    good = np.flatnonzero(usable(features, encoder.views, rows, encoder.partial))
+    good = np.flatnonzero(usable(features, encoder.views, rows, encoder.partial(encoder.config)))
     parts = []
     with torch.inference_mode(), autocast(precision):
         for place in range(0, max(1, len(good)), PREDICT_BATCH):
@@ -150,9 +156,10 @@ def embed(encoder: Encoder, features: dict[str, Features], rows: np.ndarray, pre
 
 def seen(config: NeuralConfig, data: Data, rows: np.ndarray) -> np.ndarray:
     """Those of `rows` that the encoder can look at. UserError if there are none."""
-    kept: np.ndarray = rows[usable(data.features, config.views, rows, ENCODERS[config.encoder].partial)]
+    kept: np.ndarray = rows[usable(data.features, config.views, rows, config.partial)]
     if len(rows) and not len(kept):
-        raise UserError(f"None of {len(rows)} rows has a view that the encoder looks at: {', '.join(config.views)}.")
+        which = "a view" if config.partial else "every view"
+        raise UserError(f"None of {len(rows)} rows has {which} that the encoder looks at: {', '.join(config.views)}.")
     return kept
 
 

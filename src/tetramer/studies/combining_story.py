@@ -25,6 +25,7 @@ LATES: tuple[tuple[str, ...], ...] = (
     ("smiles", "graph"),
     ("fingerprint", "conformer"),
     ("graph", "conformer"),
+    ("conformer", "graph+conformer"),
     ("graph", "conformer", "graph+conformer"),
     ("fingerprint", "smiles", "graph", "conformer"),
 )
