@@ -264,7 +264,8 @@ SAID = [
 ]
 ERRORS = (
     "Free rows come first: what does not beat them has learned nothing that counting does not tell. σ is the standard "
-    "deviation of the target. Late: members' answers by the weights of least absolute error on rows that none learned from."
+    "deviation of the target. Late: members' answers by the weights of least absolute error on rows that none learned "
+    "from."
 )
 PRINTED_SAYS = (
     "The printed numbers are those of the study's scaffold split, one run, on all of QM9. The two ridges are stronger "
