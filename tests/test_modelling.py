@@ -701,6 +701,19 @@ def test_rows_of_one_molecule_share_a_fold(smiles: list[str], oxygen: np.ndarray
     assert sorted(np.bincount(one.fold)) == [20, 20]
 
 
+def test_conformers_of_one_molecule_share_a_fold(
+    smiles: list[str], features: dict[str, Any], oxygen: np.ndarray, tmp_path: Path
+) -> None:
+    made, texts = features["conformer"], []
+    for stretch in (1.0, 1.001):
+        for row in range(40):
+            numbers = made.numbers[slice(*made.atom_starts[row : row + 2])]
+            places = made.positions[slice(*made.place_starts[row : row + 2])] * stretch
+            texts.append(as_xyz(numbers, places, smiles[row]))
+    plan = train(assay(texts, np.tile(oxygen[:40], 2)), options(), tmp_path).plan
+    assert np.array_equal(plan.fold[:40], plan.fold[40:])
+
+
 def test_a_validation_part_without_use_is_told(smiles: list[str], oxygen: np.ndarray, tmp_path: Path) -> None:
     notes = train(assay(smiles, oxygen), options(split="random"), tmp_path).notes
     assert any(note.startswith("8 validation rows are not used") for note in notes)

@@ -229,7 +229,7 @@ def make_plan(assay: Assay, options: Options, recipe: Recipe, reading: Reading, 
             f"{len(valid)} validation rows are not used: a blend chooses its weights and calibrates by folds of the "
             "training rows. --fit-rows train+valid learns from them too."
         )
-    same = repeats(assay.texts if form_of(assay.texts) == "placed" else reading.smiles, rows)
+    same = repeats(reading.smiles, rows)
     if recipe.folds == 0 and not len(valid):
         order = epoch_order(options.seed, 4, len(rows))
         aside = kept_aside(order, same, max(LEAST // 4, len(rows) // 10))

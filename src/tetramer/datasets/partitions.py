@@ -196,8 +196,8 @@ def _grouped(ids: np.ndarray, order: np.ndarray, k: int) -> list[np.ndarray]:
 def repeats(names: Sequence[str], rows: np.ndarray) -> np.ndarray | None:
     """(n,) the same number for those of `rows` (n,) that have one name.
 
-    Names are best canonical SMILES or, where they are given, geometries. Such rows belong together, or what was fitted
-    would be judged by what it knows. None where no two are the same, or all are.
+    Names are best canonical SMILES. Such rows belong together, or what was fitted would be judged by what it knows.
+    None where no two are the same, or all are.
     """
     number = np.unique([names[row] for row in rows.tolist()], return_inverse=True)[1].astype(np.int64)
     return number if 0 < number.max(initial=0) < len(rows) - 1 else None
