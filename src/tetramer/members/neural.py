@@ -13,7 +13,7 @@ from tetramer.checkpoint import Files, config_hash, finite, pack, unpack
 from tetramer.encoders import ENCODERS, Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers import to_tensors
-from tetramer.members.base import Problem, atom_counts, usable
+from tetramer.members.base import Problem, atom_counts, usable, without_drawings
 from tetramer.members.origin import Origin
 from tetramer.members.references import REFERENCES
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
@@ -134,7 +134,11 @@ def per_row(
     answer: Callable[[dict[str, Any]], Tensor],
     precision: str = "fp32",
 ) -> np.ndarray:
-    """(n, …) float64, what `answer` makes of the views of `rows` (n,); NaN where the row lacks a view."""
+    """(n, …) float64, what `answer` makes of the views of `rows` (n,); NaN where the row lacks a view.
+
+    A flat drawing is no geometry, as in training.
+    """
+    features = without_drawings(features)
     good = np.flatnonzero(usable(features, encoder.views, rows, encoder.partial(encoder.config)))
     parts = []
     with torch.inference_mode(), autocast(precision):

@@ -27,7 +27,7 @@ from tetramer.views.fingerprint import ELEMENTS
 MODULES = {"fingerprint": fingerprint, "smiles": smiles, "graph": graph, "conformer": conformer, "motifs": motifs}
 NO_ANSWER = ("NO_ANSWER", "the model has no answer, as for an element that none of its training molecules has")
 CHUNK = 256  # molecules in one request
-FLAT = "no geometry could be made; a flat drawing stands for it"
+FLAT = "no geometry could be made but a flat drawing, which networks do not look at"
 MADE = "the model learned from geometries that were given; this one was made"
 ALIGN = 16  # bytes; arrays that point into an answer begin where the processor likes it
 
@@ -79,8 +79,8 @@ class Reading:
                 codes[row], reasons[row] = f"ok:{note}" if answered[row] else note, why
         made = self.features.get("conformer")
         if isinstance(made, conformer.ConformerFeatures):
-            for row in np.flatnonzero(self.ok & answered & made.drawn):
-                codes[row], reasons[row] = "ok:CONF_2D", FLAT
+            for row in np.flatnonzero(self.ok & made.drawn):
+                codes[row], reasons[row] = "ok:CONF_2D" if answered[row] else "CONF_2D", FLAT
             for row in np.flatnonzero(self.ok & answered & (made.notes == NOTES.index("")) & placed):
                 codes[row], reasons[row] = "ok:CONF_MADE", MADE
         there = self.elements() if known else None
