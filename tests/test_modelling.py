@@ -615,11 +615,12 @@ def test_how_atoms_are_read_out_is_told() -> None:
         "No target grows with the molecule. Atoms are read out by their sum in graph."
     ]
     assert told("graph+conformer", False, "binary", one, (("0", "1"),)) == [
-        "Atoms are read out by their sum / 100 in graph, by their mean in conformer."
+        "Atoms are read out by their mean in conformer."
     ]
     assert told("graph+conformer", True, REGRESSION, one, (), (True,)) == [
-        "Atoms are read out by their sum in graph and conformer."
+        "Atoms are read out by their sum in conformer."
     ]
+    assert told("graph+conformer-mean", True, REGRESSION, one, (), (True,)) == []
     assert told("smiles", False, REGRESSION, one) == told("baseline", False, REGRESSION, one) == []
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tetramer.assays import Assay
 from tetramer.datasets.placed import form_of
+from tetramer.encoders import ENCODERS
 from tetramer.members import REGRESSION, Problem
 from tetramer.members.base import atom_counts
 from tetramer.members.plan import Piece
@@ -53,19 +54,26 @@ def extensive_note(members: dict[str, dict[str, Any]], problem: Problem) -> str:
 
 
 def readout_notes(pieces: Sequence[Piece], problem: Problem) -> list[str]:
-    """A sentence on how networks, and branches of one, make a molecule of its atoms, and for which kind of target."""
+    """A sentence on how networks, and branches of one, make a molecule of its atoms, and for which kind of target.
+
+    Nothing is said of branches that are brought to one length: their sum of atoms is their mean.
+    """
     told: dict[str, list[str]] = {}
     for group, piece in {piece.group: piece for piece in pieces if piece.kind not in CLASSICAL}.items():
+        whole = configured(ENCODERS[piece.config["encoder"]].Config, piece.config["encoder_config"])
+        plain = getattr(whole, "plain", ())
         for (*_, name), place, kind in groups({"kind": piece.kind, "config": piece.config}):
+            if len(place) > 1 and name not in plain:
+                continue
             settings = {k: v for k, v in reduce(getitem, place, piece.config).items() if k != "encoder"}
             if any(one.name == "readout" for one in fields(kind)):
                 how: str = configured(kind, settings).readout
                 told.setdefault(READOUTS.get(how, how), []).append(name if len(place) > 1 else group)
     if not told:
         return []
-    plain = problem.task == REGRESSION and not any(problem.extensive)
-    first = "The target does not grow with the molecule. " if plain and len(problem.targets) == 1 else ""
-    first = "No target grows with the molecule. " if plain and not first else first
+    stays = problem.task == REGRESSION and not any(problem.extensive)
+    first = "The target does not grow with the molecule. " if stays and len(problem.targets) == 1 else ""
+    first = "No target grows with the molecule. " if stays and not first else first
     ways = [f"by their {how} in {listed(names)}" for how, names in told.items()]
     return [f"{first}Atoms are read out {', '.join(ways)}."]
 

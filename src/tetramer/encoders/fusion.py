@@ -63,6 +63,16 @@ class FusionConfig:
         """The branches in the order of BRANCHES, whatever that of the settings: a card keeps none."""
         return tuple(view for view in BRANCHES if view in self.branches)
 
+    @property
+    def start(self) -> str:
+        """The view that a residual join starts from; "" for another join."""
+        return (self.base or self.names[-1]) if self.join == "residual" else ""
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """The branches whose vectors keep their length, so that a sum of atoms stays one."""
+        return tuple(view for view in self.names if not self.normalise or view == self.start)
+
 
 def branch_of(view: str, settings: Mapping[str, Any]) -> type[Encoder]:
     """The encoder of a branch: the one that its settings name as `encoder`, or the first one of the view."""
@@ -97,14 +107,10 @@ class Fusion(Encoder):
         self.config, self.views = config, self.looks_at(config)
         self.branches = nn.ModuleDict({view: branch(view, config.branches[view]) for view in config.names})
         widths = {view: cast(Encoder, one).width for view, one in self.branches.items()}
-        self.base = config.base or config.names[-1]
-        self.width = {"concat": sum(widths.values()), "residual": widths[self.base]}.get(config.join, config.width)
-        plain = {self.base} if config.join == "residual" else set()
+        self.base = config.start
+        self.width = {"concat": sum(widths.values())}.get(config.join, widths.get(self.base, config.width))
         self.norms = nn.ModuleDict(
-            {
-                view: nn.LayerNorm(width) if config.normalise and view not in plain else nn.Identity()
-                for view, width in widths.items()
-            }
+            {view: nn.Identity() if view in config.plain else nn.LayerNorm(width) for view, width in widths.items()}
         )
         self.joins = nn.ModuleDict()
         self.scores = nn.ModuleDict()
