@@ -119,10 +119,11 @@ def test_late_fusion_is_chosen_on_rows_that_nobody_learned_from(done: tuple[Path
 
 def test_weights_of_the_least_absolute_error_exactly() -> None:
     """The median of what is missed decides, so one row far out does not; two answers of four fit by their mean."""
-    truth = np.array([1.0, 2.0, 3.0, 4.0, 50.0])
-    low, high = np.array([0.0, 1.0, 2.0, 3.0, 4.0]), np.array([3.0, 4.0, 5.0, 6.0, 7.0])
+    base = np.arange(12.0)
+    low, high, truth = base - 1, base + 2, np.where(base == 11, 50, base)
     assert least_absolute(np.stack([low, high]), truth) == pytest.approx([2 / 3, 1 / 3])
     assert least_absolute(np.stack([low, low - 7, truth + 5, truth - 5]), truth) == pytest.approx([0, 0, 0.5, 0.5])
+    assert least_absolute(np.stack([low, high])[:, :9], truth[:9]) == pytest.approx([0.5, 0.5])  # too few to tell
 
 
 def test_the_page_has_all_it_says(done: tuple[Path, list[str]]) -> None:
@@ -226,6 +227,19 @@ def test_late_fusion_has_no_seed_of_which_a_row_was_taken_away(tmp_path: Path) -
         (tmp_path / "qm9-g298" / f"random-{seed}-train" / "graph.json").unlink()
         told = rows(tmp_path).late(["fingerprint", "graph"], "random")
         assert set(told.errors if told else ()) == left
+
+
+def test_answers_of_another_fit_are_not_those_of_a_row(tmp_path: Path) -> None:
+    """A row that was measured again elsewhere has neither the answers that lie here nor late fusions made of them."""
+    write_table(pa.table({"smiles": ["C", "CC", "CCC"], "g298": ENERGIES}), tmp_path / "data" / "qm9-g298.parquet")
+    kept_row(tmp_path, 0, fingerprint=[1.5, 2.0, 3.0], graph=[1.0, 2.5, 2.5])
+    rows(tmp_path).save_late([("fingerprint", "graph")])
+    assert rows(tmp_path).late(["fingerprint", "graph"], "random") is not None
+    place = tmp_path / "qm9-g298" / "random-0-train" / "graph.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"scores": {"mae": 0.25}}))
+    assert rows(tmp_path).kept("graph", "random", 0) is None
+    assert rows(tmp_path).kept("fingerprint", "random", 0) is not None
+    assert rows(tmp_path).late(["fingerprint", "graph"], "random") is None
 
 
 def test_every_row_of_the_study_has_a_method() -> None:

@@ -27,6 +27,8 @@ from tetramer.studies.finished import over_seeds
 # Networks stop and late fusions are weighed on the valid part, which has new scaffolds where the test part has such.
 FIT_ROWS = "train"
 LATE = "late: "  # before the names of recipes whose predictions are averaged
+FEW = 10  # rows that say nothing about weights
+BY_SEED = ("errors", "weights", "members")  # of a late fusion
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Measured:
     parameters: int | None = None
     seconds: float = 0.0  # of one row
     refused: dict[int, str] = field(default_factory=dict)  # seed → why it has no error
-    weights: dict[int, dict[str, float]] = field(default_factory=dict)  # of a late fusion: seed → method → weight
+    # of a late fusion: seed → method → weight, and the method's own error, by which one knows of which row it was made
+    weights: dict[int, dict[str, float]] = field(default_factory=dict)
+    members: dict[int, dict[str, float]] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -142,11 +146,16 @@ class Rows:
         return Measured(method, split, errors, here[0].get("parameters"), seconds, refused)
 
     def kept(self, method: str, split: str, seed: int) -> dict[str, np.ndarray] | None:
-        """Answers and vectors of a row (`row.packed`); None where they were not kept on this machine."""
+        """Answers and vectors of a row (`row.packed`); None where this machine has none, or those of another fit."""
         row = Row(method, str(self.data), split, seed, self.given)
         settings = Settings(str(self.output))
         path = settings.beside(settings.place(row, self.data.stem))
-        return unpack(path.read_bytes(), str(path)) if path.is_file() else None
+        measured = self.measured(method, split)
+        if not path.is_file() or measured is None or self.table is None:
+            return None
+        told = unpack(path.read_bytes(), str(path))
+        error = np.abs(told["values"][:, 0, 0] - self.values[told["rows"]]).mean()
+        return told if seed not in measured.errors or np.isclose(error, measured.errors[seed], rtol=1e-6) else None
 
     @cached_property
     def table(self) -> Table | None:
@@ -165,14 +174,14 @@ class Rows:
         Of seeds whose answers were not kept on this machine, what `save_late` wrote; None without either.
         """
         here, there = self._late(methods, split), self._saved.get((LATE + ", ".join(methods), split))
-        seeds = self._seeds(methods, split)
         if there:
-            errors = {seed: error for seed, error in there.errors.items() if seed in seeds}
-            weights = {seed: one for seed, one in there.weights.items() if seed in seeds}
-            there = replace(there, errors=errors, weights=weights) if errors else None
+            members = self._members(methods, split)
+            seeds = [seed for seed in there.errors if there.members.get(seed) == members.get(seed, {})]
+            parts: dict[str, Any] = {name: {seed: getattr(there, name)[seed] for seed in seeds} for name in BY_SEED}
+            there = replace(there, **parts) if seeds else None
         if here and there:
-            errors = dict(sorted((there.errors | here.errors).items()))
-            return replace(here, errors=errors, weights=dict(sorted((there.weights | here.weights).items())))
+            parts = {name: dict(sorted((getattr(there, name) | getattr(here, name)).items())) for name in BY_SEED}
+            return replace(here, **parts)
         return here or there
 
     def save_late(self, groups: Sequence[Sequence[str]]) -> None:
@@ -197,21 +206,21 @@ class Rows:
             return {}
         found = {}
         for one in json.loads(self._late_file.read_text(encoding="utf-8")):
-            by_seed = {
-                name: {int(seed): value for seed, value in one[name].items()} for name in ("errors", "weights")
-            } | {"refused": {}}
-            found[one["method"], one["split"]] = Measured(**(one | by_seed))
+            by_seed = {name: {int(seed): value for seed, value in one.get(name, {}).items()} for name in BY_SEED}
+            found[one["method"], one["split"]] = Measured(**(one | by_seed | {"refused": {}}))
         return found
 
-    def _seeds(self, methods: Sequence[str], split: str) -> set[int]:
-        """Seeds of which all methods have a row: answers of one that was taken away still lie there."""
-        found = [{row["seed"] for row in self.told if (row["method"], row["split"]) == (one, split)} for one in methods]
-        return set.intersection(*found)
+    def _members(self, methods: Sequence[str], split: str) -> dict[int, dict[str, float]]:
+        """Seed → method → its error, of seeds that all have: answers of a row that was taken away still lie there."""
+        found = {name: one.errors for name in methods if (one := self.measured(name, split))}
+        seeds = set.intersection(*map(set, found.values())) if len(found) == len(methods) else set()
+        return {seed: {name: errors[seed] for name, errors in found.items()} for seed in sorted(seeds)}
 
     def _late(self, methods: Sequence[str], split: str) -> Measured | None:
         errors: dict[int, float] = {}
         weights: dict[int, dict[str, float]] = {}
-        for seed in sorted(self._seeds(methods, split)):
+        members = self._members(methods, split)
+        for seed in members:
             kept = [self.kept(method, split, seed) for method in methods]
             if self.table is None or any(one is None or "held" not in one for one in kept):
                 continue
@@ -226,17 +235,18 @@ class Rows:
         if not errors:
             return None
         parameters = [one.parameters for one in (self.measured(name, split) for name in methods) if one]
-        return Measured(
-            LATE + ", ".join(methods), split, errors, sum(filter(None, parameters)) or None, weights=weights
-        )
+        name, members = LATE + ", ".join(methods), {seed: members[seed] for seed in errors}
+        return Measured(name, split, errors, sum(filter(None, parameters)) or None, weights=weights, members=members)
 
 
 def least_absolute(told: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Weights (G,) of answers (G, n), ≥ 0 and 1 in sum, by which their mean misses `truth` (n,) least, in MAE.
 
-    A linear programme: the least sum of u ≥ ±(Σ w·told − truth).
+    A linear programme: the least sum of u ≥ ±(Σ w·told − truth). Of fewer than FEW rows, equal weights.
     """
     groups, rows = told.shape
+    if rows < FEW:
+        return np.full(groups, 1 / groups)
     answers, misses = csr_array(told.T), eye_array(rows)
     found = linprog(
         np.repeat([0.0, 1.0], [groups, rows]),
