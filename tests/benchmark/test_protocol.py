@@ -354,7 +354,9 @@ def test_fewer_rows_are_some_of_more_and_the_test_part_stays(table: Path, case: 
     assert all(np.array_equal(one.test, whole.test) for one in sizes)
     assert sizes[2].sha256 == whole.sha256
     assert len(rules.cut(whole, "train", 30, 0).train) == 30
-    assert np.array_equal(rules.cut(whole, "train", 30, 0).valid, whole.valid)
+    parts = [rules.cut(whole, "train", count, 0).valid for count in (1, 30, len(whole.train))]
+    assert [len(part) for part in parts] == [1, -(-30 * len(whole.valid) // len(whole.train)), len(whole.valid)]
+    assert set(parts[0]) < set(parts[1]) < set(parts[2]) == set(whole.valid)
     with pytest.raises(UserError, match="train has 64"):
         rules.cut(whole, "train", 65, 0)
     how = settings(tmp_path)

@@ -148,14 +148,19 @@ def given(told: IndexFile, rule: str, seed: int, known: np.ndarray) -> Split:
 def cut(split: Split, parts: str, count: int, seed: int) -> Split:
     """The split with `count` of its rows of `parts` (train, or train+valid), drawn by `seed`; its test part as it is.
 
+    Beside rows of `train` the same share of the valid part is left, or a model of few rows would be chosen by many.
     Fewer rows are some of those that are drawn for more. UserError if there are not as many.
     """
+
+    def drawn(rows: np.ndarray, count: int) -> np.ndarray:
+        return np.random.Generator(np.random.Philox(seed)).permutation(np.sort(rows))[:count]
+
     rows = split.train if parts == "train" else np.concatenate([split.train, split.valid])
     check_count(count, len(rows), parts)
-    kept = np.random.Generator(np.random.Philox(seed)).permutation(np.sort(rows))[:count]
-    train = split.train[np.isin(split.train, kept)]
-    valid = split.valid if parts == "train" else split.valid[np.isin(split.valid, kept)]
-    return replace(split, train=train, valid=valid)
+    kept = drawn(rows, count)
+    if parts == "train":
+        kept = np.concatenate([kept, drawn(split.valid, -(-count * len(split.valid) // len(split.train)))])
+    return replace(split, train=split.train[np.isin(split.train, kept)], valid=split.valid[np.isin(split.valid, kept)])
 
 
 def notes(path: Path) -> dict[str, Any]:

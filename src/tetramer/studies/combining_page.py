@@ -272,7 +272,10 @@ PRINTED_SAYS = (
     "than those that this study was planned with: 0.164 in place of 0.178 eV and 0.059 in place of 0.081 eV on random "
     "splits of all rows, so a network above one of them may still be better than such counts usually are."
 )
-CURVE = "Fewer rows to learn from are some of those of the next column; the test part is the same."
+CURVE = (
+    "Fewer rows to learn from are some of those of the next column, and the valid part is cut in proportion; the test "
+    "part is the same."
+)
 PROPERTIES = "Properties that were measured with as many rows to learn from: free rows, then networks of ours."
 FUSION = (
     "A difference is the error of the fusion minus that of its best member, on the same split and seed. Not worse: the "
