@@ -7,6 +7,7 @@ tetramer study smiles-transformer --output results/smiles-transformer
 python benchmarks/study_page.py
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tetramer.benchmark.standing import Pair, Standing
 from tetramer.benchmark.summary import interval
 from tetramer.studies import molr, motif, motif_page, smiles_transformer
 from tetramer.studies.combining_modalities import FREE, MODELS
-from tetramer.studies.combining_page import properties
+from tetramer.studies.combining_page import CLAIM_HEADER, CLAIMED, fusions, properties
 from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
 from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
@@ -69,7 +70,20 @@ def combining() -> Iterator[str]:
     for one in sorted(path.parent for path in folder.glob("*/splits.json")):
         rows = Rows.load(folder, folder / "data" / f"{one.name}.parquet", one.name.split("-")[1])
         yield from (split_of(rows, split) for split in rows.splits)
+        yield from judgements(rows)
     yield from brief(RESULTS / "combining-modalities-brief")
+
+
+def judgements(rows: Rows) -> Iterator[str]:
+    """Fusions against their best members, networks above a ridge, and the claims of the study."""
+    story = Story(rows, MODELS, FREE)
+    for split in rows.splits:
+        if (table := fusions(story, split)).rows:
+            yield "\n\n".join([f"### {rows.data.stem}: {table.caption}", shown(table), *story.above(split)])
+    if rows.file("claims").is_file():
+        told = json.loads(rows.file("claims").read_text(encoding="utf-8"))
+        body = [[show(cell) for cell in one.values()] for one in told]
+        yield f"### {rows.data.stem}: what the study says\n\n{CLAIMED}\n\n{laid(CLAIM_HEADER, body)}"
 
 
 def brief(folder: Path) -> Iterator[str]:

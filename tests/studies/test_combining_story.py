@@ -134,7 +134,7 @@ def test_the_learning_curve_and_the_properties_have_sections_of_their_own(tmp_pa
 def test_late_fusions_of_fewer_rows_have_a_file_of_their_own(tmp_path: Path) -> None:
     put(tmp_path, "graph", 1.0)
     put(tmp_path, "graph", 1.0, given=f"{FIT_ROWS}:20")
-    whole, few = (story(tmp_path, given=given).rows._late_file.name for given in (FIT_ROWS, f"{FIT_ROWS}:20"))
+    whole, few = (story(tmp_path, given=given).rows.file("late").name for given in (FIT_ROWS, f"{FIT_ROWS}:20"))
     assert (whole, few) == ("late.json", "late-20.json")
 
 
@@ -144,6 +144,19 @@ def test_units_are_those_of_the_published_columns() -> None:
     }  # fmt: skip
     assert qm9.unit("g4mp2") == "eV"
     assert qm9.unit("u0_atom") == "kcal/mol"
+
+
+def test_the_usual_properties_are_measured_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def one(asked: Asked, target: str, *_: object) -> tuple[list[str], list[str]]:
+        seen.append(target)
+        return [f"page of {target}"], ["a row of gap"] * (target == "gap")
+
+    monkeypatch.setattr(combining_modalities, "of_property", one)
+    told = combining_modalities.run(Asked(tmp_path, target="usual"), print, lambda name, share: None)
+    assert seen == list(qm9.USUAL)
+    assert told == (["page of cv"], ["a row of gap"])
 
 
 @pytest.mark.parametrize("learned", [900, 17_374, 20_300, 81_000, 110_000])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tetramer.benchmark.cells import Cell
+from tetramer.benchmark.cells import Cell, show
 from tetramer.benchmark.comparison import SHORT, Section
 from tetramer.benchmark.report import Picture, Table, laid_out, page, uri
 from tetramer.datasets.writing import write_whole
@@ -38,6 +38,8 @@ def draw(
     rows = Rows.load(output, data, target, given)
     rows.save_late(LATES)
     story = Story(rows, models, free)
+    if story.spaces:
+        write_whole(rows.file("claims"), json.dumps(verdicts(story), indent=1).encode() + b"\n")
     write_whole(output / "report.html", rendered(story).encode())
     write_whole(output / "report.json", json.dumps(story.numbers, indent=1).encode() + b"\n")
     return [*story.lines(), f"Report: {output / 'report.html'}"]
@@ -46,7 +48,9 @@ def draw(
 def rendered(story: Story) -> str:
     """The whole page as text."""
     rows = story.rows
-    sections = [_errors(story, split) for split in rows.splits] + [_fusion(story)]
+    sections = [_errors(story, split) for split in rows.splits]
+    compared = [fusions(story, split) for split in rows.splits]
+    sections.append(Section("Fusion", "", [FUSION], [laid_out(one) for one in compared if one.rows]))
     sections += _curves(story) + _targets(story)
     if story.spaces:
         sections += _pictures(next(iter(story.spaces.values())), rows) + _claims(story)
@@ -65,9 +69,12 @@ def rendered(story: Story) -> str:
 
 
 def _lengths(rows: Rows) -> list[str]:
-    """Which settings of the networks were cut to the size of the study, a sentence."""
-    told = dict.fromkeys(f"{key}={text}" for row in rows.told for key, text in row.get("overrides", {}).items())
-    return [f"All networks that have such settings were trained with {', '.join(told)}."] if told else []
+    """With which settings networks were trained that their recipes do not have, a sentence for each kind."""
+    told: dict[str, dict[str, None]] = {}
+    for row in rows.told:
+        if settings := ", ".join(f"{key}={text}" for key, text in row.get("overrides", {}).items()):
+            told.setdefault(settings, {})[row["method"]] = None
+    return [f"Trained with {settings}: {', '.join(methods)}." for settings, methods in told.items()]
 
 
 def _compared(rows: Rows) -> Table:
@@ -138,18 +145,15 @@ def _bars(story: Story, split: str, entries: Sequence[Entry]) -> Picture:
     return Picture(f"Errors, {split} split", uri(drawn), caption, True)
 
 
-def _fusion(story: Story) -> Section:
-    tables = []
-    for split in story.rows.splits:
-        rows: list[list[Cell]] = []
-        for one in story.fusions(split):
-            weights = ", ".join(f"{name} {share:.2f}" for name, share in one.fusion.shares.items())
-            difference = interval(one.gaps) if len(one.gaps) > 2 else over_seeds(one.gaps)
-            rows.append([one.fusion.method, one.best.method, difference, len(one.gaps), one.verdict, weights or "–"])
-        header = ["fusion", "best member", f"difference, {story.rows.unit}", "seeds", "verdict", "weights"]
-        if rows:
-            tables.append(laid_out(Table(f"Against the best member, {split} split", header, rows)))
-    return Section("Fusion", "", [FUSION], tables)
+def fusions(story: Story, split: str) -> Table:
+    """Every fusion of one split against its best member."""
+    rows: list[list[Cell]] = []
+    for one in story.fusions(split):
+        weights = ", ".join(f"{name} {share:.2f}" for name, share in one.fusion.shares.items())
+        difference = interval(one.gaps) if len(one.gaps) > 2 else over_seeds(one.gaps)
+        rows.append([one.fusion.method, one.best.method, difference, len(one.gaps), one.verdict, weights or "–"])
+    header = ["fusion", "best member", f"difference, {story.rows.unit}", "seeds", "verdict", "weights"]
+    return Table(f"Fusions against their best members, {split} split", header, rows)
 
 
 def _curves(story: Story) -> list[Section]:
@@ -199,16 +203,8 @@ def _claims(story: Story) -> list[Section]:
     rows: list[list[Cell]] = [[name, *(told(name, key) for key in LONG)] for name in names]
     chance: list[Cell] = ["chance", *(_chance(story, key) for key in LONG)]
     whole = laid_out(Table("Every space", ["space", *LONG.values()], [chance, *rows]))
-    settled = laid_out(
-        Table(
-            "What the study says",
-            ["claim", "statistic", "space", "value (95 %)", "held against", "seeds", "verdict"],
-            [
-                [one.says, one.statistic, one.space, one.cell, one.level, one.seeds, one.verdict]
-                for one in story.settled
-            ],
-        )
-    )
+    told_so = [list(one.values()) for one in verdicts(story)]
+    settled = laid_out(Table("What the study says", CLAIM_HEADER, told_so))
     seed, spaces = next(iter(story.spaces.items()))
     cka, shared = spaces.alike()
     square = [
@@ -222,6 +218,18 @@ def _claims(story: Story) -> list[Section]:
         Section("Claims", "", [CLAIMED], [settled, whole]),
         Section("How alike the spaces are", f"seed {seed}", [ALIKE], square),
     ]
+
+
+def verdicts(story: Story) -> list[dict[str, Any]]:
+    """What the study says and what was found, a claim and space each, as plain data under the words of CLAIM_HEADER."""
+    return [
+        dict(zip(
+            CLAIM_HEADER,
+            [one.says, one.statistic, one.space, show(one.cell), show(one.level), one.seeds, one.verdict],
+            strict=True,
+        ))
+        for one in story.settled
+    ]  # fmt: skip
 
 
 def _chance(story: Story, key: str) -> Cell:
@@ -256,10 +264,12 @@ SAID = [
     "Every number is that of a test part which nothing was chosen on. Networks learn from the train part and stop on "
     "the valid part.",
     "As published: raw target, mean of atoms, plain concatenation, Adam 1e-3, batch 32, and a plateau schedule, whose "
-    "numbers the study does not print: here the rate is halved after 5 epochs without a better validation score.",
+    "numbers the study does not print: here the rate is halved after 5 of 100 epochs without a better validation "
+    "score, or as many of fewer (training.plateau).",
     "Ours: atoms are summed where the target grows with the molecule, and a ridge fit on what it is made of is taken "
     "off first. EGNN of ours sees distances by radial functions; the joins but the residual one are in brackets. What "
-    "is joined is brought to one length before, but for the base of the residual join, and so tells no sum.",
+    "is joined is brought to one length before, but for the base of the residual join, and so tells no sum. Of some "
+    "rows as published ours are others: PaiNN in place of EGNN, a transformer in place of the LSTM.",
     "± is the standard deviation over seeds: of training on the scaffold split, of split and training on random ones.",
 ]
 ERRORS = (
@@ -282,13 +292,15 @@ FUSION = (
     "mean difference is 0 or less. From three seeds on it has the 95 % interval of Student's t, and is not settled "
     "where that holds 0."
 )
+CLAIM_HEADER = ["claim", "statistic", "space", "value (95 %)", "held against", "seeds", "verdict"]
 CLAIMED = (
     "Neighbours are by cosine. Each seed is judged by itself, by the interval for drawing molecules again. Of a single "
     "seed that interval is shown, of two the mean ± standard deviation, of more the 95 % interval of Student's t. "
     "Values are held against chance: what random pairs give, for Hopkins one Gaussian cloud of the same shape; shared "
     "scaffolds against the fingerprint itself, the spread of EGNN, PaiNN and fusions against that of the FP-MLP or "
     "EGNN. A claim holds, or does not, where the whole interval says so. That better models have more meaningful "
-    "neighbours is a rank correlation over models: of errors with what neighbours differ by."
+    "neighbours is a rank correlation over models: of errors with what neighbours differ by. y is the target as it is, "
+    "of which ours learn what a ridge fit leaves."
 )
 ALIKE = (
     "1 is the same space. By chance, unrelated spaces have a CKA of 0 on average, whatever their dimensions (it is the "

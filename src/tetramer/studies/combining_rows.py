@@ -193,19 +193,19 @@ class Rows:
                     told[one.method, split] = one
         if told:
             text = json.dumps([asdict(one) for one in told.values()], indent=1)
-            write_whole(self._late_file, text.encode() + b"\n")
+            write_whole(self.file("late"), text.encode() + b"\n")
 
-    @property
-    def _late_file(self) -> Path:
+    def file(self, name: str) -> Path:
+        """Where something about these rows is written, beside them."""
         few = self.given.partition(":")[2]
-        return self.output / self.data.stem / f"late{f'-{few}' if few else ''}.json"
+        return self.output / self.data.stem / f"{name}{f'-{few}' if few else ''}.json"
 
     @cached_property
     def _saved(self) -> dict[tuple[str, str], Measured]:
-        if not self._late_file.is_file():
+        if not self.file("late").is_file():
             return {}
         found = {}
-        for one in json.loads(self._late_file.read_text(encoding="utf-8")):
+        for one in json.loads(self.file("late").read_text(encoding="utf-8")):
             by_seed = {name: {int(seed): value for seed, value in one.get(name, {}).items()} for name in BY_SEED}
             found[one["method"], one["split"]] = Measured(**(one | by_seed | {"refused": {}}))
         return found
