@@ -11,7 +11,7 @@ from rdkit import Chem
 
 from tetramer import geometries, shards
 from tetramer.assays import Files, read_files
-from tetramer.datasets.placed import conformer_notes, placed, texts_for
+from tetramer.datasets.placed import column_for, column_like, conformer_notes, placed, texts_for
 from tetramer.datasets.tables import read_table, structures
 from tetramer.errors import UserError
 from tetramer.molecules import Limits, Molecule, Standard, parse
@@ -32,11 +32,17 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def run(
-    source: str, output: Path | str, count: int = 2, workers: int = 0, rows: int = geometries.ROWS, **options: str
+    source: str,
+    output: Path | str,
+    count: int = 2,
+    workers: int = 0,
+    rows: int = geometries.ROWS,
+    standard: Standard = Standard(),
+    **options: str,
 ) -> shards.Counts:
     settings = ConformerSettings(count)
-    job = replace(geometries.job(source, str(output), settings, Standard(), **options), rows=rows)
-    with Reader(limits=Limits(workers), settings={"conformer": settings}) as reader:
+    job = replace(geometries.job(source, str(output), settings, standard, **options), rows=rows)
+    with Reader(standard, Limits(workers), {"conformer": settings}) as reader:
         return shards.apply(job, reader)
 
 
@@ -78,6 +84,37 @@ def test_what_was_written_is_read_as_given_geometry(table: str, tmp_path: Path) 
     assert texts_for(("graph",), read_table(bare)) == placed(read_table(bare))  # nothing else tells the structures
     assert texts_for(("graph",), read_table(out), "smiles") == structures(read_table(out), "smiles")
     assert texts_for(("graph", "conformer"), read_table(out), "smiles") == texts
+
+
+@pytest.mark.parametrize(
+    ("standard", "smiles", "expected"),
+    [
+        (Standard(salts="largest"), "CCO.Cl", "CCO"),
+        (Standard(charges="neutral"), "CC(=O)[O-]", "CC(=O)O"),
+        (Standard(tautomers="canonical"), "OC1=CCCCC1", "O=C1CCCCC1"),
+    ],
+)
+@pytest.mark.parametrize("views", [("conformer",), ("graph",)])
+def test_geometry_of_a_standardised_molecule_is_read_as_that(
+    standard: Standard, smiles: str, expected: str, views: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The column `smiles` still has what came in, of which the geometry knows nothing; a model that has read it before
+    is no reason to take it."""
+    (source := tmp_path / "in.csv").write_text(f"smiles,y\n{smiles},1.5\nC1CC,2.5\n" + "CCC,1\n" * 30)
+    run(str(source), out := tmp_path / "out.parquet", standard=standard)
+    table = read_table(out)
+    assert structures(table, "smiles")[0] == smiles
+    texts = texts_for(views, table)
+    for named in (column_for(table), column_like(table, ("smiles",)), column_like(table, ("canonical_smiles",))):
+        assert texts_for(views, table, named) == texts
+    told = parse(texts[0])
+    assert isinstance(told, Molecule)
+    assert (told.smiles, told.geometry is None) == (expected, views == ("graph",))
+    assert texts[1] == ""  # what was refused stays so
+    assay, _ = read_files(Files(out, ["y"], views=views))
+    assert (assay.texts, assay.columns) == (texts, ("canonical_smiles",))
+    run(str(out), tmp_path / "again.parquet")
+    assert pq.read_table(tmp_path / "again.parquet")["status"].to_pylist() == ["ok", "EMPTY", *["ok"] * 30]
 
 
 def test_of_several_conformers_the_first_is_read_and_that_is_told(table: str, tmp_path: Path) -> None:

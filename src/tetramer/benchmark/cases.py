@@ -13,8 +13,8 @@ from tetramer.assays import Assay, assay_of, texts_of
 from tetramer.datasets import sources
 from tetramer.datasets.index_files import ENDING, IndexFile, load_index
 from tetramer.datasets.labels import Labels, labels
-from tetramer.datasets.placed import NUMBERS, PLACES, Form, form_of, has_geometry, texts_for
-from tetramer.datasets.tables import Table, read_table
+from tetramer.datasets.placed import Form, form_of, texts_for
+from tetramer.datasets.tables import NUMBERS, PLACES, Table, has_geometry, read_table
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
 from tetramer.metrics import METRICS

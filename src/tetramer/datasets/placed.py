@@ -12,7 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tetramer.datasets.reactions import found_columns, reactions
-from tetramer.datasets.tables import Table, looks_like_smiles, names_smiles, smiles_column, structures
+from tetramer.datasets.tables import (
+    NUMBERS,
+    PLACES,
+    Table,
+    has_geometry,
+    looks_like_smiles,
+    names_smiles,
+    of_geometry,
+    smiles_column,
+    structures,
+)
 from tetramer.errors import UserError
 from tetramer.molecules.geometry import as_xyz, is_xyz
 from tetramer.molecules.parse import BLOCK_END
@@ -22,14 +32,7 @@ UNPLACED = "1\n\n"  # XYZ text that lacks its atom: it is refused, with its row
 MOST_PROTONS = 118
 
 Form = Literal["plain", "placed", "reaction"]
-NUMBERS, PLACES = "atomic_numbers", "coordinates"
 NEARLY_ALL = 0.9  # of the structures
-
-
-def has_geometry(table: Table) -> bool:
-    """Whether both columns are there and hold lists."""
-    kinds = [table.data.schema.field(name).type for name in (NUMBERS, PLACES) if name in table.columns]
-    return len(kinds) == 2 and all(pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in kinds)
 
 
 def texts_for(views: Collection[str], table: Table, name: str | None = None, wanted: bool = False) -> list[str]:
@@ -52,7 +55,8 @@ def column_for(table: Table, wanted: bool = False) -> str | None:
 
 def column_like(table: Table, known: Sequence[str], wanted: bool = False) -> str | None:
     """As `column_for`, but the column that was read before, if it is one and this table tells structures by it too."""
-    if len(known) == 1 and known[0] in table.columns and table.blocks is None and not bare(table):
+    found = len(known) == 1 and known[0] in table.columns
+    if found and table.blocks is None and not bare(table) and not of_geometry(table):
         return known[0]
     return column_for(table, wanted)
 
