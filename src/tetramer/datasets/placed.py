@@ -8,8 +8,6 @@ from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tetramer.datasets.reactions import found_columns, reactions
 from tetramer.datasets.tables import (
@@ -80,21 +78,6 @@ def column_notes(table: Table, chosen: str | None) -> list[str]:
     return [f"Structures are read from the column {chosen!r}; {also}. --smiles-column names another one."]
 
 
-def conformer_notes(views: Collection[str], table: Table, name: str | None = None) -> list[str]:
-    """What to say where `texts_for` reads rows that have several geometries: it takes the first."""
-    if not has_geometry(table) or not ("conformer" in views or bare(table, name)):
-        return []
-    atoms, places = (table.data[column] for column in (NUMBERS, PLACES))
-    flat = 1 if pa.types.is_nested(places.type.value_type) else 3
-    more = pc.greater(pc.list_value_length(places), pc.multiply(pc.list_value_length(atoms), flat))
-    if not pc.any(more).as_py():
-        return []
-    return [
-        f"{table.name} has several conformers of a molecule; the first of each is read, which is the one of lowest "
-        "energy if `tetramer conformers` made them."
-    ]
-
-
 def reaction_columns(table: Table, wanted: bool = False) -> tuple[str, ...]:
     """The columns of reactions; unless they are `wanted`, of a table that has no column named SMILES."""
     other = table.blocks is not None or (not wanted and any(map(names_smiles, table.columns)))
@@ -120,8 +103,8 @@ def bare(table: Table, name: str | None = None) -> bool:
 def placed(table: Table, name: str | None = None) -> list[str]:
     """The structure of every row with its geometry, as XYZ text with the SMILES, if there is one, as its comment.
 
-    A row without geometry, or with a drawing (`status` says so), has its SMILES alone; of several conformers the first
-    is taken. A table without such columns has its structures as `structures` gives them.
+    A row without geometry, or with a drawing (`status` says so), has its SMILES alone; one with several conformers has
+    a frame for each. A table without such columns has its structures as `structures` gives them.
     """
     if not has_geometry(table):
         return structures(table, name)
@@ -136,13 +119,14 @@ def placed(table: Table, name: str | None = None) -> list[str]:
 
 
 def geometry(numbers: Sequence[int | None], places: Sequence[Any], text: str) -> str:
-    """XYZ text of the first conformer; one that has no atoms, and is refused, where the numbers make no geometry."""
+    """XYZ text of all conformers; one that has no atoms, and is refused, where the numbers make no geometry."""
     try:
-        flat = np.ravel(np.array(places, np.float64))[: 3 * len(numbers)]
+        flat = np.ravel(np.array(places, np.float64))
         known = all(number is not None and 1 <= number <= MOST_PROTONS for number in numbers)
     except (TypeError, ValueError):
         return UNPLACED
-    return as_xyz(numbers, flat, text) if known and len(flat) == 3 * len(numbers) else UNPLACED  # type: ignore[arg-type]
+    whole = known and len(flat) > 0 and len(flat) % (3 * len(numbers)) == 0
+    return as_xyz(numbers, flat, text) if whole else UNPLACED  # type: ignore[arg-type]
 
 
 def smiles_of(table: Table, name: str | None) -> list[str]:

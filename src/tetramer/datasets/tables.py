@@ -23,7 +23,7 @@ BLOCKY = ("sdf", "xyz")  # formats whose structures are texts of several lines
 XYZ_ATOM = re.compile(r"\s*[A-Za-z]{1,2}(\s+[-+]?[\d.]+(e[-+]?\d+)?){3}")
 TELLING = r"[a-z()=#\[\d]"  # at least some values must hold one: `CI` alone may be a code
 NUMBERS, PLACES = "atomic_numbers", "coordinates"  # lists with a molecule a row
-CANONICAL = "canonical_smiles"  # beside a geometry that we made: its atoms, which salts and charges of the input are not
+CANONICAL = "canonical_smiles"  # beside a geometry that we made: its molecule, which the input may not be
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ MOST = 100  # conformers of a molecule
 
 @dataclass(frozen=True)
 class ConformerSettings(Settings):
-    """How geometry is made where none is given; given geometry is used as it is, and is one conformer."""
+    """How geometry is made where none is given; given geometry is used as it is, all conformers of it."""
 
     count: int = 1  # conformers of a molecule that are kept, lowest energy first
     optimise: bool = True  # relax them with MMFF94s, or UFF where it lacks parameters
