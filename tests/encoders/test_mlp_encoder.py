@@ -35,9 +35,7 @@ def batch(counts: dict[int, float], descriptor: float = math.nan) -> dict[str, F
     for bit, count in counts.items():
         row[0, bit] = count
     return {
-        "fingerprint": FingerprintBatch(
-            1, torch.ones(1, dtype=torch.bool), row, torch.full((1, WIDE), descriptor), torch.zeros(1, 119)
-        )
+        "fingerprint": FingerprintBatch(1, torch.ones(1, dtype=torch.bool), row, torch.full((1, WIDE), descriptor))
     }  # type: ignore[arg-type]
 
 
