@@ -69,7 +69,6 @@ def test_a_batch_is_the_geometries_of_its_rows_one_after_the_other(chosen: list[
     assert batch.owner.tolist() == owner
     assert batch.molecule.tolist() == molecule
     assert len(batch.charges) == len(numbers)
-    assert len(batch.energies) == len(molecule)
 
 
 def test_taking_and_cutting_rows_keeps_their_conformers_together() -> None:
