@@ -95,7 +95,8 @@ class CombiningMPNN(Encoder):
         for message, update in zip(self.message, self.update, strict=True):
             sent = message(torch.cat([h[target], h[source], e], 1)) if len(source) else h[source]
             arrived = mean_by_owner(sent.to(h.dtype), target, len(h))
-            h = h + (update(torch.cat([h, arrived], 1)).to(h.dtype) if len(h) else h)
+            if len(h):
+                h = h + update(torch.cat([h, arrived], 1)).to(h.dtype)
         return Encoding(mean_by_owner(h, owner, graph.size), h)
 
 
