@@ -93,7 +93,6 @@ def molecules(count: int) -> ConformerBatch:
         "positions": 2.2 * torch.randn(count * ATOMS, 3, generator=chosen),
         "owner": torch.arange(count).repeat_interleave(ATOMS),
         "molecule": torch.arange(count),
-        "energies": torch.zeros(count),
     }
     return ConformerBatch(size=count, **fields)
 

@@ -11,7 +11,7 @@ from rdkit import Chem
 
 from tetramer import geometries, shards
 from tetramer.assays import Files, read_files
-from tetramer.datasets.placed import conformer_notes, placed, texts_for
+from tetramer.datasets.placed import column_for, column_like, geometry, placed, texts_for
 from tetramer.datasets.tables import read_table, structures
 from tetramer.errors import UserError
 from tetramer.molecules import Limits, Molecule, Standard, parse
@@ -24,6 +24,9 @@ ROWS = ["CCO,ethanol,1", "C1CC,open,2", "[Na+].[Cl-],salt,=3", f"{'C' * 130},lon
 CODES = ["ok", "PARSE", "ok", "ok:CONF_2D", "EMPTY", "ok"]
 
 
+PLAIN = Standard()
+
+
 @pytest.fixture
 def table(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("data") / "in.csv"
@@ -32,11 +35,17 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def run(
-    source: str, output: Path | str, count: int = 2, workers: int = 0, rows: int = geometries.ROWS, **options: str
+    source: str,
+    output: Path | str,
+    count: int = 2,
+    workers: int = 0,
+    rows: int = geometries.ROWS,
+    standard: Standard = PLAIN,
+    **options: str,
 ) -> shards.Counts:
     settings = ConformerSettings(count)
-    job = replace(geometries.job(source, str(output), settings, Standard(), **options), rows=rows)
-    with Reader(limits=Limits(workers), settings={"conformer": settings}) as reader:
+    job = replace(geometries.job(source, str(output), settings, standard, **options), rows=rows)
+    with Reader(standard, Limits(workers), {"conformer": settings}) as reader:
         return shards.apply(job, reader)
 
 
@@ -70,9 +79,9 @@ def test_what_was_written_is_read_as_given_geometry(table: str, tmp_path: Path) 
         one = parse(texts[row])
         assert isinstance(one, Molecule)
         assert one.geometry is not None
-        places = np.array(told["coordinates"][row].as_py()[: 3 * len(one.geometry)], np.float64).reshape(-1, 3)
-        away, wanted = (np.sort(distances(at).ravel()) for at in (one.geometry, places))
-        np.testing.assert_allclose(away, wanted, atol=1e-6)
+        places = np.array(told["coordinates"][row].as_py(), np.float64).reshape(one.geometry.shape)
+        for given, wanted in zip(one.geometry, places, strict=True):
+            np.testing.assert_allclose(np.sort(distances(given).ravel()), np.sort(distances(wanted).ravel()), atol=1e-6)
     pq.write_table(told.drop_columns(["status", "smiles", "canonical_smiles"]), bare := tmp_path / "bare.parquet")
     assert placed(read_table(bare))[3].startswith("392\n")
     assert texts_for(("graph",), read_table(bare)) == placed(read_table(bare))  # nothing else tells the structures
@@ -80,23 +89,66 @@ def test_what_was_written_is_read_as_given_geometry(table: str, tmp_path: Path) 
     assert texts_for(("graph", "conformer"), read_table(out), "smiles") == texts
 
 
-def test_of_several_conformers_the_first_is_read_and_that_is_told(table: str, tmp_path: Path) -> None:
-    """In training as in prediction, where somebody looks at geometry; SMILES that come later have one made."""
-    run(table, out := tmp_path / "several.parquet")
-    run(table, one := tmp_path / "one.parquet", count=1)
-    (note,) = conformer_notes(("conformer",), read_table(out), "smiles")
-    assert note.startswith("several.parquet has several conformers of a molecule; the first of each is read")
-    assert conformer_notes(("graph",), read_table(out), "smiles") == []
-    assert conformer_notes(("conformer",), read_table(one), "smiles") == []
-    told = pa.concat_tables([pq.read_table(out)] * 4)
-    pq.write_table(told.append_column("y", pa.array(np.arange(24.0))), out)
-    assert note in read_files(Files(out, ["y"], "smiles", views=("conformer",)))[0].notes
-    settings, said = ConformerSettings(), list[str]()
-    job = geometries.job(str(out), str(tmp_path / "again.parquet"), settings, Standard(), "smiles")
-    with Reader(limits=Limits(0), settings={"conformer": settings}) as reader:
-        shards.apply(job, reader, say=said.append)
-    assert note in said
-    assert pq.read_table(tmp_path / "again.parquet")["status"].to_pylist() == 4 * CODES
+@pytest.mark.parametrize(
+    ("standard", "smiles", "expected"),
+    [
+        (Standard(salts="largest"), "CCO.Cl", "CCO"),
+        (Standard(charges="neutral"), "CC(=O)[O-]", "CC(=O)O"),
+        (Standard(tautomers="canonical"), "OC1=CCCCC1", "O=C1CCCCC1"),
+    ],
+)
+@pytest.mark.parametrize("views", [("conformer",), ("graph",)])
+def test_geometry_of_a_standardised_molecule_is_read_as_that(
+    standard: Standard, smiles: str, expected: str, views: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The column `smiles` still has what came in, of which the geometry knows nothing; a model that has read it before
+    is no reason to take it."""
+    (source := tmp_path / "in.csv").write_text(f"smiles,y\n{smiles},1.5\nC1CC,2.5\n" + "CCC,1\n" * 30)
+    run(str(source), out := tmp_path / "out.parquet", standard=standard)
+    table = read_table(out)
+    assert structures(table, "smiles")[0] == smiles
+    texts = texts_for(views, table)
+    for named in (column_for(table), column_like(table, ("smiles",)), column_like(table, ("canonical_smiles",))):
+        assert texts_for(views, table, named) == texts
+    told = parse(texts[0])
+    assert isinstance(told, Molecule)
+    assert (told.smiles, told.geometry is None) == (expected, views == ("graph",))
+    assert texts[1] == ""  # what was refused stays so
+    assay, _ = read_files(Files(out, ["y"], views=views))
+    assert (assay.texts, assay.columns) == (texts, ("canonical_smiles",))
+    run(str(out), tmp_path / "again.parquet")
+    assert pq.read_table(tmp_path / "again.parquet")["status"].to_pylist() == ["ok", "EMPTY", *["ok"] * 30]
+
+
+def test_all_conformers_of_a_table_are_read(table: str, tmp_path: Path) -> None:
+    """To the last number that Parquet keeps, and whatever number would be made; the same again by the next verb."""
+    run(table, out := tmp_path / "several.parquet", count=5)
+    run(str(out), again := tmp_path / "again.parquet", count=1)
+    first, other = (pq.read_table(path).to_pylist() for path in (out, again))
+    assert [row["status"] for row in other] == [*CODES[:1], "EMPTY", *CODES[2:]]
+    assert [len(row["energies"] or ()) for row in first] == [1, 0, 1, 1, 0, 3]
+    for row, given in zip(first, other, strict=True):
+        assert row["atomic_numbers"] == given["atomic_numbers"]
+        assert given["energies"] == (row["energies"] and [None] * len(row["energies"]))
+        if row["status"] == "ok":
+            places = [np.array(one["coordinates"]).reshape(len(one["energies"]), -1, 3) for one in (row, given)]
+            for one, same in zip(*places, strict=True):
+                np.testing.assert_allclose(np.sort(distances(one).ravel()), np.sort(distances(same).ravel()), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "places", "good"),
+    [
+        ([8, 1, 1], [[0, 0, 0], [0, 0, 0.96], [0, 0.93, -0.24]], True),
+        ([8, 1, 1], 2 * [[[0, 0, 0], [0, 0, 0.96], [0, 0.93, -0.24]]], True),
+        ([8, 1, 1], [0.0] * 12, False),  # one molecule and a third
+        ([8, 1], [[0, 0, 0], [0, 0]], False),
+        ([8, 119], [0, 0, 0, 0, 0, 1], False),
+    ],
+)
+def test_lists_that_are_no_geometry_are_refused(numbers: list[int], places: list[object], good: bool) -> None:
+    told = parse(geometry(numbers, places, "O"))
+    assert isinstance(told, Molecule) == good
 
 
 def test_sdf_has_a_record_for_every_geometry_and_a_table_for_every_row(table: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tetramer.datasets import labels as reading_labels
 from tetramer.datasets.labels import Labels, as_classes, check_labels, infer_task
-from tetramer.datasets.placed import column_like, column_notes, conformer_notes, structure_columns, texts_for
+from tetramer.datasets.placed import column_like, column_notes, structure_columns, texts_for
 from tetramer.datasets.splits import COLUMNS, Split, from_column
 from tetramer.datasets.tables import Table, find_column, read_table
 from tetramer.errors import UserError
@@ -104,7 +104,6 @@ def read_files(files: Files) -> tuple[Assay, Split | None]:
     labels, units = transformed(labels, files), (unit,) * len(labels.names)
     notes = [note for table, _ in tables for note in table.notes]
     for (table, _), name in zip(tables, read, strict=True):
-        notes += conformer_notes(files.views, table, name)
         notes += column_notes(table, name) if files.smiles is None else []
     if unit == "pIC50":
         notes += reading_labels.pic50_notes(labels)

@@ -83,7 +83,7 @@ CONFORMER: Spec = {
     },
 }
 OF_VIEW = {"fingerprint": FINGERPRINT, "smiles": SMILES, "graph": GRAPH, "conformer": CONFORMER}
-# In training a SMILES is one of its writings or the canonical one, another in every epoch.
+# Random spellings, drawn once when a molecule is read; each visit in training reads one of them or the canonical one.
 VIEW_SETTINGS: dict[str, Spec] = {"smiles": {"variants": 8}}
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from tetramer import __version__
 from tetramer.checkpoint import config_hash, sync_file
-from tetramer.datasets.placed import column_like, column_notes, conformer_notes, texts_for
+from tetramer.datasets.placed import column_like, column_notes, texts_for
 from tetramer.datasets.tables import Table, stream_table
 from tetramer.datasets.writing import LOCK, TableWriter, apart, check_columns, disk_errors, spared, unfinished
 from tetramer.errors import UserError
@@ -156,8 +156,6 @@ def pieces(
                 column = column_like(table, job.known, reader.standard.reactions)
                 for note in column_notes(table, column) if number == 0 else ():
                     say(note)
-            for note in conformer_notes(job.views, table, column) if number == 0 else ():
-                say(note)
             if skip(number):
                 done += len(table)
                 continue

@@ -4,14 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import sparse
 
 from tetramer.assays import assay_of
 from tetramer.benchmark import plain
-from tetramer.benchmark.cases import Case, Geometry
+from tetramer.benchmark.cases import Case, Geometry, geometry_of
 from tetramer.benchmark.plain import PLAIN, answer, probe
 from tetramer.datasets.labels import Labels
+from tetramer.datasets.tables import Table
 from tetramer.errors import UserError
 from tetramer.members.base import atom_counts
 from tetramer.molecules import Limits
@@ -105,6 +107,14 @@ def test_a_refused_row_has_no_answer_and_teaches_nothing(name: str, case: Case) 
     assert asked[nothing].tolist() == ([REFUSED, 5] if name == "energy-3d" else [REFUSED])
     with_it = np.sort(np.append(fitted, REFUSED))
     assert answer(name, case, with_it, asked).tobytes() == told.tobytes()
+
+
+def test_of_several_conformers_the_first_is_the_geometry() -> None:
+    numbers, places = [[8, 1, 1], None, [1, 1], [2]], [np.arange(18.0), None, np.arange(18.0), np.arange(3.0)]
+    told = geometry_of(Table(pa.table({"atomic_numbers": numbers, "coordinates": places}), "made"))
+    assert told is not None
+    assert (told.starts.tolist(), told.elements.tolist()) == ([0, 3, 3, 5, 6], [8, 1, 1, 1, 1, 2])
+    np.testing.assert_array_equal(told.positions.ravel(), [*range(9), *range(6), *range(3)])
 
 
 @pytest.mark.parametrize("name", [name for name, one in PLAIN.items() if not one.geometry])

@@ -58,7 +58,6 @@ def batch(molecules: Sequence[Sequence[Geometry]], dtype: torch.dtype = torch.fl
         positions=joined([geometry.positions for geometry in flat], (3,)).to(dtype),
         owner=torch.repeat_interleave(torch.arange(len(flat)), torch.tensor(counts, dtype=torch.int64)),
         molecule=torch.repeat_interleave(torch.arange(len(molecules)), torch.tensor(kept, dtype=torch.int64)),
-        energies=torch.zeros(len(flat), dtype=dtype),
     )
 
 

@@ -38,7 +38,6 @@ def batches(texts: list[str]) -> dict[str, Any]:
     cloud = ConformerBatch(
         size=len(texts), ok=np.ones(len(texts), bool), numbers=np.array(numbers), charges=np.zeros(len(numbers), int),
         positions=np.concatenate(places), owner=np.array(owner), molecule=np.arange(len(texts)),
-        energies=np.zeros(len(texts)),
     )  # fmt: skip
     flat = graph.collate(graph.featurize(molecules), np.arange(len(texts)))
     return {"graph": to_tensors(flat), "conformer": to_tensors(cloud)}

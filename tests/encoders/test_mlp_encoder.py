@@ -34,11 +34,7 @@ def batch(counts: dict[int, float], descriptor: float = math.nan) -> dict[str, F
     row = torch.zeros(1, 2048)
     for bit, count in counts.items():
         row[0, bit] = count
-    return {
-        "fingerprint": FingerprintBatch(
-            1, torch.ones(1, dtype=torch.bool), row, torch.full((1, WIDE), descriptor), torch.zeros(1, 119)
-        )
-    }  # type: ignore[arg-type]
+    return {"fingerprint": FingerprintBatch(1, torch.ones(1, dtype=torch.bool), row, torch.full((1, WIDE), descriptor))}  # type: ignore[arg-type]
 
 
 def linear(**settings: object) -> MLP:

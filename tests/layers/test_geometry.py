@@ -26,7 +26,6 @@ def batch(counts: list[int], molecule: list[int], size: int) -> ConformerBatch:
         "positions": torch.stack([place, place / 10, 0 * place], 1),
         "owner": torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64)),
         "molecule": torch.tensor(molecule, dtype=torch.int64),
-        "energies": torch.zeros(len(counts)),
     }
     return ConformerBatch(size=size, **arrays)
 

@@ -196,11 +196,13 @@ def test_signs_of_life_come_with_every_attempt() -> None:
     assert len(signs) > len(told.positions) > 1
 
 
-def test_given_geometry_is_used_as_it_is() -> None:
-    one = molecule("3\nO\nO 0 0 9\nH 0 0.7572 8.4\nH 0 -0.7572 8.4")
-    told = generate(one, 5, True)
+@pytest.mark.parametrize("frames", [1, 3])
+def test_given_geometry_is_used_as_it_is(frames: int) -> None:
+    one = molecule("\n".join(frames * ["3\nO\nO 0 0 9\nH 0 0.7572 8.4\nH 0 -0.7572 8.4"]))
+    told = generate(one, 2, True)
+    assert len(told.positions) == len(told.energies) == frames
     assert (told.note, told.numbers.tolist()) == ("GIVEN", [8, 1, 1])
-    np.testing.assert_array_equal(told.positions, one.geometry[None])  # type: ignore[index]
+    np.testing.assert_array_equal(told.positions, one.geometry)  # type: ignore[index]
     assert np.isnan(told.energies).all()  # nobody has computed one
 
 

@@ -55,8 +55,8 @@ def same_places(told: Molecule, mol: Chem.Mol, digits: float) -> None:
     """Every heavy atom where the input had it, and every hydrogen on its parent there."""
     assert told.geometry is not None
     full, at = Chem.AddHs(told.mol), places(mol)
-    assert told.geometry.shape == (full.GetNumAtoms(), 3) == at.shape
-    away = np.linalg.norm(told.geometry[:, None] - at, axis=-1)
+    assert told.geometry.shape == (1, full.GetNumAtoms(), 3) == (1, *at.shape)
+    away = np.linalg.norm(told.geometry[0][:, None] - at, axis=-1)
     back = away.argmin(1)
     assert away.min(1).max() < digits
     assert sorted(back) == list(range(len(at)))
@@ -92,7 +92,7 @@ def test_the_order_of_the_input_does_not_matter(smiles: str) -> None:
         other = read(Chem.MolToMolBlock(shuffled(mol, seed)))
         assert other.geometry is not None
         assert other.smiles == first.smiles
-        np.testing.assert_allclose(distances(other.geometry), distances(first.geometry), atol=1e-6)
+        np.testing.assert_allclose(distances(other.geometry[0]), distances(first.geometry[0]), atol=1e-6)
 
 
 @settings(max_examples=50)
@@ -106,7 +106,7 @@ def test_xyz_text_comes_back_to_the_sixth_decimal(positions: np.ndarray, comment
         with pytest.raises(ValueError, match="lie in one place"):
             read_xyz(text)
         return
-    frame = read_xyz(text)
+    (frame,) = read_xyz(text)
     assert frame.numbers.tolist() == [6, 1, 1, 17, 35]
     np.testing.assert_allclose(frame.positions, positions, atol=1e-6, rtol=0)
     assert frame.smiles == ((comment,) if comment else ())
@@ -148,20 +148,20 @@ def test_hydrogens_that_are_missing_are_added_where_they_belong() -> None:
     heavy = Chem.RemoveHs(mol)
     told = read(Chem.MolToMolBlock(heavy))
     assert told.geometry is not None
-    assert len(told.geometry) == mol.GetNumAtoms()
-    np.testing.assert_allclose(told.geometry[: len(told.order)], places(heavy)[told.order], atol=1e-4)
+    assert len(told.geometry[0]) == mol.GetNumAtoms()
+    np.testing.assert_allclose(told.geometry[0, : len(told.order)], places(heavy)[told.order], atol=1e-4)
     full = Chem.AddHs(told.mol)
     for bond in full.GetBonds():
         one, other = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         if 1 in (full.GetAtomWithIdx(one).GetAtomicNum(), full.GetAtomWithIdx(other).GetAtomicNum()):
-            assert 0.9 < np.linalg.norm(told.geometry[one] - told.geometry[other]) < 1.15
+            assert 0.9 < np.linalg.norm(told.geometry[0, one] - told.geometry[0, other]) < 1.15
     some = Chem.RWMol(mol)
     some.RemoveAtom(mol.GetNumHeavyAtoms())  # one of methyl; its others stay as they are
     again = read(Chem.MolToMolBlock(some))
     assert again.geometry is not None
-    near = np.linalg.norm(places(some)[:, None] - again.geometry, axis=-1).min(1)
+    near = np.linalg.norm(places(some)[:, None] - again.geometry[0], axis=-1).min(1)
     assert near.max() < 1e-4
-    assert len(again.geometry) == mol.GetNumAtoms()
+    assert len(again.geometry[0]) == mol.GetNumAtoms()
 
 
 def test_stereo_is_read_from_the_geometry() -> None:
@@ -186,7 +186,7 @@ def test_a_smiles_whose_stereo_is_another_is_refused_and_one_that_fits_after_a_s
         told = read(as_xyz(numbers(other), places(other), "C[C@H](F)CC[C@@H](F)C"))
         same_places(told, other, 1e-6)
         assert told.geometry is not None
-        assert keeps_stereo(Chem.AddHs(told.mol), told.geometry)
+        assert keeps_stereo(Chem.AddHs(told.mol), told.geometry[0])
 
 
 @pytest.mark.parametrize(
@@ -205,9 +205,9 @@ def test_standards_take_the_geometry_along(standard: Standard, smiles: str, expe
     told = read(Chem.MolToMolBlock(mol), standard)
     assert told.smiles == expected
     assert told.geometry is not None
-    assert told.geometry.shape == (atoms, 3)
-    np.testing.assert_allclose(told.geometry[: len(told.order)], places(mol)[told.order], atol=1e-4)
-    away = distances(told.geometry)
+    assert told.geometry.shape == (1, atoms, 3)
+    np.testing.assert_allclose(told.geometry[0, : len(told.order)], places(mol)[told.order], atol=1e-4)
+    away = distances(told.geometry[0])
     np.fill_diagonal(away, 9)
     assert away.min(1).min() > 0.8
     assert away.min(1).max() < 1.6
@@ -237,14 +237,20 @@ def test_xyz_texts_that_are_read(text: str, smiles: str) -> None:
     told = read(text)
     assert told.smiles == smiles
     assert told.geometry is not None
-    assert len(told.geometry) == int(text.split()[0])
+    assert len(told.geometry[0]) == int(text.split()[0])
 
 
 @pytest.mark.parametrize(
     ("text", "code", "reason"),
     [
         (f"4\n\n{WATER}", "PARSE", "announces 4 atoms, and 3 lines follow"),
-        (f"3\n\n{WATER}\n3\n\n{WATER}", "PARSE", "4 lines follow the last of 3 atoms; give one geometry a row"),
+        (f"3\n\n{WATER}\n\n2\n\nH 0 0 0\nH 0 0 0.74", "PARSE", "3 lines follow the last of 3 atoms, and are no other"),
+        (f"3\n\n{WATER}\n3\n\nO 0 0 0", "PARSE", "announces 3 atoms, and 1 lines follow"),
+        (f"3\n\n{WATER}\n3\n\n{WATER.replace('.1173', 'x')}", "PARSE", "line 8 is not an element and"),
+        (f"3\n\n{WATER}\n3\n\n{WATER.replace('0.7572', '0')}", "PARSE", "lie in one place"),
+        (f"3\n\n{WATER}\n3\n\nH 0 0 0\nO 0 0 1\nH 0 0 2", "PARSE", "geometry 2 has other atoms than the first"),
+        (f"3\nO\n{WATER}\n3\nO\nO 0 0 0\nH 0 0 1\nH 0 0 9", "PARSE", "other atoms or bonds than its geometry"),
+        (f"3\n\n{WATER}\n3\n\nO 0 0 0\nH 0 0 1\nH 0 0 9", "SANITIZE", "geometries have different bonds or stereo"),
         (f"3\n\n{WATER.replace('O', 'Qq')}", "PARSE", "line 3 is not an element and three coordinates: 'Qq 0 0"),
         (f"3\n\n{WATER.replace('0.1173', 'high')}", "PARSE", "line 3 is not an element and three coordinates"),
         (f"3\n\n{WATER.replace('0.1173', 'nan')}", "PARSE", "a coordinate is not finite"),
@@ -262,6 +268,56 @@ def test_xyz_texts_that_are_refused(text: str, code: str, reason: str) -> None:
     told = refused(text)
     assert told[0] == code
     assert any(part in told[1] for part in reason.split("|"))
+
+
+def conformers(smiles: str, count: int) -> tuple[Chem.Mol, np.ndarray]:
+    """A Mol with all its hydrogens, and (count, N, 3) places, of which no two are alike."""
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert len(rdDistGeom.EmbedMultipleConfs(mol, count, randomSeed=7)) == count
+    return mol, np.array([one.GetPositions() for one in mol.GetConformers()])
+
+
+@pytest.mark.parametrize("comment", ["CC[C@H](O)CN", ""])
+@pytest.mark.parametrize("blank", ["", "\n \n"])
+def test_further_frames_are_further_conformers(comment: str, blank: str) -> None:
+    """All in the order of the first: atom i of one is atom i of the others, its hydrogens too."""
+    mol, at = conformers("CC[C@H](O)CN", 4)
+    order = np.random.default_rng(3).permutation(mol.GetNumAtoms())
+    frames = [as_xyz(numbers(mol)[order], one[order], comment) for one in at]
+    text = as_xyz(numbers(mol)[order], at[:, order], comment)
+    assert text == "\n".join(frames)
+    told, first = read(f"{blank}\n".join(frames)), read(frames[0])
+    assert told.smiles == first.smiles == "CC[C@H](O)CN"
+    assert told.geometry is not None
+    assert first.geometry is not None
+    np.testing.assert_array_equal(told.geometry[:1], first.geometry)
+    places_of = np.linalg.norm(told.geometry[0][:, None] - at[0], axis=-1).argmin(1)
+    np.testing.assert_allclose(told.geometry, at[:, places_of], atol=1e-7)
+
+
+def test_conformers_of_other_stereoisomers_are_no_conformers() -> None:
+    mol, at = conformers("C[C@H](N)C(=O)O", 3)
+    at[2] *= -1
+    for comment, code in (("C[C@H](N)C(=O)O", "SANITIZE"), ("", "SANITIZE")):
+        assert refused(as_xyz(numbers(mol), at, comment))[0] == code
+        assert isinstance(parse(as_xyz(numbers(mol), at[:2], comment)), Molecule)
+    told = read(as_xyz(numbers(mol), at, "CC(N)C(=O)O"))  # which of them is not said
+    assert told.geometry is not None
+    assert len(told.geometry) == 3
+
+
+def test_conformers_that_lose_or_gain_a_proton_have_all_hydrogens() -> None:
+    mol, at = conformers("[NH3+]CC([O-])=O", 3)
+    told = read(as_xyz(numbers(mol), at, "[NH3+]CC([O-])=O"), Standard(charges="neutral"))
+    assert (told.smiles, len(told.order)) == ("NCC(=O)O", 5)
+    assert told.geometry is not None
+    assert told.geometry.shape == (3, 10, 3)
+    np.testing.assert_allclose(told.geometry[:, :5], at[:, told.order], atol=1e-7)
+    for one in told.geometry:
+        away = distances(one)
+        np.fill_diagonal(away, 9)
+        assert away.min(1).min() > 0.8
+        assert away.min(1).max() < 1.6
 
 
 def test_limits_hold_for_xyz() -> None:
@@ -289,8 +345,8 @@ def test_a_file_of_qm9_is_read_as_it_is() -> None:
     told = read(QM9_FILE)
     assert told.smiles == "C"
     assert told.geometry is not None
-    np.testing.assert_allclose(told.geometry[0], [-0.0126981359, 1.0858041578, 0.0080009958], atol=1e-9)
-    assert told.geometry[:, 2].max() == pytest.approx(0.9063972942)
+    np.testing.assert_allclose(told.geometry[0, 0], [-0.0126981359, 1.0858041578, 0.0080009958], atol=1e-9)
+    assert told.geometry[0, :, 2].max() == pytest.approx(0.9063972942)
     other = QM9_FILE.replace("C\tC\n", "CC\tC=O\n")
     assert refused(other)[0] == "PARSE"
 
@@ -309,7 +365,7 @@ def test_published_geometries_are_read_whole(name: str, comments: bool, data_dir
         text = as_xyz(np.array(row["atomic_numbers"])[order], at, row["smiles"] if comments else "")
         told.append(one := read(text))
         assert one.geometry is not None
-        assert len(one.geometry) == len(at)
+        assert len(one.geometry[0]) == len(at)
         assert not comments or one.smiles == Chem.CanonSmiles(row["smiles"])
 
 
@@ -322,10 +378,10 @@ def test_mol_blocks_that_are_written_are_read_again() -> None:
     mol = embedded("C[C@H](N)C(=O)O")
     first = read(Chem.MolToMolBlock(mol))
     assert first.geometry is not None
-    again = read(mol_block(first.smiles, first.geometry, "alanine"))
+    again = read(mol_block(first.smiles, first.geometry[0], "alanine"))
     assert again.smiles == first.smiles
     assert again.geometry is not None
-    np.testing.assert_allclose(distances(again.geometry), distances(first.geometry), atol=2e-4)
-    assert read(mol_block(first.smiles, first.geometry, flat=True)).geometry is None
+    np.testing.assert_allclose(distances(again.geometry[0]), distances(first.geometry[0]), atol=2e-4)
+    assert read(mol_block(first.smiles, first.geometry[0], flat=True)).geometry is None
     with pytest.raises(ValueError, match="is not a molecule of 3 atoms"):
         mol_block("CCO", np.zeros((3, 3)))

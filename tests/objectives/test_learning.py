@@ -50,7 +50,7 @@ def test_rings_are_counted(name: str, precision: str) -> None:
     network = Supervised(kind(kind.Config(**SMALL[name])), SupervisedConfig(widths=(32,)))
     features = {view: VIEWS[view].featurize(molecules) for view in network.views}
     network.encoder.fit_statistics(features, train)
-    network.fit_statistics(rings[train], np.zeros((len(train), 1)), np.ones(len(train)), np.zeros((len(train), 119)))
+    network.fit_statistics(rings[train], np.ones(len(train)))
     peak, steps = 3e-3 if name in GENTLE else 1e-2, 160
     optimizer = torch.optim.Adam(network.parameters(), lr=peak)
     known = Targets(

@@ -40,16 +40,13 @@ class Given(Encoder):
         return Encoding(batch.descriptors[:, : self.width])
 
 
-def views(answers: list[list[float]], elements: dict[int, list[float]] | None = None) -> dict[str, Batch]:
+def views(answers: list[list[float]]) -> dict[str, Batch]:
     """Molecules whose head, once it is the identity, answers `answers` (B, T·K)."""
     size = len(answers)
-    counts = torch.zeros(size, 119)
-    for number, column in (elements or {}).items():
-        counts[:, number] = torch.tensor(column)
     width = len(answers[0]) if answers else 1
     rows = torch.tensor(answers, dtype=torch.float32).reshape(size, width)
     ok, none = torch.ones(size, dtype=torch.bool), torch.zeros(size, 2048)
-    batch: Any = FingerprintBatch(size, ok, counts=none, descriptors=rows, elements=counts)
+    batch: Any = FingerprintBatch(size, ok, counts=none, descriptors=rows)
     return {"fingerprint": batch}
 
 
@@ -85,7 +82,7 @@ THREE = [[1.0], [2.0], [6.0]]
 def fitted(config: SupervisedConfig, values: list[list[float]], weight: list[float] | None = None) -> Supervised:
     model = identity(config)
     rows = np.array(values)
-    model.fit_statistics(rows, np.zeros(rows.shape), np.array(weight or [1.0] * len(rows)), np.zeros((len(rows), 119)))
+    model.fit_statistics(rows, np.array(weight or [1.0] * len(rows)))
     return model
 
 
@@ -187,27 +184,6 @@ def test_without_balance_no_class_is_weighed() -> None:
     assert fitted(SupervisedConfig(task="binary"), [[0.0], [0.0], [1.0]]).class_weight.tolist() == [[1.0, 1.0]]
 
 
-def test_an_extensive_head_zeroed_answers_the_reference() -> None:
-    """Methane to octane at -10 per carbon and -1 per hydrogen, plus 5: two elements and a constant are found."""
-    carbons = np.arange(1.0, 9.0)
-    elements = np.zeros((8, 119))
-    elements[:, 6], elements[:, 1] = carbons, 2 * carbons + 2
-    values = (-10 * elements[:, 6] - elements[:, 1])[:, None]
-    model = identity(SupervisedConfig(extensive=True))
-    model.fit_statistics(values, np.zeros((8, 1)), np.ones(8), elements)
-    ethanol = views([[0.0]], {6: [2.0], 1: [6.0]})
-    assert model.predict(ethanol).item() == pytest.approx(-26.0, rel=1e-6)
-    assert model.reference[8, 0] == 0.0
-
-
-def test_the_reference_is_part_of_the_loss() -> None:
-    model = identity(SupervisedConfig(extensive=True))
-    with torch.no_grad():
-        model.reference[6, 0] = -10.0
-    shown = views([[0.5]], {6: [3.0]})
-    assert model.loss(Sample(shown, targets([[-30.0]])), RNG).value.item() == pytest.approx(0.25)
-
-
 def test_large_energies_lose_no_digits() -> None:
     model = fitted(SupervisedConfig(), [[-40000.0001], [-40000.0003]])
     assert model.predict(views([[1.0]])).item() == pytest.approx(-40000.0001, abs=1e-9)
@@ -260,7 +236,7 @@ def test_unlabelled_rows_and_row_order_do_not_matter(order: list[int], extra: in
 def test_parameters_and_buffers_have_the_agreed_names() -> None:
     model = Supervised(Given(3), SupervisedConfig())
     assert {name.split(".")[0] for name, _ in model.named_parameters()} == {"head"}
-    assert {name for name, _ in model.named_buffers()} == {"mean", "std", "reference", "class_weight", "labelled"}
+    assert {name for name, _ in model.named_buffers()} == {"mean", "std", "class_weight", "labelled"}
     assert model.views == ("fingerprint",)
 
 

@@ -11,8 +11,7 @@ import pytest
 from tetramer.benchmark.methods import Told
 from tetramer.benchmark.row import Settings, packed
 from tetramer.datasets import sources
-from tetramer.datasets.placed import has_geometry
-from tetramer.datasets.tables import Table
+from tetramer.datasets.tables import Table, has_geometry
 from tetramer.datasets.writing import write_table, write_whole
 from tetramer.errors import UserError
 from tetramer.molecules import Limits

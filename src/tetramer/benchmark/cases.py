@@ -13,8 +13,8 @@ from tetramer.assays import Assay, assay_of, texts_of
 from tetramer.datasets import sources
 from tetramer.datasets.index_files import ENDING, IndexFile, load_index
 from tetramer.datasets.labels import Labels, labels
-from tetramer.datasets.placed import NUMBERS, PLACES, Form, form_of, has_geometry, texts_for
-from tetramer.datasets.tables import Table, read_table
+from tetramer.datasets.placed import Form, form_of, texts_for
+from tetramer.datasets.tables import NUMBERS, PLACES, Table, has_geometry, read_table
 from tetramer.errors import UserError
 from tetramer.members import REGRESSION
 from tetramer.metrics import METRICS
@@ -200,11 +200,12 @@ def hash_of(assay: Assay) -> str:
 
 
 def geometry_of(table: Table) -> Geometry | None:
-    """The atoms and places of a table's molecules, where it has them."""
+    """The atoms and places of a table's molecules, where it has them; of several conformers the first."""
     if not has_geometry(table):
         return None
     lists = [table.data[name].combine_chunks() for name in (NUMBERS, PLACES)]
     elements, flat = (column.flatten().to_numpy(zero_copy_only=False) for column in lists)
-    sizes = np.asarray(pa.compute.list_value_length(lists[0]).fill_null(0))
-    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    return Geometry(starts, elements.astype(np.uint8), flat.reshape(-1, 3).astype(np.float64))
+    sizes, wide = (np.asarray(pa.compute.list_value_length(column).fill_null(0)) for column in lists)
+    starts, first = (np.concatenate([[0], np.cumsum(counts)]).astype(np.int64) for counts in (sizes, wide // 3))
+    atoms = np.arange(starts[-1]) + np.repeat(first[:-1] - starts[:-1], sizes)
+    return Geometry(starts, elements.astype(np.uint8), flat.reshape(-1, 3)[atoms].astype(np.float64))

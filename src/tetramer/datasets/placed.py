@@ -8,11 +8,19 @@ from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tetramer.datasets.reactions import found_columns, reactions
-from tetramer.datasets.tables import Table, looks_like_smiles, names_smiles, smiles_column, structures
+from tetramer.datasets.tables import (
+    NUMBERS,
+    PLACES,
+    Table,
+    has_geometry,
+    looks_like_smiles,
+    names_smiles,
+    of_geometry,
+    smiles_column,
+    structures,
+)
 from tetramer.errors import UserError
 from tetramer.molecules.geometry import as_xyz, is_xyz
 from tetramer.molecules.parse import BLOCK_END
@@ -22,14 +30,7 @@ UNPLACED = "1\n\n"  # XYZ text that lacks its atom: it is refused, with its row
 MOST_PROTONS = 118
 
 Form = Literal["plain", "placed", "reaction"]
-NUMBERS, PLACES = "atomic_numbers", "coordinates"
 NEARLY_ALL = 0.9  # of the structures
-
-
-def has_geometry(table: Table) -> bool:
-    """Whether both columns are there and hold lists."""
-    kinds = [table.data.schema.field(name).type for name in (NUMBERS, PLACES) if name in table.columns]
-    return len(kinds) == 2 and all(pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in kinds)
 
 
 def texts_for(views: Collection[str], table: Table, name: str | None = None, wanted: bool = False) -> list[str]:
@@ -52,7 +53,8 @@ def column_for(table: Table, wanted: bool = False) -> str | None:
 
 def column_like(table: Table, known: Sequence[str], wanted: bool = False) -> str | None:
     """As `column_for`, but the column that was read before, if it is one and this table tells structures by it too."""
-    if len(known) == 1 and known[0] in table.columns and table.blocks is None and not bare(table):
+    found = len(known) == 1 and known[0] in table.columns
+    if found and table.blocks is None and not bare(table) and not of_geometry(table):
         return known[0]
     return column_for(table, wanted)
 
@@ -74,21 +76,6 @@ def column_notes(table: Table, chosen: str | None) -> list[str]:
         return []
     also = f"{', '.join(named)} {'look' if len(named) > 1 else 'looks'} like structures too"
     return [f"Structures are read from the column {chosen!r}; {also}. --smiles-column names another one."]
-
-
-def conformer_notes(views: Collection[str], table: Table, name: str | None = None) -> list[str]:
-    """What to say where `texts_for` reads rows that have several geometries: it takes the first."""
-    if not has_geometry(table) or not ("conformer" in views or bare(table, name)):
-        return []
-    atoms, places = (table.data[column] for column in (NUMBERS, PLACES))
-    flat = 1 if pa.types.is_nested(places.type.value_type) else 3
-    more = pc.greater(pc.list_value_length(places), pc.multiply(pc.list_value_length(atoms), flat))
-    if not pc.any(more).as_py():
-        return []
-    return [
-        f"{table.name} has several conformers of a molecule; the first of each is read, which is the one of lowest "
-        "energy if `tetramer conformers` made them."
-    ]
 
 
 def reaction_columns(table: Table, wanted: bool = False) -> tuple[str, ...]:
@@ -116,8 +103,8 @@ def bare(table: Table, name: str | None = None) -> bool:
 def placed(table: Table, name: str | None = None) -> list[str]:
     """The structure of every row with its geometry, as XYZ text with the SMILES, if there is one, as its comment.
 
-    A row without geometry, or with a drawing (`status` says so), has its SMILES alone; of several conformers the first
-    is taken. A table without such columns has its structures as `structures` gives them.
+    A row without geometry, or with a drawing (`status` says so), has its SMILES alone; one with several conformers has
+    a frame for each. A table without such columns has its structures as `structures` gives them.
     """
     if not has_geometry(table):
         return structures(table, name)
@@ -132,13 +119,14 @@ def placed(table: Table, name: str | None = None) -> list[str]:
 
 
 def geometry(numbers: Sequence[int | None], places: Sequence[Any], text: str) -> str:
-    """XYZ text of the first conformer; one that has no atoms, and is refused, where the numbers make no geometry."""
+    """XYZ text of all conformers; one that has no atoms, and is refused, where the numbers make no geometry."""
     try:
-        flat = np.ravel(np.array(places, np.float64))[: 3 * len(numbers)]
+        flat = np.ravel(np.array(places, np.float64))
         known = all(number is not None and 1 <= number <= MOST_PROTONS for number in numbers)
     except (TypeError, ValueError):
         return UNPLACED
-    return as_xyz(numbers, flat, text) if known and len(flat) == 3 * len(numbers) else UNPLACED  # type: ignore[arg-type]
+    whole = known and len(flat) > 0 and len(flat) % (3 * len(numbers)) == 0
+    return as_xyz(numbers, flat, text) if whole else UNPLACED  # type: ignore[arg-type]
 
 
 def smiles_of(table: Table, name: str | None) -> list[str]:

@@ -22,6 +22,8 @@ SMILES_TEXT = records.SMILES_TEXT
 BLOCKY = ("sdf", "xyz")  # formats whose structures are texts of several lines
 XYZ_ATOM = re.compile(r"\s*[A-Za-z]{1,2}(\s+[-+]?[\d.]+(e[-+]?\d+)?){3}")
 TELLING = r"[a-z()=#\[\d]"  # at least some values must hold one: `CI` alone may be a code
+NUMBERS, PLACES = "atomic_numbers", "coordinates"  # lists with a molecule a row
+CANONICAL = "canonical_smiles"  # beside a geometry that we made: its molecule, which the input may not be
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,8 @@ def smiles_column(table: Table, name: str | None = None) -> str:
         return find_column(table, name)
     if table.structure is not None:
         return table.structure
+    if of_geometry(table):
+        return CANONICAL
     for fits in (
         _is_smiles,
         _is_variant,
@@ -252,6 +256,17 @@ def smiles_column(table: Table, name: str | None = None) -> str:
             listed = ", ".join(repr(there) for there in found)
             raise UserError(f"Several columns of {table.name} may hold the structures: {listed}. Name one.")
     raise UserError(f"No column of {table.name} looks like SMILES; name the column. {_listing(table.columns)}")
+
+
+def has_geometry(table: Table) -> bool:
+    """Whether both columns are there and hold lists."""
+    kinds = [table.data.schema.field(name).type for name in (NUMBERS, PLACES) if name in table.columns]
+    return len(kinds) == 2 and all(pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in kinds)
+
+
+def of_geometry(table: Table) -> bool:
+    """Whether the column CANONICAL says what the geometries of a table are; another may have the input's salts."""
+    return CANONICAL in table.columns and has_geometry(table)
 
 
 def _refuse_row_as_header(table: Table, name: str) -> None:

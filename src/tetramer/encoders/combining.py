@@ -95,7 +95,8 @@ class CombiningMPNN(Encoder):
         for message, update in zip(self.message, self.update, strict=True):
             sent = message(torch.cat([h[target], h[source], e], 1)) if len(source) else h[source]
             arrived = mean_by_owner(sent.to(h.dtype), target, len(h))
-            h = h + (update(torch.cat([h, arrived], 1)).to(h.dtype) if len(h) else h)
+            if len(h):
+                h = h + update(torch.cat([h, arrived], 1)).to(h.dtype)
         return Encoding(mean_by_owner(h, owner, graph.size), h)
 
 
@@ -133,8 +134,8 @@ class CombiningEGNN(Encoder):
         owner, molecule = cast(Tensor, cloud.owner), cast(Tensor, cloud.molecule)
         if torch.bincount(molecule).gt(1).any():
             raise UserError(
-                "A molecule has several conformers, and this network of a published study takes one: leave out "
-                "views.conformer.count, or choose --recipe conformer."
+                "A molecule has several conformers, and this network of a published study takes one: give one and leave "
+                "out views.conformer.count, or choose --recipe conformer."
             )
         dtype, size = self.input.weight.dtype, len(molecule)
         x, mask = to_dense(cast(Tensor, cloud.positions).to(dtype), owner, size)  # (G, n, 3), (G, n)

@@ -1,6 +1,5 @@
 """Pure tensor functions and small modules. They know arrays, and nothing of files, labels or losses."""
 
-from tetramer.layers.composition import ELEMENTS, composition
 from tetramer.layers.environments import Environments, environments
 from tetramer.layers.mlp import mlp
 from tetramer.layers.pooling import (
@@ -16,10 +15,8 @@ from tetramer.layers.ragged import Lists, gather_sum, lists
 from tetramer.layers.tensors import to_dense, to_tensors
 
 __all__ = [
-    "ELEMENTS",
     "Environments",
     "Lists",
-    "composition",
     "environments",
     "gather_sum",
     "lists",

@@ -13,7 +13,7 @@ from tetramer.checkpoint import Files, config_hash, finite, pack, unpack
 from tetramer.encoders import ENCODERS, Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers import to_tensors
-from tetramer.members.base import Problem, atom_counts, usable, without_drawings
+from tetramer.members.base import Problem, usable, without_drawings
 from tetramer.members.origin import Origin
 from tetramer.members.references import REFERENCES
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
@@ -170,12 +170,10 @@ def seen(config: NeuralConfig, data: Data, rows: np.ndarray) -> np.ndarray:
 def start(config: NeuralConfig, problem: Problem, data: Data, rows: np.ndarray, origin: Origin | None = None) -> Run:
     """A run at step 0 whose statistics come from the training rows alone, but for what has weights of `origin`."""
     assert data.values is not None
-    assert data.censor is not None
     assert data.weight is not None
     network = build(config, problem, config.training.seed)
     network.encoder.fit_statistics(data.features, rows)
-    elements = atom_counts(data.features, rows)
-    network.fit_statistics(data.values[rows], data.censor[rows], data.weight[rows], elements)
+    network.fit_statistics(data.values[rows], data.weight[rows])
     given = {} if origin is None else origin.fitting(config.encoder, config.encoder_config)
     for place, source in given.items():
         source.put(network.encoder.get_submodule(place))

@@ -13,12 +13,12 @@ import numpy as np
 
 from tetramer.checkpoint import finite, pack, unpack
 from tetramer.errors import UserError
-from tetramer.layers.composition import ELEMENTS
 from tetramer.members.kernels import POINTS, descriptors_of, fit_quantiles, normalise
 from tetramer.members.references import Composition, Histograms, Pieces
 from tetramer.training import Data
 from tetramer.views.base import Features
 from tetramer.views.descriptors import NAMES
+from tetramer.views.fingerprint import ELEMENTS
 
 RIDGES = tuple(10 ** (k / 2) for k in range(9))  # λ tried, beside the rows' weights, whose mean is 1
 FILE = "offset.safetensors"

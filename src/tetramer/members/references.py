@@ -10,7 +10,6 @@ import numpy as np
 from scipy import sparse
 
 from tetramer.checkpoint import pack
-from tetramer.layers.composition import ELEMENTS
 from tetramer.members.base import atom_counts, without_drawings
 from tetramer.members.ridge import fit_ridge
 from tetramer.objectives.statistics import element_reference
@@ -18,6 +17,7 @@ from tetramer.training import Data
 from tetramer.views import pieces
 from tetramer.views.base import Features, take
 from tetramer.views.conformer import ConformerFeatures
+from tetramer.views.fingerprint import ELEMENTS
 from tetramer.views.graph import GraphFeatures
 from tetramer.views.histograms import histograms
 

@@ -70,7 +70,7 @@ RUNGS = (Rung(False, True, 1.0, ONE), Rung(True, True, 1.0, RUNG), Rung(True, Fa
 
 
 def generate(molecule: Molecule, count: int, optimise: bool, alive: Callable[[], None] = lambda: None) -> Geometries:
-    """The given geometry, or at most `count` conformers of the molecule: fewer where some are alike, or it is large.
+    """All given geometry, or at most `count` conformers of the molecule: fewer where some are alike, or it is large.
 
     ETKDGv3 (Wang et al. 2020, doi:10.1021/acs.jcim.0c00025), relaxed with MMFF94s, or UFF where it lacks parameters;
     energies are those of the same force field. CONF_2D is a flat drawing, CONF_NONE nothing. `alive` is called between
@@ -78,7 +78,8 @@ def generate(molecule: Molecule, count: int, optimise: bool, alive: Callable[[],
     """
     with rdBase.BlockLogs():
         if molecule.geometry is not None:
-            return geometries(Chem.AddHs(molecule.mol), molecule.geometry[None], np.full(1, np.nan), "GIVEN")
+            unknown = np.full(len(molecule.geometry), np.nan)
+            return geometries(Chem.AddHs(molecule.mol), molecule.geometry, unknown, "GIVEN")
         if molecule.mol.GetNumHeavyAtoms() > LARGEST:
             return geometries(molecule.mol, np.empty((0, molecule.mol.GetNumAtoms(), 3)), np.empty(0), "CONF_NONE")
         mol = rebuilt(molecule)

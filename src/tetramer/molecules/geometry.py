@@ -31,53 +31,56 @@ class Frame:
 
 @dataclass(frozen=True)
 class Given:
-    """Places of the n atoms of a Mol, and of h hydrogens that it does not draw."""
+    """Places of the n atoms of a Mol, and of h hydrogens that it does not draw, in each of K conformers."""
 
-    places: np.ndarray  # (n, 3) float64, Å
+    places: np.ndarray  # (K, n, 3) float64, Å
     parents: np.ndarray  # (h,) int, the atom that each hydrogen is bonded to
-    spots: np.ndarray  # (h, 3)
-    keys: np.ndarray  # (n + h,) float64, see `keys`
+    spots: np.ndarray  # (K, h, 3)
+    keys: np.ndarray  # (n + h,) float64, of the first conformer, see `keys`
 
     @property
     def first(self) -> np.ndarray:
         """(n,) int, the atoms by their keys: an order that does not depend on how the input numbered them."""
-        return np.argsort(self.keys[: len(self.places)], kind="stable")
+        return np.argsort(self.keys[: self.places.shape[1]], kind="stable")
 
     def ordered(self, mol: Chem.Mol, order: np.ndarray) -> np.ndarray:
-        """(N, 3): the atoms of `mol`, of which atom i was order[i] here, then the hydrogens of each in turn.
+        """(K, N, 3): the atoms of `mol`, of which atom i was order[i] here, then the hydrogens of each in turn.
 
         Hydrogens of one atom come by their keys. Where `mol` has more or fewer of them on an atom than were given,
         as after a change of charge, RDKit places all hydrogens of that atom.
         """
-        back = np.full(len(self.places), -1)
+        size = self.places.shape[1]
+        back = np.full(size, -1)
         back[order] = np.arange(len(order))
         kept = np.flatnonzero(back[self.parents] >= 0) if len(self.parents) else np.empty(0, np.int64)
         parents = back[self.parents[kept]]
-        rank = np.lexsort((self.keys[len(self.places) + kept], parents))
-        parents, spots = parents[rank], self.spots[kept][rank]
-        places = self.places[order]
+        rank = np.lexsort((self.keys[size + kept], parents))
+        parents, spots = parents[rank], self.spots[:, kept[rank]]
+        places = self.places[:, order]
         wanted = hydrogens_of(mol)
         given = np.bincount(parents, minlength=len(order))
         if not np.array_equal(given, wanted):
-            made = positions_of(Chem.AddHs(with_places(mol, places), addCoords=True))[len(order) :]
+            full = [positions_of(Chem.AddHs(with_places(mol, one), addCoords=True)) for one in places]
+            made = np.stack(full)[:, len(order) :]
             owner, whole = np.repeat(np.arange(len(order)), wanted), given == wanted
-            made[whole[owner]] = spots[whole[parents]]
+            made[:, whole[owner]] = spots[:, whole[parents]]
             spots = made
-        return np.concatenate([places, spots])
+        return np.concatenate([places, spots], axis=1)
 
 
 def as_xyz(numbers: Sequence[int] | np.ndarray, positions: np.ndarray, comment: str = "") -> str:
     """XYZ text of a geometry, with its SMILES as `comment`; `read_xyz` gives the places again to 1e-8 Å.
 
-    numbers: (N,)   positions: (N, 3) or flat (3 N,), Å
+    numbers: (N,)   positions: (N, 3), Å; or (K, N, 3), a frame for each of K conformers; or either of them flat
     """
-    table, places = Chem.GetPeriodicTable(), np.asarray(positions, np.float64).reshape(-1, 3)
+    table, places = Chem.GetPeriodicTable(), np.asarray(positions, np.float64)
     symbols = [table.GetElementSymbol(int(number)) for number in numbers]
-    rows = [
-        f"{symbol} {x:.{DECIMALS}f} {y:.{DECIMALS}f} {z:.{DECIMALS}f}"
-        for symbol, (x, y, z) in zip(symbols, places.tolist(), strict=True)
-    ]
-    return "\n".join([str(len(rows)), " ".join(comment.split()), *rows])
+    head, told = [str(len(symbols)), " ".join(comment.split())], list[str]()
+    for frame in places.reshape(max(1, places.size // max(1, 3 * len(symbols))), len(symbols), 3).tolist():
+        atoms = zip(symbols, frame, strict=True)
+        told += head
+        told += [f"{symbol} {x:.{DECIMALS}f} {y:.{DECIMALS}f} {z:.{DECIMALS}f}" for symbol, (x, y, z) in atoms]
+    return "\n".join(told)
 
 
 def mol_block(smiles: str, positions: np.ndarray, title: str = "", flat: bool = False) -> str:
@@ -106,28 +109,43 @@ def announced(text: str) -> int:
     return int(text.split(maxsplit=1)[0][:9])
 
 
-def read_xyz(text: str) -> Frame:
+def read_xyz(text: str) -> list[Frame]:
     """The geometry of an XYZ text: the number of atoms, a comment, a line of element, x, y, z for each atom.
 
-    What follows z on a line is not read; QM9's files write 1*^-5 for 1e-5 and have three more lines, of which the
-    second holds two SMILES. ValueError says what is wrong.
+    Further frames of the same atoms are further conformers; their comments are not read. What follows z on a line is
+    not read; QM9's files write 1*^-5 for 1e-5 and have three more lines, of which the second holds two SMILES.
+    ValueError says what is wrong.
     """
     lines, count = text.strip().splitlines(), announced(text)
     comment = lines[1] if len(lines) > 1 else ""
-    rows, rest = lines[2 : 2 + count], [line for line in lines[2 + count :] if line.strip()]
-    if len(rows) < count:
-        raise ValueError(f"the geometry announces {count} atoms, and {len(rows)} lines follow its comment")
+    rest = [line for line in lines[2 + count :] if line.strip()]
     from_gdb = comment.startswith("gdb") and len(rest) == 3
-    if rest and not from_gdb:
-        raise ValueError(f"{len(rest)} lines follow the last of {count} atoms; give one geometry a row")
-    numbers, positions = read_atoms(rows)
-    check_places(positions)
     smiles = tuple(reversed(rest[1].split())) if from_gdb else smiles_in(comment)
-    return Frame(numbers, positions, smiles, comment)
+    told, place = list[Frame](), 0
+    while place < len(lines) and not (from_gdb and told):
+        if told and not lines[place].strip():
+            place += 1
+            continue
+        if lines[place].strip() != lines[0].strip():
+            left = len([line for line in lines[place:] if line.strip()])
+            raise ValueError(f"{left} lines follow the last of {count} atoms, and are no other conformer of them")
+        rows = lines[place + 2 : place + 2 + count]
+        if len(rows) < count:
+            raise ValueError(f"the geometry announces {count} atoms, and {len(rows)} lines follow its comment")
+        numbers, positions = read_atoms(rows, place + 3)
+        check_places(positions)
+        if told and not np.array_equal(numbers, told[0].numbers):
+            raise ValueError(f"geometry {len(told) + 1} has other atoms than the first; give one molecule a row")
+        told.append(Frame(numbers, positions, smiles, comment))
+        place += 2 + count
+    return told
 
 
-def read_atoms(rows: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Atomic numbers (N,) and places (N, 3) of lines `element x y z …`; ValueError names a line that is not so."""
+def read_atoms(rows: Sequence[str], start: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Atomic numbers (N,) and places (N, 3) of lines `element x y z …`; ValueError names a line that is not so.
+
+    start: the number of the first line
+    """
     numbers, positions = np.empty(len(rows), np.uint8), np.empty((len(rows), 3))
     known = elements()
     for atom, row in enumerate(rows):
@@ -138,7 +156,8 @@ def read_atoms(rows: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
                 raise ValueError
             numbers[atom], positions[atom] = number, [float(word) for word in words[1:4]]
         except ValueError:
-            raise ValueError(f"line {atom + 3} is not an element and three coordinates: {row.strip()[:40]!r}") from None
+            told = row.strip()[:40]
+            raise ValueError(f"line {atom + start} is not an element and three coordinates: {told!r}") from None
     return numbers, positions
 
 
@@ -265,15 +284,15 @@ def is_spatial(block: str, mol: Chem.Mol) -> bool:
     return True
 
 
-def separated(full: Chem.Mol) -> tuple[Chem.Mol, Given, np.ndarray]:
-    """A Mol with all its hydrogens and one conformer → the Mol without them, all places, and where its atoms were."""
+def separated(full: Chem.Mol, positions: np.ndarray) -> tuple[Chem.Mol, Given, np.ndarray]:
+    """A Mol with all its hydrogens at (K, N, 3) → the Mol without them, all places, and where its atoms were."""
     for atom in full.GetAtoms():
         atom.SetIntProp(PLACE, atom.GetIdx())
-    positions, mol = positions_of(full), Chem.RemoveHs(full)
+    mol = Chem.RemoveHs(full)
     kept = np.array([atom.GetIntProp(PLACE) for atom in atoms_of(mol)], np.int64)
-    gone = np.setdiff1d(np.arange(len(positions)), kept)
+    gone = np.setdiff1d(np.arange(full.GetNumAtoms()), kept)
     above = [full.GetAtomWithIdx(int(place)).GetNeighbors()[0].GetIdx() for place in gone]
     parents = np.searchsorted(kept, np.array(above, np.int64))  # atoms that stay keep their order
     both = np.concatenate([kept, gone])
-    key = keys(numbers_of(full), positions)[both]
-    return mol, Given(positions[kept], parents, positions[gone], key), kept
+    key = keys(numbers_of(full), positions[0])[both]
+    return mol, Given(positions[:, kept], parents, positions[:, gone], key), kept

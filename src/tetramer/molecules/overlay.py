@@ -1,6 +1,6 @@
 """A structure laid over a geometry: which of its atoms stands where, by bonds that distances tell and by stereo."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ from tetramer.molecules.geometry import (
 # Distances in sums of two covalent radii. Bonds of QM9 are up to 1.12 long, and across the small rings of a cage atoms
 # that are not bonded come as near as 1.16.
 REACH = 1.3  # atoms farther apart are not bonded
+TORN = 1.5  # a bond of a further conformer, which nobody may have relaxed, is shorter
 TOUCH = 1.1  # atoms nearer than this are bonded, whatever a SMILES says (metals excepted)
 NEAR = 1.15  # between bonded and not, where nobody has said which atoms are
 MATCHES = 1_000  # ways to lay a structure over a geometry that are tried for the sake of its stereo
@@ -37,18 +38,21 @@ BONDED = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS, Chem.BondStereo.ST
 CENTRES = (Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW)
 
 
-def laid(mol: Chem.Mol, frame: Frame) -> tuple[Given, np.ndarray] | None:
-    """The geometry as that of a SMILES' Mol, and where its atoms stand in it; None if its bonds are others.
+def laid(mol: Chem.Mol, frames: Sequence[Frame]) -> tuple[Given, np.ndarray] | None:
+    """Conformers as those of a SMILES' Mol, and where its atoms stand in them; None if the bonds of one are others.
 
     ValueError if the bonds are the same and every way to lay them over the geometry gives another stereoisomer.
     """
     full, fits = Chem.AddHs(mol), False
     hydrogens = np.repeat(np.arange(mol.GetNumAtoms()), hydrogens_of(mol))
-    for order in matches(full, frame):
+    first, positions = frames[0], np.stack([frame.positions for frame in frames])
+    for order in matches(full, first):
+        at, n = positions[:, order], mol.GetNumAtoms()
+        if not all(holds(full, one) for one in at[1:]):
+            continue
         fits = True
-        if keeps_stereo(full, frame.positions[order]):
-            at, n = frame.positions[order], mol.GetNumAtoms()
-            return Given(at[:n], hydrogens, at[n:], keys(frame.numbers, frame.positions)[order]), order[:n]
+        if all(keeps_stereo(full, one) for one in at):
+            return Given(at[:, :n], hydrogens, at[:, n:], keys(first.numbers, first.positions)[order]), order[:n]
     if fits:
         raise ValueError("its SMILES and its geometry are different stereoisomers; correct the SMILES or leave it out")
     return None
@@ -122,6 +126,13 @@ def fits_bonds(bonds: np.ndarray, frame: Frame) -> bool:
     return not near.any()
 
 
+def holds(full: Chem.Mol, positions: np.ndarray) -> bool:
+    """Whether no bond of a Mol with all its hydrogens is torn in a further conformer (N, 3)."""
+    pairs = bonds_of(full)
+    long = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
+    return bool((long < TORN * radii()[numbers_of(full)[pairs]].sum(1)).all())
+
+
 def ratios(frame: Frame) -> np.ndarray:
     """(N, N) distances, each divided by the sum of both covalent radii."""
     return np.asarray(distances(frame.positions) / np.add.outer(radii()[frame.numbers], radii()[frame.numbers]))
@@ -169,11 +180,12 @@ def keeps_stereo(mol: Chem.Mol, positions: np.ndarray) -> bool:
     return True
 
 
-def bonded(frame: Frame) -> Chem.Mol:
-    """The Mol of an uncharged geometry, all hydrogens drawn, bond orders and stereo by RDKit (Kim and Kim 2015).
+def bonded(frames: Sequence[Frame]) -> Chem.Mol:
+    """The Mol of an uncharged molecule, all hydrogens drawn, bond orders and stereo by RDKit (Kim and Kim 2015).
 
-    ValueError if no bonds fit.
+    Those of the first of its conformers; ValueError if no bonds fit, or if another has others.
     """
+    frame, *others = frames
     mol = Chem.RWMol()
     for number in frame.numbers.tolist():
         mol.AddAtom(bare(number))
@@ -189,5 +201,7 @@ def bonded(frame: Frame) -> Chem.Mol:
             continue
         if hydrogens_of(out).any():
             raise ValueError("hydrogens are missing in this geometry; write its SMILES into its second line")
+        if not all(holds(out, other.positions) and keeps_stereo(out, other.positions) for other in others):
+            raise ValueError("its geometries have different bonds or stereo; give one molecule a row")
         return out
     raise ValueError(f"no bonds fit this geometry ({told}); write its SMILES into its second line")

@@ -1,6 +1,7 @@
 """Text → Molecule | Rejected: the one place where a structure is read, standardised and put in canonical order."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -10,7 +11,7 @@ from rdkit.Chem.MolStandardize import rdMolStandardize
 
 from tetramer.errors import UserError
 from tetramer.molecules import overlay
-from tetramer.molecules.geometry import Frame, Given, announced, is_spatial, is_xyz, read_xyz, separated
+from tetramer.molecules.geometry import Frame, Given, announced, is_spatial, is_xyz, positions_of, read_xyz, separated
 
 HARD_CAP = 5_000  # heavy atoms; above, canonicalisation is known to crash the process
 BLOCK_END = "M  END"  # a text that holds this line is a mol block, not SMILES
@@ -68,7 +69,7 @@ class Molecule:
     mol: Chem.Mol
     order: np.ndarray  # (n,) int; atom i of `mol` was atom order[i] of the input
     geometry: np.ndarray | None = (
-        None  # (N, 3) float64 Å if it was given: atoms of `mol`, then hydrogens of each in turn
+        None  # (K, N, 3) float64 Å of K conformers if given: atoms of `mol`, then hydrogens of each in turn
     )
     roles: tuple[int, int, int] | None = None  # of a reaction: atoms of reactants, reagents, products, in this order
 
@@ -83,7 +84,7 @@ class Rejected:
 
 
 def parse(text: str, standard: Standard = Standard()) -> Molecule | Rejected:
-    """Read one SMILES, or a geometry as XYZ text; white space around it is dropped."""
+    """Read one SMILES, or geometry as XYZ text; white space around it is dropped."""
     if is_xyz(text):
         return parse_xyz(text, standard)
     text = text.strip() or text
@@ -121,13 +122,14 @@ def parse_block(block: str, standard: Standard = Standard()) -> Molecule | Rejec
         with rdBase.BlockLogs():
             full = Chem.MolFromMolBlock(block, sanitize=True, removeHs=False)
             unnumber(full)
-            return finish_geometry(block, *separated(Chem.AddHs(full, addCoords=True)), standard)
+            full = Chem.AddHs(full, addCoords=True)
+            return finish_geometry(block, *separated(full, positions_of(full)[None]), standard)
     except FAILURES as error:
         return Rejected(block, "SANITIZE", first_line(error))
 
 
 def parse_xyz(text: str, standard: Standard = Standard()) -> Molecule | Rejected:
-    """Read a geometry as XYZ text: the structure of its SMILES, if its comment has one, else that of its distances."""
+    """Read geometry as XYZ text: the structure of its SMILES, if its comment has one, else that of its distances."""
     if len(text) > 100 * standard.max_chars:
         return Rejected(text, "TOO_LONG", f"{len(text)} characters; the limit is {100 * standard.max_chars}")
     count, most = announced(text), 3 * standard.max_atoms + 10
@@ -135,19 +137,19 @@ def parse_xyz(text: str, standard: Standard = Standard()) -> Molecule | Rejected
         told = f"{count} atoms with hydrogens; the limit is {most}"
         return Rejected(text, "TOO_BIG", told) if count else Rejected(text, "EMPTY", "no atoms")
     try:
-        frame = read_xyz(text)
+        frames = read_xyz(text)
     except ValueError as error:
         return Rejected(text, "PARSE", str(error))
-    known = [mol for smiles in frame.smiles if (mol := of_comment(smiles, standard)) is not None]
+    known = [mol for smiles in frames[0].smiles if (mol := of_comment(smiles, standard)) is not None]
     try:
         for mol in known:
-            if (found := overlay.laid(mol, frame)) is not None:
+            if (found := overlay.laid(mol, frames)) is not None:
                 return finish_geometry(text, mol, *found, standard)
         if known:
             return Rejected(
                 text, "PARSE", "its SMILES has other atoms or bonds than its geometry; correct it or leave it out"
             )
-        return of_distances(text, frame, standard)
+        return of_distances(text, frames, standard)
     except FAILURES as error:
         return Rejected(text, "SANITIZE", first_line(error))
 
@@ -163,13 +165,14 @@ def of_comment(smiles: str, standard: Standard) -> Chem.Mol | None:
     return mol if mol is not None and mol.GetNumAtoms() else None
 
 
-def of_distances(text: str, frame: Frame, standard: Standard) -> Molecule | Rejected:
-    """The molecule of a geometry without SMILES; ValueError if no bonds fit."""
-    heavy = int((frame.numbers != 1).sum())
+def of_distances(text: str, frames: Sequence[Frame], standard: Standard) -> Molecule | Rejected:
+    """The molecule of conformers without SMILES; ValueError if no bonds fit."""
+    heavy = int((frames[0].numbers != 1).sum())
     if heavy > standard.max_atoms:
         return Rejected(text, "TOO_BIG", f"{heavy} heavy atoms; the limit is {standard.max_atoms}")
     with rdBase.BlockLogs():
-        return finish_geometry(text, *separated(overlay.bonded(frame)), standard)
+        positions = np.stack([frame.positions for frame in frames])
+        return finish_geometry(text, *separated(overlay.bonded(frames), positions), standard)
 
 
 def finish_geometry(

@@ -11,10 +11,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
-from tetramer.layers.composition import ELEMENTS, composition, counts_atoms
 from tetramer.layers.mlp import mlp
 from tetramer.objectives.base import Loss, Objective, Sample
-from tetramer.objectives.statistics import class_weights, element_reference, moments
+from tetramer.objectives.statistics import class_weights, moments
 from tetramer.views.base import Batch
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -29,7 +28,6 @@ class SupervisedConfig:
     loss: Distance = "mse"  # of a regression, in units of the standard deviation
     widths: tuple[int, ...] = (300,)  # hidden layers of the head
     dropout: float = 0.0  # in the head
-    extensive: bool = False  # learn what is left after a sum over the elements of the molecule
     class_balance: bool = False  # weigh every class of a target equally
 
     def __post_init__(self) -> None:
@@ -49,9 +47,8 @@ class Supervised(Objective):
     """
 
     Config = SupervisedConfig
-    mean: Tensor  # (T,) of the training rows, after the reference
+    mean: Tensor  # (T,) of the training rows
     std: Tensor  # (T,)
-    reference: Tensor  # (119, T) what an atom of each element adds
     class_weight: Tensor  # (T, K), K = 2 if binary; 0 for a class beyond the last one of its target
     labelled: Tensor  # (T,) bool, whether a training row has a label
 
@@ -62,24 +59,19 @@ class Supervised(Objective):
         targets, kinds = config.targets, max(2, config.classes)
         self.register_buffer("mean", torch.zeros(targets, dtype=torch.float64))
         self.register_buffer("std", torch.ones(targets, dtype=torch.float64))
-        self.register_buffer("reference", torch.zeros(ELEMENTS, targets, dtype=torch.float64))
         self.register_buffer("class_weight", torch.ones(targets, kinds))
         self.register_buffer("labelled", torch.ones(targets, dtype=torch.bool))
 
-    def fit_statistics(self, values: np.ndarray, censor: np.ndarray, weight: np.ndarray, elements: np.ndarray) -> None:
+    def fit_statistics(self, values: np.ndarray, weight: np.ndarray) -> None:
         """Set the buffers from training rows.
 
-        values: (n, T)   censor: (n, T)   weight: (n,)   elements: (n, 119) counts, hydrogens included
+        values: (n, T)   weight: (n,)
 
         A bound ("> 5") takes part with its value. A target without a label gets mean 0 and deviation 1, and no answer.
         """
         config = self.config
         self.labelled.copy_(torch.from_numpy(np.isfinite(values).any(0)))
         if config.task == "regression":
-            if config.extensive:
-                reference = element_reference(values, elements)
-                self.reference.copy_(torch.from_numpy(reference))
-                values = values - elements @ reference
             mean, std = moments(values, weight)
             self.mean.copy_(torch.from_numpy(mean))
             self.std.copy_(torch.from_numpy(std))
@@ -109,17 +101,8 @@ class Supervised(Objective):
         elif self.config.task == "multiclass":
             answer = z.softmax(-1)
         else:
-            answer = (z[..., 0] * self.std + self.offset(views))[..., None]
+            answer = (z[..., 0] * self.std + self.mean)[..., None]
         return answer.masked_fill(~self.labelled[:, None], torch.nan)
-
-    def offset(self, views: Mapping[str, Batch]) -> Tensor:
-        """What the answer is where z = 0: the mean, (T,), plus the sum over elements, (B, T), if extensive."""
-        if not self.config.extensive:
-            return self.mean
-        counted = next((batch for batch in views.values() if counts_atoms(batch)), None)
-        if counted is None:
-            raise UserError("extensive=True needs a view that counts atoms: the fingerprint or the graph.")
-        return self.mean + composition(counted).double() @ self.reference
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         """Mean over the known labels of cost × row weight × class weight."""
@@ -129,7 +112,7 @@ class Supervised(Objective):
         known = values.isfinite()  # (B, T)
         count = known.sum()
         if self.config.task == "regression":
-            truth = ((values.double() - self.offset(sample.views)) / self.std).to(z.dtype)
+            truth = ((values.double() - self.mean) / self.std).to(z.dtype)
             cost, part = self._distance(z[..., 0], torch.where(known, truth, z[..., 0].detach()), censor)
         else:
             cost, part = self._surprise(z, torch.where(known, values, 0.0).long())

@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from tetramer.datasets import sources
 from tetramer.datasets.labels import labels
-from tetramer.datasets.placed import NUMBERS, PLACES
-from tetramer.datasets.tables import Table
+from tetramer.datasets.tables import NUMBERS, PLACES, Table
 from tetramer.errors import UserError, pick
 
 HARTREE = 27.211386245988  # eV, CODATA 2018

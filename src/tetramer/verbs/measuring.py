@@ -190,7 +190,9 @@ def by_commas(text: str) -> list[str]:
 
 def study(
     name: Annotated[str, Argument(help="which one, such as combining-modalities")],
-    size: Annotated[str, Option(help="small (shows the path), default or paper (as published)")] = "default",
+    size: Annotated[
+        str, Option(help="small (shows the path), brief (combining-modalities alone), default or paper (as published)")
+    ] = "default",
     target: Annotated[str | None, Option(help="the property [default: that of the study]")] = None,
     splits: Annotated[str | None, Option(help="rules, by commas [default: those of the study]")] = None,
     methods: Annotated[str | None, Option(help="rows to measure, by commas [default: all]")] = None,

@@ -19,7 +19,7 @@ MOST = 100  # conformers of a molecule
 
 @dataclass(frozen=True)
 class ConformerSettings(Settings):
-    """How geometry is made where none is given; given geometry is used as it is, and is one conformer."""
+    """How geometry is made where none is given; given geometry is used as it is, all conformers of it."""
 
     count: int = 1  # conformers of a molecule that are kept, lowest energy first
     optimise: bool = True  # relax them with MMFF94s, or UFF where it lacks parameters
@@ -69,7 +69,6 @@ class ConformerBatch(Batch):
     positions: np.ndarray  # (M, 3) float32, Å
     owner: np.ndarray  # (M,) int64, ascending: which geometry each atom belongs to
     molecule: np.ndarray  # (G,) int64, ascending: which molecule each geometry belongs to
-    energies: np.ndarray  # (G,) float32, kcal/mol above the lowest; NaN: not known
 
 
 FEATURES, SETTINGS = ConformerFeatures, ConformerSettings
@@ -133,7 +132,7 @@ def made_of(molecule: Molecule, settings: ConformerSettings, known: Kept, alive:
 
 def collate(features: ConformerFeatures, rows: np.ndarray, rng: np.random.Generator | None = None) -> ConformerBatch:
     """Gather all geometries of `rows` (B,) into one batch; a row that is not ok has none."""
-    on, kept = gather(features.geometry_starts, rows)  # geometries
+    kept = np.diff(features.geometry_starts)[rows]  # (B,) geometries
     at, _ = gather(features.place_starts, rows)
     sizes = np.diff(features.atom_starts)[rows]  # (B,)
     molecule = np.repeat(np.arange(len(rows)), kept)
@@ -148,7 +147,6 @@ def collate(features: ConformerFeatures, rows: np.ndarray, rng: np.random.Genera
         positions=features.positions[at],
         owner=np.repeat(np.arange(len(molecule)), sizes[molecule]),
         molecule=molecule,
-        energies=features.energies[on],
     )
 
 

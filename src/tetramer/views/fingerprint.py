@@ -18,7 +18,8 @@ from tetramer.views.descriptors import NAMES as NAMES
 from tetramer.views.descriptors import describe
 from tetramer.views.indices import Skeleton
 
-BITS, RADIUS, ELEMENTS = 2048, 2, 119
+BITS, RADIUS = 2048, 2
+ELEMENTS = 119  # atomic numbers 0 (a dummy atom) to 118
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,6 @@ class FingerprintBatch(Batch):
 
     counts: np.ndarray  # (B, 2048) float32
     descriptors: np.ndarray  # (B, D) float32 with NaN
-    elements: np.ndarray  # (B, 119) float32
 
 
 FEATURES, SETTINGS = FingerprintFeatures, Settings
@@ -126,5 +126,4 @@ def collate(
         ok=features.ok[rows] == 1,
         counts=counts,
         descriptors=np.ascontiguousarray(features.descriptors[rows]),
-        elements=features.elements[rows].astype(np.float32),
     )
