@@ -31,7 +31,7 @@ class MotifConfig:
     """The defaults are ours; `loss="hinge"`, projection, negatives and bonded 0, correction false: as published."""
 
     loss: Kind = "contrast"
-    projection: int = 256  # width of the vectors that are compared; 0: those of the encoder are
+    projection: int | None = None  # width of what is compared, None: half the encoder's; 0: the encoder's own vectors
     correction: bool = True  # whether a bond that was cut has a vector of its own, added to those of the motifs
     context: bool = False  # whether the end of a cut sees a copy of the atom that stood there
     negatives: int = 3  # molecules like each one that stand in its batch
@@ -45,7 +45,7 @@ class MotifConfig:
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
         if (
-            min(self.projection, self.negatives, self.decoys) < 0
+            min(self.projection or 0, self.negatives, self.decoys) < 0
             or min(self.bonded, self.guard) < 0
             or not self.margin > 0
         ):
@@ -112,10 +112,16 @@ class MotifHead(nn.Module):
 
     def __init__(self, width: int, config: MotifConfig) -> None:
         super().__init__()
-        self.config = config
-        self.project = nn.Linear(width, config.projection, bias=False) if config.projection else nn.Identity()
+        projection = max(1, width // 2) if config.projection is None else config.projection
+        if projection >= width:  # it could be undone, so that the encoder's own vectors would have to be equal
+            raise UserError(
+                f"Motifs are compared in a projection, which leaves something out; {projection} numbers of {width} "
+                f"leave out nothing. Choose a projection below {width}, or 0 to compare the vectors themselves."
+            )
+        self.config = replace(config, projection=projection)
+        self.project = nn.Linear(width, projection, bias=False) if projection else nn.Identity()
         if config.correction:
-            last = nn.Linear(width, config.projection or width)
+            last = nn.Linear(width, projection or width)
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
             self.cut = nn.Sequential(nn.Linear(width + BOND["type"], width), nn.ReLU(), last)
