@@ -15,7 +15,7 @@ from tetramer.errors import UserError
 from tetramer.molecules import Limits
 from tetramer.objectives import Sample
 from tetramer.objectives.motif import MotifConfig, MotifEquivalence, bond_types, cut_up, spread, step_on
-from tetramer.pretraining import built, resolve
+from tetramer.pretraining import ATOMS, built, resolve
 from tetramer.settings import configured
 from tetramer.training import Run, TrainConfig, fit
 from tetramer.views import read
@@ -275,3 +275,18 @@ def test_what_is_compared_leaves_something_out() -> None:
     assert built(method).head.project.out_features == method.encoder_config["width"] / 2
     with pytest.raises(UserError, match="leave out nothing"):
         resolve("molr", {"objective.motifs": "0.3", "objective.motif.projection": "256"})
+
+
+@pytest.mark.parametrize("name", ATOMS)
+def test_every_weight_of_the_encoder_is_taught(sample: Sample, name: str) -> None:
+    kind: Any = ENCODERS[name]
+    encoder = kind(configured(kind.Config, {"width": 32}))
+    MotifEquivalence(encoder, MotifConfig()).loss(sample, RNG).value.backward()
+    assert all(weight.grad is not None for weight in encoder.parameters())
+
+
+@pytest.mark.parametrize("method", ["motif", "molr"])
+def test_weights_that_no_loss_of_atoms_teaches_are_refused(method: str) -> None:
+    with pytest.raises(UserError, match=r"encoder\.readout=attention has weights of its own.*Set encoder\.readout=sum"):
+        resolve(method, {"encoder.readout": "attention"})
+    assert resolve(method, {"encoder.readout": "mean"}).encoder_config["readout"] == "mean"

@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize, one
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import mean_by_owner, sum_by_owner
-from tetramer.objectives.base import Loss, Objective, Sample
+from tetramer.objectives.base import Loss, Objective, Sample, of_tokens
 from tetramer.objectives.distances import contrast, distances, hinge, relative
 from tetramer.views.base import Batch
 from tetramer.views.graph import BOND, GraphBatch
@@ -102,9 +102,10 @@ class MotifEquivalence(Objective):
 
 
 def of_atoms(encoder: Encoder, what: str) -> None:
-    """UserError if an encoder has no vectors of atoms."""
+    """UserError if an encoder has no vectors of atoms, or weights that these do not depend on."""
     if encoder.views != ("graph",) or encoder.weights_of:
         raise UserError(f"{what} are learned by an encoder of atoms. Choose one that looks at the graph, as mpnn.")
+    of_tokens(encoder)
 
 
 class MotifHead(nn.Module):
