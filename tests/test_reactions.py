@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from tetramer.benchmark.cases import case_of
 from tetramer.cli import main
 from tetramer.datasets.audit import Options as Looking
 from tetramer.datasets.audit import audit, overlap
-from tetramer.datasets.placed import column_for, form_of, texts_for
+from tetramer.datasets.placed import column_for, column_like, column_notes, form_of, structure_columns, texts_for
+from tetramer.datasets.reactions import reactions as told_reactions
 from tetramer.datasets.tables import read_table
 from tetramer.errors import UserError
 from tetramer.members.origin import read_origin
@@ -149,6 +151,29 @@ def test_tables_of_reactions_are_found(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="2 of 3 structures are reactions, and the others are none"):
         form_of(["C>>CC", "C>>CO", "CC"])
     assert table_of("smiles,y\nC>>CC,1\nC>>CO,2\n") == (["C>>CC", "C>>CO"], "smiles", "reaction")
+    assert table_of("reactants_smiles,products_smiles\nC.C,CC\n")[0] == ["C.C>>CC"]
+
+
+def test_the_columns_of_both_sides_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text('from,to,"from,to",smiles\nC.C,CC,O>>O,N\nCO,,O>>O,N\n')
+    whole, table = read_table(path), read_table(path)
+    table = replace(whole, data=whole.data.drop_columns(["from,to"]))
+    for name, want in (("from,to", ["C.C>>CC", ""]), ("to, from", ["CC>>C.C", ""])):
+        assert told_reactions(table, name) == texts_for(("graph",), table, name) == want
+        assert structure_columns(table, name) == tuple(part.strip() for part in name.split(","))
+    assert column_like(table, ("from", "to")) == "from,to"  # as a model has read its own table
+    assert column_notes(table, "from,to") == []
+    assert told_reactions(whole, "from,to") == ["O>>O", "O>>O"]  # the name of one column
+    with pytest.raises(UserError, match="has no column 'product'"):
+        told_reactions(table, "from,product")
+    with pytest.raises(
+        UserError, match=r"but one of molecules.*`pretrain molr` learns from.*--smiles-column LEFT,RIGHT"
+    ):
+        told_reactions(table)
+    path.write_text("name,y\nx,1\n")
+    with pytest.raises(UserError, match="Name it with --smiles-column, LEFT,RIGHT for two columns"):
+        told_reactions(read_table(path))
 
 
 def test_an_audit_of_reactions(tmp_path: Path) -> None:

@@ -174,6 +174,10 @@ def test_limits_hold_for_each_molecule() -> None:
         (["split", "product_mapped", "reactants_mapped"], ("reactants_mapped", "product_mapped")),
         (["", "prod_smiles", "reactant_smiles", "rxn_smiles"], ("rxn_smiles",)),
         (["ReactionSmiles ", "PatentNumber"], ("ReactionSmiles ",)),
+        (["reactants_smiles", "products_smiles"], ("reactants_smiles", "products_smiles")),
+        (["Reactant_SMILES", "product_smiles"], ("Reactant_SMILES", "product_smiles")),
+        (["reactant", "products"], ("reactant", "products")),
+        (["reactant_smiles", "product"], ()),
         (["smiles", "product"], ()),
     ],
 )

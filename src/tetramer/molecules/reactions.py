@@ -29,10 +29,12 @@ GROUPS = re.compile(r"\|(?:[^|]*,)?f:([\d.]+(?:,[\d.]+)*)")
 # Columns of known files, by their names without case: the text of a whole reaction, or its two sides
 WHOLE = ("reaction_smiles", "reaction_smiles_mapped", "rxn_smiles", "reaction", "reactionsmiles", "rxnsmiles", "rxn")
 SIDES = (
-    ("reactants", "product"),
-    ("reactants", "products"),
-    ("reactant", "product"),
-    ("reactants_mapped", "product_mapped"),
+    *(
+        (left + ending, right + ending)
+        for ending in ("", "_mapped", "_smiles")
+        for left in ("reactants", "reactant")
+        for right in ("product", "products")
+    ),
     ("reactant_smiles", "prod_smiles"),
 )
 
