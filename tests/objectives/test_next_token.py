@@ -137,7 +137,7 @@ def test_a_network_that_sees_ahead_is_refused() -> None:
 
 
 def test_weights_that_no_loss_of_tokens_teaches_are_refused() -> None:
-    with pytest.raises(UserError, match="Set encoder.pooling=mean"):
+    with pytest.raises(UserError, match=r"Set encoder\.pooling=mean"):
         NextToken(Transformer(TransformerConfig(width=32, depth=1, heads=2, causal=True, pooling="attention")))
 
 

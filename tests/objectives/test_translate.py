@@ -116,7 +116,7 @@ def test_every_weight_of_the_encoder_is_taught_or_refused(pooling: str) -> None:
     network.loss(sample(*READABLE), seeded()).value.backward()
     assert all(weight.grad is not None for weight in network.encoder.parameters())
     if pooling == "attention":
-        with pytest.raises(UserError, match="Set encoder.pooling=mean"):
+        with pytest.raises(UserError, match=r"Set encoder\.pooling=mean"):
             made(pooling=pooling)
     else:
         network = made(pooling=pooling)

@@ -52,7 +52,7 @@ def column_for(table: Table, wanted: bool = False) -> str | None:
 
 
 def column_like(table: Table, known: Sequence[str], wanted: bool = False) -> str | None:
-    """As `column_for`, but the columns that were read before, if this table has them and tells structures by them too."""
+    """As `column_for`, but the columns that were read before, if this table has them and tells structures by them."""
     if known and set(known) <= set(table.columns) and table.blocks is None and not bare(table):
         named = ",".join(known)
         if len(known) == 1 or two_columns(table, named) == tuple(known):

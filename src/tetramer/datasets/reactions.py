@@ -32,12 +32,12 @@ def nothing_found(table: Table) -> str:
     if any(names_smiles(name) or looks_like_smiles(table.data[name]) for name in table.columns):
         return (
             f"{table.name} has no column of reactions, but one of molecules. `pretrain molr` learns from reactions, "
-            "LEFT>>RIGHT; from molecules learn motif, smiles-lstm or smiles-transformer. If the columns hold both sides "
-            "of reactions, name them with --smiles-column LEFT,RIGHT."
+            "LEFT>>RIGHT; from molecules learn motif, smiles-lstm or smiles-transformer. If two columns hold both "
+            "sides of reactions, name them with --smiles-column LEFT,RIGHT."
         )
     return (
-        f"{table.name} has no column of reactions. Name it with --smiles-column, LEFT,RIGHT for two columns; or call it "
-        f"{', '.join(WHOLE)}, or two columns reactants and product, with or without _smiles behind both."
+        f"{table.name} has no column of reactions. Name it with --smiles-column, LEFT,RIGHT for two columns; or call "
+        f"it {', '.join(WHOLE)}, or two columns reactants and product, with or without _smiles behind both."
     )
 
 

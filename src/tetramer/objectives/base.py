@@ -52,8 +52,8 @@ def of_tokens(encoder: Encoder) -> None:
     if getattr(encoder, "score", None) is not None:
         name, one = ("pooling", "mean") if hasattr(encoder.config, "pooling") else ("readout", "sum")
         raise UserError(
-            f"encoder.{name}=attention has weights of its own, and what is learned here looks at atoms or tokens alone: "
-            f"they would stay as they were drawn. Set encoder.{name}={one}."
+            f"encoder.{name}=attention has weights of its own, and what is learned here looks at atoms or tokens "
+            f"alone: they would stay as they were drawn. Set encoder.{name}={one}."
         )
 
 
