@@ -244,6 +244,10 @@ def test_a_model_learns_reactions_and_answers_for_them(
     with pytest.raises(SystemExit):
         main(["embed", str(asked), "--model", str(model), "--motifs"])
     assert "this model has learned from reactions" in capsys.readouterr().err
+    asked.write_text("rxn\nCBr.N>>CN\nCN>>CBr.N\n")
+    tetramer("embed", asked, "--model", model, "--output", out)
+    assert [row["status"] for row in csv.DictReader(out.read_text().splitlines())] == ["ok", "ok"]
+    assert "Most rows are reactions" not in capsys.readouterr().err
     tetramer("predict", model, "CCCBr.CN>[K+]>CCCNC", "--output", out)
     assert float(next(csv.DictReader(out.read_text().splitlines()))["leaves_pred"]) > 0.5
 
@@ -282,7 +286,7 @@ def test_vectors_of_reactions_without_a_model(tmp_path: Path, capsys: pytest.Cap
     assert "circular substructures" in capsys.readouterr().err
 
 
-def test_weights_of_reactions_are_taken_up(table: Path, tmp_path: Path) -> None:
+def test_weights_of_reactions_are_taken_up(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = [f"{text.partition('>')[0]}>>{text.rpartition('>')[2]}" for text in texts_for((), read_table(table))]
     quick = {"training.epochs": "1", "encoder.width": "16"}
     parts = tmp_path / "parts"
@@ -292,3 +296,11 @@ def test_weights_of_reactions_are_taken_up(table: Path, tmp_path: Path) -> None:
     assert len(origin.matched("graph", recipe.networks)) == 1
     with pytest.raises(UserError, match="no network of"):
         origin.matched("graph", resolve("graph", {"encoder.width": "24"}, "reaction").networks)
+    asked, out = tmp_path / "asked.csv", tmp_path / "out.csv"
+    for text, hint in (("rxn\nCBr.N>>CN\nC>>CO\n", 1), ("smiles\nCBr\nCBr.N>>CN\n", 0)):
+        asked.write_text(text)
+        with pytest.raises(SystemExit) as end:
+            main(["embed", str(asked), "--model", str(tmp_path / "molr"), "--output", str(out), "--workers", "0"])
+        assert not end.value.code
+        assert capsys.readouterr().err.count("Most rows are reactions") == hint
+        assert list(csv.DictReader(out.read_text().splitlines()))[1]["reason"].endswith("not a reaction")
