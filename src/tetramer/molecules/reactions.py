@@ -65,13 +65,6 @@ class Reaction:
         """Reactants, reagents, products."""
         return self.reactants, self.reagents, self.products
 
-    def surviving(self) -> list[np.ndarray]:
-        """(n,) bool for each reactant: which of its atoms are in a product. All of them where there are no maps."""
-        found = np.unique(np.concatenate([one.maps for one in self.products]))
-        if not found.any():
-            return [np.ones(len(one.maps), bool) for one in self.reactants]
-        return [np.isin(one.maps, found[found > 0]) for one in self.reactants]
-
 
 def parse_reaction(text: str, standard: Standard = DEFAULT) -> Reaction | Rejected:
     """Read `LEFT>>RIGHT` or `LEFT>MIDDLE>RIGHT`, with maps or without; what stands behind white space is dropped.
