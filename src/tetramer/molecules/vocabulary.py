@@ -65,8 +65,8 @@ class Vocabulary:
         if self.rdkit == rdkit.__version__:
             return ""
         return (
-            f"The vocabulary was learned with RDKit {self.rdkit}, and this is {rdkit.__version__}, which may write some "
-            "motifs in another way: these count as unseen. Learn it again."
+            f"The vocabulary was learned with RDKit {self.rdkit}, and this is {rdkit.__version__}, which may write "
+            "some motifs in another way: these count as unseen. Learn it again."
         )
 
     def fallback(self, piece: Piece) -> int:
