@@ -33,7 +33,7 @@ class NextToken(Objective):
             )
         of_tokens(encoder)
         self.encoder, self.config, self.views = encoder, config, encoder.views
-        self.head = head(encoder.width)
+        self.head = head(encoder.config.width)
 
     def forward(self, views: Mapping[str, Batch]) -> Tensor:
         """(N, V) logits of the token after each token, in fp32 or better also where the encoder runs in bf16."""
