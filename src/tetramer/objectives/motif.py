@@ -36,6 +36,7 @@ class MotifConfig:
     context: bool = False  # whether the end of a cut sees a copy of the atom that stood there
     negatives: int = 3  # molecules like each one that stand in its batch
     decoys: int = 0  # isomers of the same motifs, put together in another way, that stand in its batch
+    swaps: int = 0  # isomers in which one motif is another of the corpus, of the same formula, that stand in its batch
     bonded: float = 0.1  # weight of the question which motifs of a molecule are joined; no sum of motifs answers it
     guard: float = 0.0  # weight of what keeps the columns of the molecules' vectors apart (VICReg, arXiv:2105.04906)
     margin: float = 4.0  # of the hinge
@@ -45,13 +46,14 @@ class MotifConfig:
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
         if (
-            min(self.projection or 0, self.negatives, self.decoys) < 0
+            min(self.projection or 0, self.negatives, self.decoys, self.swaps) < 0
             or min(self.bonded, self.guard) < 0
             or not self.margin > 0
         ):
             raise UserError(
-                "Learning from motifs needs projection, negatives, decoys, bonded and guard ≥ 0 and margin > 0; got "
-                f"{self.projection}, {self.negatives}, {self.decoys}, {self.bonded}, {self.guard} and {self.margin}."
+                "Learning from motifs needs projection, negatives, decoys, swaps, bonded and guard ≥ 0 and margin > 0; "
+                f"got {self.projection}, {self.negatives}, {self.decoys}, {self.swaps}, {self.bonded}, {self.guard} "
+                f"and {self.margin}."
             )
 
 
