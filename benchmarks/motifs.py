@@ -127,7 +127,7 @@ def check(rows: int | None, workers: int, path: Path) -> None:
         if {key: held.get(name, {}).get(key) for key in known} == known:
             continue
         work = [(place, texts[place : place + PART]) for place in range(0, len(texts), PART)]
-        found = Counter({word: 0 for word in ("molecules", "unreadable", "motifs", *FAULTS)})
+        found = Counter(dict.fromkeys(("molecules", "unreadable", "motifs", *FAULTS), 0))
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
             for told in pool.imap_unordered(checked, work):
                 found.update(told)
