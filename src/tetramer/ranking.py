@@ -4,7 +4,7 @@ reactants, candidates ──Reader──▶ graphs ──Ranker──▶ a vecto
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -246,8 +246,14 @@ def hits(order: Order, among: Sequence[np.ndarray], right: Sequence[int | None],
     return {"questions": len(asked), "right": right_ones}
 
 
-def refused(candidates: Reading, given: Sequence[str], places: Sequence[str]) -> list[str]:
-    """Sentences on the first candidates that cannot be read: where each stands, its text, and what is wrong."""
+def refused(candidates: Reading, given: Sequence[str], own: Sequence[Mapping[int, str]]) -> list[str]:
+    """Sentences on the first candidates that cannot be read: where each stands, its text, and what is wrong.
+
+    own: the choices of each row, if rows have some; else every candidate is a row
+    """
+    places = [f"row {place}" for place in range(1, len(given) + 1)]
+    if own:
+        places = [f"row {place}, choice_{number}" for place, row in enumerate(own, 1) for number in row]
     rows = np.flatnonzero(~candidates.ok).tolist()
     lines = [
         f"The candidate of {places[row]}, {given[row]!r}, cannot be read: {candidates.reasons[row]} "

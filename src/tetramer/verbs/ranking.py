@@ -58,9 +58,6 @@ def rank_products(
         if "answer" in asked.columns:
             correct = ranking.answers(asked.data["answer"].to_pylist(), [list(row) for row in own], "answer")
     right = [text for row in own for text in row.values()] if own else side(offered, 1, product_column)
-    places = [f"row {place}" for place in range(1, len(right) + 1)]
-    if own:
-        places = [f"row {place}, choice_{number}" for place, row in enumerate(own, 1) for number in row]
     with Bar() as bar:
         order, read, made = ranking.rank(ranker, left, right, among, top, Limits(workers), bar.show)
     with quiet_end():
@@ -68,7 +65,7 @@ def rank_products(
     told = ranking.summary(read, made)
     if among is not None and correct is not None:
         told |= ranking.hits(order, among, correct, made)
-    for line in ranking.sentences(told) + ranking.refused(made, right, places):
+    for line in ranking.sentences(told) + ranking.refused(made, right, own):
         say(line)
     if as_json:
         print(json.dumps(told | {"output": output}))
