@@ -157,8 +157,8 @@ def job(texts: list[str], options: dict[str, Any], tick: Callable[[int], None]) 
         if not isinstance(molecule, Molecule):
             found.append([])
             continue
-        swaps = swapped(molecule, options["swaps"], rng, options["isomers"]) if options["swaps"] else []
-        found.append(decoys(molecule, options["count"], rng) + swaps)
+        some = decoys(molecule, options["count"], rng)
+        found.append(some + swapped(molecule, options["swaps"], rng, options["isomers"]))
     tick(BETWEEN)
     return json.dumps(found).encode()
 
