@@ -38,6 +38,8 @@ def decoys(molecule: Molecule, count: int, rng: np.random.Generator) -> list[str
 
 def swapped(molecule: Molecule, count: int, rng: np.random.Generator, isomers: Isomers) -> list[str]:
     """Canonical SMILES of up to `count` different isomers in which one motif is another one of the same formula."""
+    if not count or not isomers:
+        return []
     told = partition(molecule)
     ways = [
         (number, other, turn)
