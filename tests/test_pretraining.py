@@ -443,10 +443,13 @@ def test_decoys_stand_beside_their_molecule_and_nowhere_else(smiles: list[str], 
         corpus = read_molecules(texts, ("graph", "motifs"), reader, HERE, tmp_path / "a", lambda *_: None)
         rows = np.arange(0, len(texts), 2)
         told: list[tuple[str, float]] = []
-        data = corpus.data.with_decoys(corpus.names, rows, 2, reader, HERE, tmp_path / "b", lambda *x: told.append(x))
+        data = corpus.data.with_decoys(
+            corpus.names, rows, 2, 1, reader, HERE, tmp_path / "b", lambda *x: told.append(x)
+        )
     shares = {name: [share for one, share in told if one == name] for name in ("decoys", "structures")}
     assert all(several == sorted(several) and several[-1] == 1 for several in shares.values())
-    assert data.made.shape == (len(texts), 2)
+    assert data.made.shape == (len(texts), 3)
+    assert (data.made[rows[:5], 2] >= 0).all()  # two of another kind, and a swap of 1,4 and 1,3 rings
     assert (data.made[1::2] == -1).all()
     found = data.made[data.made >= 0]
     assert len(found) > 10
@@ -464,6 +467,8 @@ def test_decoys_stand_beside_their_molecule_and_nowhere_else(smiles: list[str], 
     little = {"training.epochs": "1", "encoder.width": "16"}
     plain = made(smiles, tmp_path / "plain", little, method="motif")
     assert plain.weights != made(smiles, tmp_path / "hard", little | {"objective.decoys": "2"}, method="motif").weights
+    with pytest.raises(UserError, match="swaps"):
+        resolve("molr", {"objective.motifs": "0.5", "objective.motif.swaps": "1"})
 
 
 def test_products_are_held_back_not_reactions() -> None:

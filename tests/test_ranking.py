@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,24 @@ def test_the_nearest_by_hand() -> None:
     far = torch.full((1, 4), 500.0) + torch.tensor([[0.0, 0.01, 0.02, 0.03]])
     ((_, apart),) = nearest(far, far + torch.tensor([[0.05, 0.0, 0.0, 0.0]]), 1)
     assert apart == pytest.approx([0.05], rel=1e-2)  # fp32 squares of such vectors know distances to 0.35
+    close = far + torch.tensor([[1e-3], [0.0], [1e-4], [0.0]])
+    ((place, apart),) = nearest(far, close, 3)
+    assert place.tolist() == [1, 3, 2]
+    want = (close[2].double() - far[0].double()).norm().item()
+    assert apart.tolist() == [0, 0, pytest.approx(want, rel=1e-12)]  # and no floor that a loss needs
+
+
+def test_who_shares_the_first_place_is_not_first(ranker: Ranker) -> None:
+    class Blind(Ranker):
+        def vectors(self, *_: Any) -> np.ndarray:  # every set has the vector 0
+            return np.zeros((len(_[2]) - 1, 2), np.float32)
+
+    blind = Blind(ranker.card, ranker.objective, ranker.standard)
+    among = [np.array([0, 1]), np.array([0, 2])]
+    for told, right in ((ranker, 2), (blind, 1)):
+        order, _, made = rank(told, [ASKED[0]] * 2, [ESTERS[0], ESTERS[1], "O=C(C)OC"], among, top=1, limits=HERE)
+        assert [len(chosen) for chosen in order.candidate] == [1, 1]
+        assert hits(order, among, [0, 0], made) == {"questions": 2, "right": right}
 
 
 def run(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -165,6 +184,13 @@ def test_on_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.Captur
     code, _, err = run(*words, "--output", out, "--top", 2, capsys=capsys)
     assert (code, len(out.read_text().splitlines())) == (0, 1 + 2 * 12 + 1)
     assert "12 of 13 rows of reactants can be read; 12 different products." in err
+    code, printed, err = run("rank-products", ASKED[1], *words[2:], "--top", 1, capsys=capsys)
+    assert (code, printed.splitlines()[1].split(",")[:4]) == (0, ["1", ASKED[1], "1", Chem.CanonSmiles(ESTERS[1])])
+    assert "1 of 1 rows of reactants can be read" in err
+    offered.write_text("\n".join(["C1CC", *ESTERS, "c1cc", "what", "CC(", "C(C)(C)(C)(C)C"]) + "\n")
+    err = run(*words, "--output", out, capsys=capsys)[2]
+    assert re.search(r"The candidate of row 1, 'C1CC', cannot be read: .*\(PARSE\)", err)
+    assert re.search(r"The candidate of row 14, 'c1cc', .*\n.* row 15, 'what'.*\nSo it is with 2 more\.", err)
     questions = tmp_path / "questions.csv"
     rows = [f"{one},{right},{wrong},0" for one, right, wrong in zip(ASKED, ESTERS, ESTERS[1:], strict=False)]
     questions.write_text("reactant,choice_0,choice_1,answer\n" + "\n".join(rows) + "\n")
@@ -174,6 +200,11 @@ def test_on_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.Captur
     assert "The right choice comes first in 11 of 11 questions." in err
     told: dict[str, Any] = json.loads(printed)
     assert (told["right"], told["questions"], told["rows"]) == (11, 11, 11)
+    questions.write_text(
+        f"reactant,choice_0,choice_2\n{ASKED[0]},{ESTERS[0]},{ESTERS[1]}\n{ASKED[1]},{ESTERS[1]},C1C\n"
+    )
+    err = run("rank-products", questions, questions, "--model", folder, "--workers", 0, "-o", out, capsys=capsys)[2]
+    assert "The candidate of row 2, choice_2, 'C1C', cannot be read" in err
 
 
 def test_whole_reactions_ask_with_their_reactants(

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from tetramer.benchmark.cases import case_of
 from tetramer.cli import main
 from tetramer.datasets.audit import Options as Looking
 from tetramer.datasets.audit import audit, overlap
-from tetramer.datasets.placed import column_for, form_of, texts_for
+from tetramer.datasets.placed import column_for, column_like, column_notes, form_of, structure_columns, texts_for
+from tetramer.datasets.reactions import reactions as told_reactions
 from tetramer.datasets.tables import read_table
 from tetramer.errors import UserError
 from tetramer.members.origin import read_origin
@@ -149,6 +151,29 @@ def test_tables_of_reactions_are_found(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="2 of 3 structures are reactions, and the others are none"):
         form_of(["C>>CC", "C>>CO", "CC"])
     assert table_of("smiles,y\nC>>CC,1\nC>>CO,2\n") == (["C>>CC", "C>>CO"], "smiles", "reaction")
+    assert table_of("reactants_smiles,products_smiles\nC.C,CC\n")[0] == ["C.C>>CC"]
+
+
+def test_the_columns_of_both_sides_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text('from,to,"from,to",smiles\nC.C,CC,O>>O,N\nCO,,O>>O,N\n')
+    whole, table = read_table(path), read_table(path)
+    table = replace(whole, data=whole.data.drop_columns(["from,to"]))
+    for name, want in (("from,to", ["C.C>>CC", ""]), ("to, from", ["CC>>C.C", ""])):
+        assert told_reactions(table, name) == texts_for(("graph",), table, name) == want
+        assert structure_columns(table, name) == tuple(part.strip() for part in name.split(","))
+    assert column_like(table, ("from", "to")) == "from,to"  # as a model has read its own table
+    assert column_notes(table, "from,to") == []
+    assert told_reactions(whole, "from,to") == ["O>>O", "O>>O"]  # the name of one column
+    with pytest.raises(UserError, match="has no column 'product'"):
+        told_reactions(table, "from,product")
+    with pytest.raises(
+        UserError, match=r"but one of molecules.*`pretrain molr` learns from.*--smiles-column LEFT,RIGHT"
+    ):
+        told_reactions(table)
+    path.write_text("name,y\nx,1\n")
+    with pytest.raises(UserError, match="Name it with --smiles-column, LEFT,RIGHT for two columns"):
+        told_reactions(read_table(path))
 
 
 def test_an_audit_of_reactions(tmp_path: Path) -> None:
@@ -219,6 +244,10 @@ def test_a_model_learns_reactions_and_answers_for_them(
     with pytest.raises(SystemExit):
         main(["embed", str(asked), "--model", str(model), "--motifs"])
     assert "this model has learned from reactions" in capsys.readouterr().err
+    asked.write_text("rxn\nCBr.N>>CN\nCN>>CBr.N\n")
+    tetramer("embed", asked, "--model", model, "--output", out)
+    assert [row["status"] for row in csv.DictReader(out.read_text().splitlines())] == ["ok", "ok"]
+    assert "Most rows are reactions" not in capsys.readouterr().err
     tetramer("predict", model, "CCCBr.CN>[K+]>CCCNC", "--output", out)
     assert float(next(csv.DictReader(out.read_text().splitlines()))["leaves_pred"]) > 0.5
 
@@ -257,7 +286,7 @@ def test_vectors_of_reactions_without_a_model(tmp_path: Path, capsys: pytest.Cap
     assert "circular substructures" in capsys.readouterr().err
 
 
-def test_weights_of_reactions_are_taken_up(table: Path, tmp_path: Path) -> None:
+def test_weights_of_reactions_are_taken_up(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = [f"{text.partition('>')[0]}>>{text.rpartition('>')[2]}" for text in texts_for((), read_table(table))]
     quick = {"training.epochs": "1", "encoder.width": "16"}
     parts = tmp_path / "parts"
@@ -267,3 +296,11 @@ def test_weights_of_reactions_are_taken_up(table: Path, tmp_path: Path) -> None:
     assert len(origin.matched("graph", recipe.networks)) == 1
     with pytest.raises(UserError, match="no network of"):
         origin.matched("graph", resolve("graph", {"encoder.width": "24"}, "reaction").networks)
+    asked, out = tmp_path / "asked.csv", tmp_path / "out.csv"
+    for text, hint in (("rxn\nCBr.N>>CN\nC>>CO\n", 1), ("smiles\nCBr\nCBr.N>>CN\n", 0)):
+        asked.write_text(text)
+        with pytest.raises(SystemExit) as end:
+            main(["embed", str(asked), "--model", str(tmp_path / "molr"), "--output", str(out), "--workers", "0"])
+        assert not end.value.code
+        assert capsys.readouterr().err.count("Most rows are reactions") == hint
+        assert list(csv.DictReader(out.read_text().splitlines()))[1]["reason"].endswith("not a reaction")

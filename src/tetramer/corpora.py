@@ -19,7 +19,7 @@ from tetramer.datasets.tables import Table
 from tetramer.members.base import usable
 from tetramer.members.work import Progress
 from tetramer.molecules import Limits, sides
-from tetramer.molecules.decoys import decoys_of
+from tetramer.molecules.decoys import decoys_of, isomeric
 from tetramer.molecules.reactions import PRODUCT, REACTANT, REAGENT
 from tetramer.objectives import Sample
 from tetramer.reading import read_into
@@ -105,24 +105,28 @@ class MoleculeData(Data):
         names: Sequence[str],
         rows: np.ndarray,
         count: int,
+        swaps: int,
         reader: Reader,
         limits: Limits,
         parts: Path,
         progress: Progress,
     ) -> Self:
-        """The same with up to `count` decoys of each of `rows`, as further rows of the features.
+        """The same with up to `count` decoys and `swaps` of each of `rows`, as further rows of the features.
 
-        names: (n) canonical SMILES; none of them becomes a decoy, since it may be held back
+        A swap has one motif of the others of `rows` in place of its own. names: (n) canonical SMILES; none of them
+        becomes a decoy, since it may be held back
         """
-        if not count:
+        if not count + swaps:
             return self
         known, place = set(names), dict[str, int]()
-        made = np.full((len(names), count), -1)
+        made = np.full((len(names), count + swaps), -1)
+        asked = [names[row] for row in rows.tolist()]
 
         def show(done: int) -> None:
             progress("decoys", done / len(rows))
 
-        told = decoys_of([names[row] for row in rows.tolist()], count, limits, show)
+        isomers = isomers_of(asked, reader) if swaps else None
+        told = decoys_of(asked, count, limits, show, swaps, isomers)
         for row, some in zip(rows.tolist(), told, strict=True):
             for column, text in enumerate(text for text in some if text not in known):
                 made[row, column] = len(names) + place.setdefault(text, len(place))
@@ -296,6 +300,13 @@ def numbered(names: Sequence[Hashable]) -> np.ndarray:
     """(n,) int64, equal for equal names."""
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     return np.array([places[name] for name in names], np.int64)
+
+
+def isomers_of(smiles: Sequence[str], reader: Reader) -> dict[str, list[str]]:
+    """`isomeric` of the motifs of all molecules."""
+    made = reader.read(list(smiles), ("motifs",)).features["motifs"]
+    assert isinstance(made, motifs.MotifFeatures)
+    return isomeric(kind.token for row in range(len(made)) for kind in motifs.kinds(made, row)[0])
 
 
 def with_units(features: dict[str, Features]) -> dict[str, Features]:

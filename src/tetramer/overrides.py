@@ -81,7 +81,7 @@ def paths(spec: Spec) -> dict[Path, tuple[Path, Hint]]:
 # These follow from the data and from --seed, or are groups of settings themselves.
 FIXED = (
     *(("training", "seed"), ("head", "task"), ("head", "targets"), ("head", "classes"), ("encoder", "branches")),
-    *(("objective", "motif"), ("objective", "motif", "negatives"), ("objective", "motif", "decoys")),
+    *(("objective", "motif"), *(("objective", "motif", name) for name in ("negatives", "decoys", "swaps"))),
 )
 
 

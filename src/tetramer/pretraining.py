@@ -239,9 +239,9 @@ def pretrain(
         else:
             train, valid, sentence = held_back(corpus.names, rows, options.seed, method.corpus)
         say(sentence)
-        many, both = getattr(method.told, "decoys", 0), np.union1d(train, valid)
+        (many, swaps), both = (getattr(method.told, name, 0) for name in ("decoys", "swaps")), np.union1d(train, valid)
         place = parts / "decoys"
-        data = corpus.data.with_decoys(corpus.names, both, many, reader, options.limits, place, progress)
+        data = corpus.data.with_decoys(corpus.names, both, many, swaps, reader, options.limits, place, progress)
     told = [asdict(method), asdict(config), asdict(options.standard), config_hash(every), versions()]
     data = data.with_near(train, valid, getattr(method.told, "negatives", 0))
     key, running = config_hash([*told, train.tolist(), valid.tolist()]), parts / "running"

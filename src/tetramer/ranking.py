@@ -4,7 +4,7 @@ reactants, candidates ──Reader──▶ graphs ──Ranker──▶ a vecto
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from tetramer.members.work import Progress, one_thread
 from tetramer.molecules import Limits, Standard
 from tetramer.molecules.reactions import PRODUCT, REACTANT, most_are_reactions
 from tetramer.molecules.sides import read_reactions
-from tetramer.objectives.distances import distances
+from tetramer.objectives.distances import squares
 from tetramer.objectives.reaction import ReactionEquivalence
 from tetramer.pretraining import load_objective
 from tetramer.views import Reader, Reading
@@ -29,6 +29,8 @@ from tetramer.views.base import gather
 from tetramer.views.graph import GraphFeatures, collate
 
 TURN = 256  # sets of molecules at a time
+SHOWN = 3  # candidates that cannot be read are told one by one
+NEAR = 1e-9  # of squares of lengths, which sums of products round: within it no order is taken from them
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,7 @@ class Order:
 
     candidate: list[np.ndarray]  # of each row, (k,) numbers of candidates; empty for reactants that cannot be read
     distance: list[np.ndarray]  # of each row, (k,) between the vectors of both sides
+    alone: np.ndarray  # (n,) bool, whether no other candidate is as near as the first
 
 
 def rank(
@@ -118,15 +121,16 @@ def rank(
             for name, texts, role in (("reactants", reactants, REACTANT), ("candidates", candidates, PRODUCT))
         )
     left, right = ranker.each(asked, REACTANT), ranker.each(offered, PRODUCT)
-    order = Order([np.zeros(0, np.int64)] * len(asked), [np.zeros(0)] * len(asked))
+    order = Order([np.zeros(0, np.int64)] * len(asked), [np.zeros(0)] * len(asked), np.ones(len(asked), bool))
     rows = np.flatnonzero(asked.ok)
     turns = np.array_split(rows, max(1, -(-len(rows) // TURN))) if among is None else rows[:, None]
     everyone = different(offered, np.arange(len(offered)))
     for turn in turns:
         pool = everyone if among is None else different(offered, among[int(turn[0])])
-        near = nearest(left[turn], right[pool], top)
+        near = nearest(left[turn], right[pool], max(top, 2))
         for row, (place, apart) in zip(turn.tolist(), near, strict=True):
-            order.candidate[row], order.distance[row] = pool[place], apart
+            order.candidate[row], order.distance[row] = pool[place][:top], apart[:top]
+            order.alone[row] = len(apart) < 2 or apart[0] < apart[1]
         progress("distances", (int(turn[-1]) + 1) / len(asked) if len(turn) else 1.0)
     return order, asked, offered
 
@@ -163,12 +167,15 @@ def different(candidates: Reading, chosen: np.ndarray) -> np.ndarray:
 
 def nearest(left: torch.Tensor, right: torch.Tensor, top: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of each of (n, P), the `top` nearest of (m, P), of equally near ones the first, and how far away they are."""
-    apart = distances(left.double(), right.double())
-    limit = apart.topk(min(top, len(right)), largest=False).values.amax(1) if len(right) else apart.sum(1)
-    for row, most in zip(apart, limit, strict=True):
+    left, right = left.double(), right.double()
+    rough = squares(left, right)
+    limit = rough.topk(min(top, len(right)), largest=False).values.amax(1) if len(right) else rough.sum(1)
+    limit = limit + NEAR * (limit + left.square().sum(1))
+    for one, row, most in zip(left, rough, limit, strict=True):
         near = (row <= most).nonzero()[:, 0]
-        best = near[row[near].argsort(stable=True)[:top]]
-        yield best.numpy(), row[best].numpy()
+        apart = (right[near] - one).norm(dim=1)
+        best = apart.argsort(stable=True)[:top]
+        yield near[best].numpy(), apart[best].numpy()
 
 
 def show(progress: Progress, name: str, rows: int, done: int) -> None:
@@ -228,11 +235,32 @@ def answers(given: Sequence[object], numbers: Sequence[Sequence[int]], name: str
 
 
 def hits(order: Order, among: Sequence[np.ndarray], right: Sequence[int | None], candidates: Reading) -> dict[str, Any]:
-    """How often the right choice, or one that is equal to it, comes first; right: its place in `among`, of each row."""
+    """How often the right choice, or one that is equal to it, comes first; right: its place in `among`, of each row.
+
+    One that shares the first place with another has a rank of 1.5 or more, the middle of theirs, and is not first.
+    """
     asked = [(row, among[row][place]) for row, place in enumerate(right) if place is not None]
-    first = [(order.candidate[row][0], answer) for row, answer in asked if len(order.candidate[row])]
+    there = [(row, answer) for row, answer in asked if len(order.candidate[row]) and order.alone[row]]
+    first = [(order.candidate[row][0], answer) for row, answer in there]
     right_ones = sum(candidates.smiles[best] == candidates.smiles[answer] for best, answer in first)
     return {"questions": len(asked), "right": right_ones}
+
+
+def refused(candidates: Reading, given: Sequence[str], own: Sequence[Mapping[int, str]]) -> list[str]:
+    """Sentences on the first candidates that cannot be read: where each stands, its text, and what is wrong.
+
+    own: the choices of each row, if rows have some; else every candidate is a row
+    """
+    places = [f"row {place}" for place in range(1, len(given) + 1)]
+    if own:
+        places = [f"row {place}, choice_{number}" for place, row in enumerate(own, 1) for number in row]
+    rows = np.flatnonzero(~candidates.ok).tolist()
+    lines = [
+        f"The candidate of {places[row]}, {given[row]!r}, cannot be read: {candidates.reasons[row]} "
+        f"({candidates.codes[row]})."
+        for row in rows[:SHOWN]
+    ]
+    return lines + ([f"So it is with {len(rows) - SHOWN} more."] if len(rows) > SHOWN else [])
 
 
 def sentences(told: dict[str, Any]) -> list[str]:

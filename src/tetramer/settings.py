@@ -27,7 +27,14 @@ def configured(kind: type[C], settings: Mapping[str, Any]) -> C:
 
 
 def converted(name: str, value: object, hint: Hint) -> object:
-    """`value` as the annotation `hint` of a config has it: bool, int, float, a text, whole numbers, or a mapping."""
+    """`value` as the annotation `hint` of a config has it: bool, int, float, a text, whole numbers, or a mapping.
+
+    Of `int | None`, None is the default of a number that follows from others.
+    """
+    if hint == int | None:
+        if value is None:
+            return value
+        hint = int
     if "Mapping" in str(hint):
         if not isinstance(value, Mapping):
             raise UserError(f"The setting {name} is {value!r}; it must be a table of settings.")

@@ -1,14 +1,14 @@
 """The LSTM over SMILES: its size, its arithmetic, and where it is read."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tetramer.encoders.lstm import LSTM, LSTMConfig
+from tetramer.encoders.lstm import LSTM, LSTMConfig, Pooling
 from tetramer.errors import UserError
 from tetramer.layers import to_tensors
 from tetramer.molecules import Molecule, parse
@@ -67,32 +67,35 @@ def test_packed_sequences_equal_the_equations_one_by_one() -> None:
     torch.testing.assert_close(encoder.rows(batch), torch.cat(expected), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", get_args(Pooling))
 @pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_a_molecule_alone_is_the_molecule_in_a_batch(pooling: str, dtype: torch.dtype, bound: float) -> None:
     encoder = made(dtype, pooling=pooling)
     together = encoder({"smiles": read(*TEXTS)})
     alone = [encoder({"smiles": read(text)}) for text in TEXTS]
     torch.testing.assert_close(together.molecule, torch.cat([one.molecule for one in alone]), rtol=0, atol=bound)
-    torch.testing.assert_close(together.tokens, torch.cat([one.tokens for one in alone]), rtol=0, atol=bound)
+    rows = encoder.rows(read(*TEXTS))
+    torch.testing.assert_close(rows, torch.cat([encoder.rows(read(text)) for text in TEXTS]), rtol=0, atol=bound)
+    assert together.tokens is None if pooling == "mean+last" else torch.equal(together.tokens, rows)
     backwards = encoder({"smiles": read(*reversed(TEXTS))}).molecule.flip(0)
     torch.testing.assert_close(backwards, together.molecule, rtol=0, atol=bound)
 
 
 def test_a_molecule_without_tokens_is_zeros_and_no_molecule_is_no_row() -> None:
-    for pooling in ("last", "mean", "max"):
-        encoder = made(pooling=pooling)
+    for pooling in ("last", "mean", "max", "mean+last"):
+        encoder, width = made(pooling=pooling), 32 if pooling == "mean+last" else 16
         assert not encoder({"smiles": read(*TEXTS)}).molecule[[1, 5]].any()
         nothing, empty = encoder({"smiles": read("refused")}), encoder({"smiles": read()})
         assert not nothing.molecule.any()
-        assert (nothing.molecule.shape, nothing.tokens.shape) == ((1, 16), (0, 16))
-        assert (empty.molecule.shape, empty.tokens.shape) == ((0, 16), (0, 16))
+        assert (nothing.molecule.shape, empty.molecule.shape, encoder.width) == ((1, width), (0, width), width)
+        assert encoder.rows(read("refused")).shape == encoder.rows(read()).shape == (0, 16)
 
 
 def test_poolings_of_the_same_tokens() -> None:
     batch: Any = read("CCO", "c1ccccc1")
     tokens = made().rows(batch)[batch.owner == 1]
-    for pooling, molecule in {"mean": tokens.mean(0), "max": tokens.amax(0), "last": tokens[-1]}.items():
+    want = {"mean": tokens.mean(0), "max": tokens.amax(0), "last": tokens[-1]}
+    for pooling, molecule in (want | {"mean+last": torch.cat([want["mean"], want["last"]])}).items():
         torch.testing.assert_close(made(pooling=pooling)({"smiles": batch}).molecule[1], molecule)
 
 

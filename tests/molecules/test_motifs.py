@@ -13,7 +13,7 @@ from rdkit import Chem
 from rdkit.Chem import BRICS
 
 from tetramer.molecules import Molecule, parse
-from tetramer.molecules.motifs import Partition, Piece, bridges, core, cut_bonds, partition
+from tetramer.molecules.motifs import Partition, Piece, bridges, cut_bonds, partition
 
 CORPORA = ("zinc250k", "chembl_78k", "pubchem_100k", "zinc_natural_products_50k")
 # SHA-256 of the tokens of 10,000 molecules, RDKit 2026.09.1
@@ -122,16 +122,6 @@ def test_aspirin_atom_by_atom() -> None:
     assert told.motif.tolist() == [0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3]
     assert told.cuts.tolist() == [[1, 3], [3, 4], [9, 10]]
     assert told.bonds.tolist() == [1, 1, 1]
-    assert told.attachments(2) == [(4, 1, 1), (9, 1, 3)]
-    assert [core(token) for token in told.tokens] == ["CC=O", "O", "c1ccccc1", "O=CO"]
-
-
-@pytest.mark.parametrize(
-    ("token", "without"),
-    [("*n1cccc1", "c1cc[nH]c1"), ("*=CC", "CC"), ("CC[*:1]", "CC[*:1]"), ("*C(=O)[C@H](C)N", "C[C@H](N)C=O")],
-)
-def test_a_core_has_hydrogens_for_dummies(token: str, without: str) -> None:
-    assert core(token) == without
 
 
 def test_the_pieces_of_a_motif_are_its_branches_and_what_they_leave() -> None:

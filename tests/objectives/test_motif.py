@@ -15,6 +15,7 @@ from tetramer.errors import UserError
 from tetramer.molecules import Limits
 from tetramer.objectives import Sample
 from tetramer.objectives.motif import MotifConfig, MotifEquivalence, bond_types, cut_up, spread, step_on
+from tetramer.pretraining import ATOMS, built, resolve
 from tetramer.settings import configured
 from tetramer.training import Run, TrainConfig, fit
 from tetramer.views import read
@@ -260,3 +261,32 @@ def test_wrong_settings_are_told() -> None:
             MotifConfig(**settings)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="Motifs are learned by an encoder of atoms"):
         MotifEquivalence(MLP(MLPConfig()), MotifConfig())
+
+
+def test_what_is_compared_leaves_something_out() -> None:
+    """A square map could be undone, and equal vectors know nothing of how their motifs are put together."""
+    head = made(projection=None).head
+    assert (head.config.projection, head.project.weight.shape) == (12, (12, 24))  # half the encoder's width
+    assert made(projection=0).head.config.projection == 0
+    for projection in (24, 25):
+        with pytest.raises(UserError, match=f"{projection} numbers of 24 leave out nothing"):
+            made(projection=projection)
+    method = resolve("motif", {})
+    assert built(method).head.project.out_features == method.encoder_config["width"] / 2
+    with pytest.raises(UserError, match="leave out nothing"):
+        resolve("molr", {"objective.motifs": "0.3", "objective.motif.projection": "256"})
+
+
+@pytest.mark.parametrize("name", ATOMS)
+def test_every_weight_of_the_encoder_is_taught(sample: Sample, name: str) -> None:
+    kind: Any = ENCODERS[name]
+    encoder = kind(configured(kind.Config, {"width": 32}))
+    MotifEquivalence(encoder, MotifConfig()).loss(sample, RNG).value.backward()
+    assert all(weight.grad is not None for weight in encoder.parameters())
+
+
+@pytest.mark.parametrize("method", ["motif", "molr"])
+def test_weights_that_no_loss_of_atoms_teaches_are_refused(method: str) -> None:
+    with pytest.raises(UserError, match=r"encoder\.readout=attention has weights of its own.*Set encoder\.readout=sum"):
+        resolve(method, {"encoder.readout": "attention"})
+    assert resolve(method, {"encoder.readout": "mean"}).encoder_config["readout"] == "mean"

@@ -136,6 +136,11 @@ def test_a_network_that_sees_ahead_is_refused() -> None:
         NextToken(Transformer(TransformerConfig(width=32, depth=1, heads=2)))
 
 
+def test_weights_that_no_loss_of_tokens_teaches_are_refused() -> None:
+    with pytest.raises(UserError, match=r"Set encoder\.pooling=mean"):
+        NextToken(Transformer(TransformerConfig(width=32, depth=1, heads=2, causal=True, pooling="attention")))
+
+
 @every_encoder
 def test_the_encoders_parameters_can_be_taken_over(make: Make) -> None:
     names = {name for name, _ in made(make).named_parameters()}

@@ -342,11 +342,13 @@ def test_wrong_settings_are_told() -> None:
 
 
 def test_a_setting_changes_one_thing() -> None:
-    config = ReactionConfig(projection=8, loss="hinge", margin=2.0)
+    config = ReactionConfig(loss="hinge", margin=2.0)
     told = config.of_motifs
-    assert (told.projection, told.loss, told.margin) == (8, "hinge", 2.0)
+    assert (told.projection, told.loss, told.margin) == (None, "hinge", 2.0)
     assert replace(config, motifs=0.5).of_motifs == told
     other = replace(config, active=True, motif={"context": True, "margin": 3}).of_motifs
-    assert (other.projection, other.active, other.context, other.margin) == (8, True, True, 3.0)
+    assert (other.projection, other.active, other.context, other.margin) == (None, True, True, 3.0)
+    assert ReactionConfig(projection=0).of_motifs.projection == 0  # as published: the vectors themselves
+    assert ReactionConfig(motif={"projection": 8}).of_motifs.projection == 8
     with pytest.raises(UserError, match="Learning from motifs needs"):
         ReactionConfig(motif={"bonded": -1})

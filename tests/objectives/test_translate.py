@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from tetramer.encoders.transformer import Transformer, TransformerConfig
+from tetramer.encoders.transformer import Pooling, Transformer, TransformerConfig
 from tetramer.errors import UserError
 from tetramer.molecules import Molecule, parse
 from tetramer.objectives import Sample
@@ -108,6 +108,20 @@ def test_a_batch_is_the_mean_of_its_molecules_weighed_by_tokens(memory: Memory) 
     assert counts == [len(smiles.split(text)) + 1 for text in strings(network.pair(sample(*READABLE))[1])]
     assert network.loss(sample(*TEXTS), seeded()).value.item() == pytest.approx(total, rel=1e-12)
     assert network.loss(sample(*reversed(TEXTS)), seeded()).value.item() == pytest.approx(total, rel=1e-12)
+
+
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_every_weight_of_the_encoder_is_taught_or_refused(pooling: str) -> None:
+    network = made(memory="code", pooling=pooling)
+    network.loss(sample(*READABLE), seeded()).value.backward()
+    assert all(weight.grad is not None for weight in network.encoder.parameters())
+    if pooling == "attention":
+        with pytest.raises(UserError, match=r"Set encoder\.pooling=mean"):
+            made(pooling=pooling)
+    else:
+        network = made(pooling=pooling)
+        network.loss(sample(*READABLE), seeded()).value.backward()
+        assert all(weight.grad is not None for weight in network.encoder.parameters())
 
 
 def test_corruption_hides_what_it_says_and_nothing_else() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -152,6 +153,10 @@ def test_a_vocabulary_is_learned_and_tells_what_it_does_not_know(
     rows = read_table(out).data.to_pylist()
     assert [str(row["unseen_motifs"] or 0) for row in rows] == ["0", "1", "1", "1", "0"]
     assert [str(row["unknown_motifs"] or 0) for row in rows] == ["0", "1", "0", "1", "0"]
+    assert "RDKit" not in told.err
+    replace(Vocabulary.load(known), rdkit="2020.09.1").save(known)
+    assert cut(str(tmp_path / "b.smi"), "--vocabulary", str(known), "-o", str(out), "--workers", "0") == 0
+    assert capsys.readouterr().err.splitlines()[0].startswith("The vocabulary was learned with RDKit 2020.09.1, and")
 
 
 def test_unions_are_learned_and_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tetramer.datasets.reactions import found_columns, reactions
+from tetramer.datasets.reactions import found_columns, reactions, two_columns
 from tetramer.datasets.tables import (
     NUMBERS,
     PLACES,
@@ -36,10 +36,11 @@ NEARLY_ALL = 0.9  # of the structures
 def texts_for(views: Collection[str], table: Table, name: str | None = None, wanted: bool = False) -> list[str]:
     """The structure of every row as `views` need it: with geometry if they look at that, or if nothing else tells it.
 
-    name: the column of SMILES or reactions, None: found; SMILES come first, unless reactions are `wanted`
+    name: the column of SMILES or reactions, LEFT,RIGHT for both sides of reactions, None: found; SMILES come first,
+    unless reactions are `wanted`
     """
-    if name is None and reaction_columns(table, wanted):
-        return reactions(table)
+    if reaction_columns(table, wanted) if name is None else two_columns(table, name):
+        return reactions(table, name)
     return placed(table, name) if "conformer" in views or bare(table, name) else structures(table, name)
 
 
@@ -52,10 +53,11 @@ def column_for(table: Table, wanted: bool = False) -> str | None:
 
 
 def column_like(table: Table, known: Sequence[str], wanted: bool = False) -> str | None:
-    """As `column_for`, but the column that was read before, if it is one and this table tells structures by it too."""
-    found = len(known) == 1 and known[0] in table.columns
-    if found and table.blocks is None and not bare(table) and not of_geometry(table):
-        return known[0]
+    """As `column_for`, but the columns that were read before, if this table has them and tells structures by them."""
+    if known and set(known) <= set(table.columns) and table.blocks is None and not bare(table) and not of_geometry(table):
+        named = ",".join(known)
+        if len(known) == 1 or two_columns(table, named) == tuple(known):
+            return named
     return column_for(table, wanted)
 
 
@@ -63,12 +65,12 @@ def structure_columns(table: Table, name: str | None = None) -> tuple[str, ...]:
     """The columns that `texts_for` reads; () where structures are no column of texts, as in an SDF."""
     if name is None and (table.blocks is not None or bare(table)):
         return ()
-    return (name is None and reaction_columns(table)) or (smiles_column(table, name),)
+    return (reaction_columns(table) if name is None else two_columns(table, name)) or (smiles_column(table, name),)
 
 
 def column_notes(table: Table, chosen: str | None) -> list[str]:
     """What to say where structures are read from the column `chosen` and other columns look like structures too."""
-    if chosen is None or table.blocks is not None:
+    if chosen not in table.columns or table.blocks is not None:
         return []
     others = [name for name in table.columns if name != chosen and looks_like_smiles(table.data[name])]
     named = [repr(name) for name in others if not table.data[name].equals(table.data[chosen])]

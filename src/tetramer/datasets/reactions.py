@@ -5,7 +5,7 @@ import re
 import pyarrow.compute as pc
 
 from tetramer.datasets.delimited import is_text
-from tetramer.datasets.tables import Table, column, names_smiles, structures
+from tetramer.datasets.tables import Table, column, find_column, looks_like_smiles, names_smiles, structures
 from tetramer.errors import UserError
 from tetramer.molecules.reactions import SIDES, WHOLE, columns_of, text_of
 
@@ -17,16 +17,34 @@ MOST = 0.9  # of them
 def reactions(table: Table, name: str | None = None) -> list[str]:
     """The reaction of every row as LEFT>>RIGHT or LEFT>MIDDLE>RIGHT, "" where there is none.
 
-    name: the column of whole reactions; None: the columns are found by their names, else by the sign > in their cells
+    name: the column of whole reactions, or LEFT,RIGHT of two columns; None: the columns are found by their names, else
+    by the sign > in their cells
     """
-    columns = (name,) if name is not None else found_columns(table)
+    columns = found_columns(table) if name is None else (two_columns(table, name) or (name,))
     if not columns:
-        pairs = ", ".join(" with ".join(pair) for pair in SIDES)
-        raise UserError(
-            f"{table.name} has no column of reactions. Name one, or call it {', '.join(WHOLE)}; or two columns {pairs}."
-        )
+        raise UserError(nothing_found(table))
     cells = [texts(table, one) for one in columns]
     return [text_of(row) for row in zip(*cells, strict=True)]
+
+
+def nothing_found(table: Table) -> str:
+    """The sentence for a table without a column of reactions."""
+    if any(names_smiles(name) or looks_like_smiles(table.data[name]) for name in table.columns):
+        return (
+            f"{table.name} has no column of reactions, but one of molecules. `pretrain molr` learns from reactions, "
+            "LEFT>>RIGHT; from molecules learn motif, smiles-lstm or smiles-transformer. If two columns hold both "
+            "sides of reactions, name them with --smiles-column LEFT,RIGHT."
+        )
+    return (
+        f"{table.name} has no column of reactions. Name it with --smiles-column, LEFT,RIGHT for two columns; or call "
+        f"it {', '.join(WHOLE)}, or two columns reactants and product, with or without _smiles behind both."
+    )
+
+
+def two_columns(table: Table, name: str) -> tuple[str, ...]:
+    """The columns of both sides that LEFT,RIGHT names; () for the name of one column. UserError for no such column."""
+    parts = name.split(",")
+    return tuple(find_column(table, part) for part in parts) if len(parts) == 2 and name not in table.columns else ()
 
 
 def found_columns(table: Table) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from tetramer.layers.tensors import to_dense
 from tetramer.views.base import Batch
 from tetramer.views.smiles import END, VOCABULARY, SmilesBatch
 
-Pooling = Literal["last", "mean", "max"]
+Pooling = Literal["last", "mean", "max", "mean+last"]
 Past = tuple[Tensor, Tensor]  # h and c of every layer, (L, B, D) each
 
 
@@ -29,7 +29,7 @@ class LSTMConfig:
     depth: int = 3
     embedding: int = 256  # width of a token before the first layer
     dropout: float = 0.1  # of what enters each layer
-    pooling: Pooling = "mean"  # of tokens; "last" is the state after END
+    pooling: Pooling = "mean"  # of tokens; "last" is the state after END, "mean+last" both side by side
 
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Pooling)), self.pooling, "pooling")
@@ -38,6 +38,11 @@ class LSTMConfig:
                 "An LSTM needs width, depth and embedding ≥ 1 and dropout in [0, 1); "
                 f"got {self.width}, {self.depth}, {self.embedding} and {self.dropout}."
             )
+
+    @property
+    def molecule(self) -> int:
+        """The width of a molecule's vector."""
+        return self.width * len(self.pooling.split("+"))
 
 
 @cache
@@ -60,7 +65,8 @@ class LSTM(Encoder):
     """Long short-term memory (doi:10.1162/neco.1997.9.8.1735) over the tokens of one SMILES, BEGIN and END among them.
 
     Sequences are packed, so there is no padding to read. A molecule without tokens gets zeros. Under bf16 autocast the
-    gates are bf16, or fp32 where the processor has no kernel for that.
+    gates are bf16, or fp32 where the processor has no kernel for that. With pooling mean+last a molecule is twice as
+    wide as a token, and tokens are not told.
     """
 
     Config = LSTMConfig
@@ -69,7 +75,7 @@ class LSTM(Encoder):
 
     def __init__(self, config: LSTMConfig) -> None:
         super().__init__()
-        self.config, self.width = config, config.width
+        self.config, self.width = config, config.molecule
         self.embedding = nn.Embedding(len(VOCABULARY), config.embedding)
         self.dropout = Dropout(config.dropout)
         between = config.dropout if config.depth > 1 else 0.0
@@ -78,14 +84,15 @@ class LSTM(Encoder):
     def forward(self, views: Mapping[str, Batch]) -> Encoding:
         batch = cast(SmilesBatch, views["smiles"])
         tokens = self.rows(batch)
-        return Encoding(self.read_out(tokens.to(self.embedding.weight.dtype), batch), tokens)
+        molecule = self.read_out(tokens.to(self.embedding.weight.dtype), batch)
+        return Encoding(molecule, tokens if self.width == self.config.width else None)
 
     def rows(self, batch: SmilesBatch) -> Tensor:
         """A vector for each token, (N, D)."""
         tokens, owner = cast(Tensor, batch.tokens), cast(Tensor, batch.owner)
         x: Tensor = self.dropout(self.embedding(tokens))
         if not len(x):
-            return x.new_zeros(0, self.width)
+            return x.new_zeros(0, self.config.width)
         dense, mask = to_dense(x, owner, batch.size)
         dense, mask = dense[mask[:, 0]], mask[mask[:, 0]]  # a sequence to pack has at least one token
         packed = pack_padded_sequence(dense, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
@@ -103,11 +110,15 @@ class LSTM(Encoder):
         return y[:, 0], cast(Past, past)
 
     def read_out(self, tokens: Tensor, batch: SmilesBatch) -> Tensor:
-        """Tokens → molecules, (N, D) → (B, D); zeros for a molecule without tokens."""
+        """Tokens → molecules, (N, D) → (B, W); zeros for a molecule without tokens."""
+        return torch.cat([self.pooled(name, tokens, batch) for name in self.config.pooling.split("+")], 1)
+
+    def pooled(self, pooling: str, tokens: Tensor, batch: SmilesBatch) -> Tensor:
+        """Tokens → molecules by one rule, (N, D) → (B, D)."""
         owner = cast(Tensor, batch.owner)
-        if self.config.pooling == "mean":
+        if pooling == "mean":
             return mean_by_owner(tokens, owner, batch.size)
-        if self.config.pooling == "max":
+        if pooling == "max":
             return max_by_owner(tokens, owner, batch.size)
         last = cast(Tensor, batch.tokens) == END
         return sum_by_owner(tokens[last], owner[last], batch.size)

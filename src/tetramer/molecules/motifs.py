@@ -16,7 +16,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import BRICS
 
-from tetramer.molecules.parse import FAILURES, Molecule
+from tetramer.molecules.parse import Molecule
 
 KINDS = 1 << 15  # motifs that are remembered; 50,000 molecules of ChEMBL have 14,000 different ones
 MOST = 100_000  # bonds that one rule may cut
@@ -82,15 +82,6 @@ class Partition:
         order = np.argsort(first)
         pieces = [(int(motif), self.kinds[motif].pieces[local]) for motif, local in different[order]]
         return np.argsort(order)[number.reshape(-1)], pieces
-
-    def attachments(self, number: int) -> list[tuple[int, int, int]]:
-        """(atom of the motif, kind of bond, motif at its other end) of each cut of one motif, by its atoms."""
-        ends = self.motif[self.cuts]  # (C, 2)
-        out = [
-            (int(self.cuts[cut, side]), int(self.bonds[cut]), int(ends[cut, 1 - side]))
-            for cut, side in zip(*np.nonzero(ends == number), strict=True)
-        ]
-        return sorted(out)
 
 
 def partition(molecule: Molecule) -> Partition:
@@ -232,26 +223,3 @@ def ring_class(mol: Chem.Mol) -> str:
     symbols = [atom.GetSymbol() for atom in mol.GetAtoms() if atom.GetAtomicNum() not in (0, 1, 6)]
     formula = "".join(f"{symbol}{symbols.count(symbol)}" for symbol in sorted(set(symbols)))
     return f"ring:{','.join(map(str, sizes))}:{formula}"
-
-
-@lru_cache(maxsize=KINDS)
-def core(token: str) -> str:
-    """A motif without its dummies, hydrogens in their place: the same for all ways of attaching it."""
-    with rdBase.BlockLogs():
-        mol = Chem.RWMol(Chem.MolFromSmiles(token, READING))
-        for atom in list(mol.GetAtoms()):
-            if atom.GetAtomicNum() or atom.GetAtomMapNum() or atom.GetDegree() != 1:
-                continue
-            bond = atom.GetBonds()[0]
-            order = round(bond.GetBondTypeAsDouble())
-            if bond.GetBondType() == Chem.BondType.DATIVE or not order:
-                continue
-            bond.SetBondType(Chem.BondType.SINGLE)
-            atom.SetAtomicNum(1)
-            for _ in range(order - 1):
-                mol.AddBond(bond.GetOtherAtomIdx(atom.GetIdx()), mol.AddAtom(Chem.Atom(1)), Chem.BondType.SINGLE)
-        try:
-            Chem.SanitizeMol(mol)
-            return str(Chem.MolToSmiles(Chem.RemoveHs(mol)))
-        except FAILURES:
-            return token

@@ -29,10 +29,12 @@ GROUPS = re.compile(r"\|(?:[^|]*,)?f:([\d.]+(?:,[\d.]+)*)")
 # Columns of known files, by their names without case: the text of a whole reaction, or its two sides
 WHOLE = ("reaction_smiles", "reaction_smiles_mapped", "rxn_smiles", "reaction", "reactionsmiles", "rxnsmiles", "rxn")
 SIDES = (
-    ("reactants", "product"),
-    ("reactants", "products"),
-    ("reactant", "product"),
-    ("reactants_mapped", "product_mapped"),
+    *(
+        (left + ending, right + ending)
+        for ending in ("", "_mapped", "_smiles")
+        for left in ("reactants", "reactant")
+        for right in ("product", "products")
+    ),
     ("reactant_smiles", "prod_smiles"),
 )
 
@@ -62,13 +64,6 @@ class Reaction:
     def parts(self) -> tuple[tuple[Mapped, ...], ...]:
         """Reactants, reagents, products."""
         return self.reactants, self.reagents, self.products
-
-    def surviving(self) -> list[np.ndarray]:
-        """(n,) bool for each reactant: which of its atoms are in a product. All of them where there are no maps."""
-        found = np.unique(np.concatenate([one.maps for one in self.products]))
-        if not found.any():
-            return [np.ones(len(one.maps), bool) for one in self.reactants]
-        return [np.isin(one.maps, found[found > 0]) for one in self.reactants]
 
 
 def parse_reaction(text: str, standard: Standard = DEFAULT) -> Reaction | Rejected:

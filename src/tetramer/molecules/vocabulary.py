@@ -59,6 +59,16 @@ class Vocabulary:
         """SHA-256 of all of it; a model that was trained with another vocabulary must not be used with this one."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
+    @property
+    def note(self) -> str:
+        """What to say of a vocabulary that another version of RDKit learned; "" of one of this version."""
+        if self.rdkit == rdkit.__version__:
+            return ""
+        return (
+            f"The vocabulary was learned with RDKit {self.rdkit}, and this is {rdkit.__version__}, which may write "
+            "some motifs in another way: these count as unseen. Learn it again."
+        )
+
     def fallback(self, piece: Piece) -> int:
         """Number of a piece of an unseen motif; ATOMS where its atoms stand alone."""
         if piece.token in self.numbers:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tetramer.encoders.base import Encoder
+from tetramer.errors import UserError
 from tetramer.views.base import Batch
 
 Criterion = Callable[[Any, np.ndarray], float]  # data and rows of them → lower is better
@@ -43,6 +45,16 @@ class Sample(NamedTuple):
 @dataclass(frozen=True)
 class Plain:
     """The settings of an objective that has none."""
+
+
+def of_tokens(encoder: Encoder) -> None:
+    """UserError if weights make a molecule of the encoder's tokens: a loss of tokens alone leaves them as drawn."""
+    if getattr(encoder, "score", None) is not None:
+        name, one = ("pooling", "mean") if hasattr(encoder.config, "pooling") else ("readout", "sum")
+        raise UserError(
+            f"encoder.{name}=attention has weights of its own, and what is learned here looks at atoms or tokens "
+            f"alone: they would stay as they were drawn. Set encoder.{name}={one}."
+        )
 
 
 class Objective(nn.Module):

@@ -23,9 +23,14 @@ class Told(NamedTuple):
 
 
 def distances(one: Tensor, other: Tensor) -> Tensor:
-    """Euclidean, (B, P), (C, P) → (B, C)."""
-    squared = one.square().sum(1)[:, None] + other.square().sum(1)[None, :] - 2 * one @ other.T
-    return (squared.clamp(min=0) + FLOOR).sqrt()
+    """Euclidean for a loss, (B, P), (C, P) → (B, C): √(d² + FLOOR)."""
+    return (squares(one, other) + FLOOR).sqrt()
+
+
+def squares(one: Tensor, other: Tensor) -> Tensor:
+    """Of Euclidean distances, (B, P), (C, P) → (B, C), to the rounding of the vectors' own squares."""
+    told = one.square().sum(1)[:, None] + other.square().sum(1)[None, :] - 2 * one @ other.T
+    return told.clamp(min=0)
 
 
 def contrast(scores: Tensor, same: Tensor) -> Told:

@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize, one
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import mean_by_owner, sum_by_owner
-from tetramer.objectives.base import Loss, Objective, Sample
+from tetramer.objectives.base import Loss, Objective, Sample, of_tokens
 from tetramer.objectives.distances import contrast, distances, hinge, relative
 from tetramer.views.base import Batch
 from tetramer.views.graph import BOND, GraphBatch
@@ -31,11 +31,12 @@ class MotifConfig:
     """The defaults are ours; `loss="hinge"`, projection, negatives and bonded 0, correction false: as published."""
 
     loss: Kind = "contrast"
-    projection: int = 256  # width of the vectors that are compared; 0: those of the encoder are
+    projection: int | None = None  # width of what is compared, None: half the encoder's; 0: the encoder's own vectors
     correction: bool = True  # whether a bond that was cut has a vector of its own, added to those of the motifs
     context: bool = False  # whether the end of a cut sees a copy of the atom that stood there
     negatives: int = 3  # molecules like each one that stand in its batch
     decoys: int = 0  # isomers of the same motifs, put together in another way, that stand in its batch
+    swaps: int = 0  # isomers in which one motif is another of the corpus, of the same formula, that stand in its batch
     bonded: float = 0.1  # weight of the question which motifs of a molecule are joined; no sum of motifs answers it
     guard: float = 0.0  # weight of what keeps the columns of the molecules' vectors apart (VICReg, arXiv:2105.04906)
     margin: float = 4.0  # of the hinge
@@ -45,13 +46,14 @@ class MotifConfig:
     def __post_init__(self) -> None:
         pick(dict.fromkeys(get_args(Kind)), self.loss, "loss")
         if (
-            min(self.projection, self.negatives, self.decoys) < 0
+            min(self.projection or 0, self.negatives, self.decoys, self.swaps) < 0
             or min(self.bonded, self.guard) < 0
             or not self.margin > 0
         ):
             raise UserError(
-                "Learning from motifs needs projection, negatives, decoys, bonded and guard ≥ 0 and margin > 0; got "
-                f"{self.projection}, {self.negatives}, {self.decoys}, {self.bonded}, {self.guard} and {self.margin}."
+                "Learning from motifs needs projection, negatives, decoys, swaps, bonded and guard ≥ 0 and margin > 0; "
+                f"got {self.projection}, {self.negatives}, {self.decoys}, {self.swaps}, {self.bonded}, {self.guard} "
+                f"and {self.margin}."
             )
 
 
@@ -102,9 +104,10 @@ class MotifEquivalence(Objective):
 
 
 def of_atoms(encoder: Encoder, what: str) -> None:
-    """UserError if an encoder has no vectors of atoms."""
+    """UserError if an encoder has no vectors of atoms, or weights that these do not depend on."""
     if encoder.views != ("graph",) or encoder.weights_of:
         raise UserError(f"{what} are learned by an encoder of atoms. Choose one that looks at the graph, as mpnn.")
+    of_tokens(encoder)
 
 
 class MotifHead(nn.Module):
@@ -112,10 +115,16 @@ class MotifHead(nn.Module):
 
     def __init__(self, width: int, config: MotifConfig) -> None:
         super().__init__()
-        self.config = config
-        self.project = nn.Linear(width, config.projection, bias=False) if config.projection else nn.Identity()
+        projection = max(1, width // 2) if config.projection is None else config.projection
+        if projection >= width:  # it could be undone, so that the encoder's own vectors would have to be equal
+            raise UserError(
+                f"Motifs are compared in a projection, which leaves something out; {projection} numbers of {width} "
+                f"leave out nothing. Choose a projection below {width}, or 0 to compare the vectors themselves."
+            )
+        self.config = replace(config, projection=projection)
+        self.project = nn.Linear(width, projection, bias=False) if projection else nn.Identity()
         if config.correction:
-            last = nn.Linear(width, config.projection or width)
+            last = nn.Linear(width, projection or width)
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
             self.cut = nn.Sequential(nn.Linear(width + BOND["type"], width), nn.ReLU(), last)

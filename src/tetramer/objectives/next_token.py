@@ -9,7 +9,7 @@ from torch import Tensor
 from tetramer.encoders.lstm import LSTM
 from tetramer.encoders.transformer import Transformer
 from tetramer.errors import UserError
-from tetramer.objectives.base import Loss, Objective, Plain, Sample
+from tetramer.objectives.base import Loss, Objective, Plain, Sample, of_tokens
 from tetramer.objectives.tokens import UNWRITTEN, head, logits, surprise, until_end
 from tetramer.views.base import Batch
 from tetramer.views.smiles import BEGIN, END, SmilesBatch
@@ -31,8 +31,9 @@ class NextToken(Objective):
             raise UserError(
                 "The next token cannot be learned where a token sees those after it. Set causal=True, or use an LSTM."
             )
+        of_tokens(encoder)
         self.encoder, self.config, self.views = encoder, config, encoder.views
-        self.head = head(encoder.width)
+        self.head = head(encoder.config.width)
 
     def forward(self, views: Mapping[str, Batch]) -> Tensor:
         """(N, V) logits of the token after each token, in fp32 or better also where the encoder runs in bf16."""

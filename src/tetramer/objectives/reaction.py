@@ -31,7 +31,7 @@ class ReactionConfig:
     """The defaults are ours; `loss="hinge", projection=0, survival=0, negatives=0, select="mrr"`: MolR as published."""
 
     loss: Kind = "contrast"
-    projection: int = 256  # width of the vectors that are compared; 0: those of the encoder are
+    projection: int = 256  # width of what is compared; the encoder's: another basis; 0: the encoder's own vectors
     survival: float = 1.0  # weight of the loss that teaches which atoms stay; 0: every atom of the reactants counts
     negatives: int = 3  # products like a reaction's own that stand among the candidates, beside those of its batch
     margin: float = 4.0  # of the hinge
@@ -57,9 +57,13 @@ class ReactionConfig:
 
     @property
     def of_motifs(self) -> MotifConfig:
-        """How molecules are compared with their motifs: the same way as both sides of a reaction, but for `motif`."""
-        names = ("loss", "projection", "margin", "active", "relative")
-        return configured(MotifConfig, {name: getattr(self, name) for name in names} | dict(self.motif))
+        """How molecules are compared with their motifs: the same way as both sides of a reaction, but for `motif`.
+
+        The projection is one of its own: none where sides have none, else half as wide as the encoder.
+        """
+        names = ("loss", "margin", "active", "relative")
+        told: dict[str, Any] = {"projection": None if self.projection else 0}
+        return configured(MotifConfig, told | {name: getattr(self, name) for name in names} | dict(self.motif))
 
 
 class Sides(NamedTuple):

@@ -9,7 +9,7 @@ from torch.nn.functional import cosine_similarity
 
 from tetramer.encoders.transformer import Transformer
 from tetramer.errors import UserError, pick
-from tetramer.objectives.base import Loss, Objective, Sample
+from tetramer.objectives.base import Loss, Objective, Sample, of_tokens
 from tetramer.objectives.decoder import Context, Decoder, shifted
 from tetramer.objectives.tokens import head, logits, strings, surprise
 from tetramer.views.smiles import BEGIN, END, MASK, SPECIAL, VOCABULARY, SmilesBatch
@@ -53,6 +53,8 @@ class Translate(Objective):
         super().__init__()
         if encoder.causal:
             raise UserError("To translate, a token must see those after it as well. Leave out causal=True.")
+        if config.memory == "tokens":
+            of_tokens(encoder)
         self.encoder, self.config, self.views = encoder, config, encoder.views
         width = encoder.config.width
         self.decoder = Decoder(encoder.config, config.depth)

@@ -121,6 +121,12 @@ def embed(
             else "circular substructures"
         )
         say(f"No --model: the vectors are the fingerprint view (log counts of {what}).")
+    elif not loaded.standard.reactions and begins_with_reactions(data, smiles_column):
+        say(
+            "Most rows are reactions, and this model makes vectors of molecules: such rows have none. Order products "
+            "by an encoder of `pretrain molr` with `tetramer rank-products`, or learn from reactions with "
+            "`tetramer train --from`."
+        )
     with Reader(standard, Limits(workers), settings) as reader, one_thread():
         flat = Path(output).suffix.casefold() not in (".parquet", ".pq")
         run_rows(

@@ -6,7 +6,9 @@ from typer import Option
 
 from tetramer.errors import UserError
 
-Smiles = Annotated[str | None, Option(help="column of SMILES; found by name if absent")]
+Smiles = Annotated[
+    str | None, Option(help="column of SMILES, or of reactions; LEFT,RIGHT for two; found by name if absent")
+]
 Workers = Annotated[int | None, Option(help="worker processes; 0: none, all in this process [default: one a core]")]
 Json = Annotated[bool, Option("--json", help="print the outcome as JSON")]
 Output = Annotated[str, Option("--output", "-o", help="CSV or Parquet file; - is standard output")]

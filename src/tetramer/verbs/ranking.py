@@ -6,13 +6,16 @@ from typing import Annotated
 from typer import Argument, Option
 
 from tetramer.errors import UserError
-from tetramer.terminal import Bar, quiet_end, say
+from tetramer.terminal import Bar, one_smiles, quiet_end, say
 from tetramer.verbs.options import Json, Output, Workers, json_alone
 
 
 def rank_products(
     reactants: Annotated[
-        str, Argument(help="file of reactants, the molecules of a row with dots between them, or of whole reactions")
+        str,
+        Argument(
+            help="file of reactants, the molecules of a row with dots between them, or of reactions; or one SMILES"
+        ),
     ],
     candidates: Annotated[
         str,
@@ -39,8 +42,10 @@ def rank_products(
     from tetramer.datasets.writing import write_table
     from tetramer.molecules import Limits
 
-    ranker, asked, offered = ranking.load_ranker(model), read_table(reactants), read_table(candidates)
-    left, own = side(asked, 0, reactant_column), choices(offered) if product_column is None else []
+    ranker = ranking.load_ranker(model)
+    with one_smiles(reactants, reactant_column) as (source, named):
+        asked, offered = read_table(source), read_table(candidates)
+    left, own = side(asked, 0, named), choices(offered) if product_column is None else []
     among, correct = None, None
     if own:
         if len(own) != len(left):
@@ -60,7 +65,7 @@ def rank_products(
     told = ranking.summary(read, made)
     if among is not None and correct is not None:
         told |= ranking.hits(order, among, correct, made)
-    for line in ranking.sentences(told):
+    for line in ranking.sentences(told) + ranking.refused(made, right, own):
         say(line)
     if as_json:
         print(json.dumps(told | {"output": output}))

@@ -77,6 +77,8 @@ def motifs(
     if merges:
         raise UserError("--merges needs --learn-vocabulary: a vocabulary that is there has its own unions.")
     known = None if vocabulary is None else decomposition.load_vocabulary(vocabulary)
+    if known is not None and known.note:
+        say(known.note)
     if draw:
         motif_page.page_path(output)  # a name that cannot be written is told before the work
     with one_smiles(data, smiles_column) as (source, named), Bar() as bar, quiet_end():
