@@ -16,7 +16,7 @@ from tetramer.studies import Asked, molr, molr_page, molr_tasks
 from tetramer.studies.base import Reach, short
 from tetramer.studies.finished import Measured, interval
 from tetramer.studies.molr import MODELS
-from tetramer.studies.molr_page import Story
+from tetramer.studies.molr_page import PRINTED, Story
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
 ACIDS = [f"{'C' * size}C(=O)O" for size in range(1, 9)] + [f"{'C' * size}c1ccccc1C(=O)O" for size in range(1, 5)]
@@ -142,6 +142,18 @@ def test_one_target_stands_beside_the_printed_one() -> None:
     assert [row[0] for row in table.rows] == ["ecfp-linear", "MolR-TAG, printed"]
     assert (table.rows[0][1].value, table.rows[1][1]) == (pytest.approx(0.85), 0.82)  # type: ignore[union-attr]
     assert Story([], [], {}).one_target("tox21") is None
+
+
+def test_every_printed_row_has_a_number(done: tuple[Path, list[str]]) -> None:
+    whole = [json.loads(path.read_text()) | {"reactions": 40_000} for path in sorted(done[0].glob("*/count*-0.json"))]
+    whole = [row | {"pairs": 10_000} if "rmse" in row else row for row in whole]
+    story = Story(whole, [], {})
+    assert set(PRINTED) <= set(story.tasks)
+    for task, printed in PRINTED.items():
+        rows = {str(row[0]): row[1:] for row in story.table(task).rows if str(row[0]).endswith(", printed")}
+        assert [*rows] == [f"{name}, printed" for name in printed]
+        assert [name for name, cells in rows.items() if not any(cells)] == []
+    assert story.table("questions").rows[-3][:4] == ["MolR-GCN, printed", None, 0.625, None]
 
 
 def test_a_perfect_vector_measures_edit_distance(done: tuple[Path, list[str]]) -> None:

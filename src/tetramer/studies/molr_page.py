@@ -112,7 +112,7 @@ class Story(Finished):
             for name, one in first.items()
         ]
         for name, printed in PRINTED.get(task, {}).items() if self.whole(task) else ():
-            cells = [printed.get(number) if pool == "full" else None for pool, number in columns]
+            cells = [printed.get(number) if pool == columns[0][0] else None for pool, number in columns]
             body.append([f"{name}, printed", *cells, None])
         return Table(self.size_of(task), ["method", *header, "seeds"], body)
 
