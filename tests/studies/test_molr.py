@@ -135,6 +135,16 @@ def test_an_encoder_of_other_settings_is_not_taken(done: tuple[Path, list[str]])
     row.write_text(kept)
 
 
+def test_an_encoder_of_another_corpus_is_not_taken(patched: object, done: tuple[Path, list[str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(molr, "part_texts", lambda name, parts: REACTIONS[::-1])  # as many, others to learn from
+        for part in ("products", "probes"):
+            (done[0] / "products" / "molr-0.json").rename(done[0] / "kept")
+            with pytest.raises(UserError, match=r"from 65 rows \([0-9a-f]{12}\), not with .* from 65 rows"):
+                ask(done[0], splits=[part], methods=["molr"])
+            (done[0] / "kept").rename(done[0] / "products" / "molr-0.json")
+
+
 def test_one_target_stands_beside_the_printed_one() -> None:
     alone = {("tox21", "SR-p53"): {"ecfp-linear": [0.8, 0.9]}, ("tox21", "NR-AR"): {"ecfp-linear": [0.5]}}
     table = Story([], [], {}, alone).one_target("tox21")

@@ -11,11 +11,12 @@ from typing import Any
 
 from tetramer import pretraining
 from tetramer.benchmark import protocol
+from tetramer.benchmark.comparison import SHORT
 from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.row import Settings, machine
 from tetramer.benchmark.standing import Standing, tables
-from tetramer.checkpoint import read_folder
+from tetramer.checkpoint import config_hash, read_folder
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
 from tetramer.modelling import versions
@@ -135,11 +136,15 @@ class Encoders:
             limits = Limits(self.asked.workers)
             options = pretraining.Options(model.method, overrides, seed, limits=limits, fresh=model.fresh)
             pretrained(folder, self.texts(), self.corpus, options, self.say, self.progress)
-        elif (told := read_folder(folder)[0].get("overrides")) != overrides:
-            raise UserError(
-                f"{folder} was made with {told or 'no settings'}, not with {overrides or 'none'}. Choose another "
-                "--output, or remove that folder to make it again."
-            )
+        else:
+            card, texts = read_folder(folder)[0], self.texts()
+            told = made_of(card.get("overrides", {}), card["corpus"]["rows"], card["corpus"]["sha256"])
+            wanted = made_of(overrides, len(texts), config_hash(list(texts)))
+            if told != wanted:
+                raise UserError(
+                    f"{folder} was made with {told}, not with {wanted}. Choose another --output, or remove that "
+                    "folder to make it again."
+                )
         return folder
 
     def heads(self, names: Sequence[str], seeds: Sequence[int]) -> list[str]:
@@ -151,6 +156,12 @@ class Encoders:
         plan = Protocol(methods, data, ("random",), repeats, ("train",))
         settings = Settings(str(self.asked.output / PROBES), workers=self.asked.workers)
         return protocol.run(plan, settings, self.say, self.progress)
+
+
+def made_of(overrides: Mapping[str, str], rows: int, sha256: str) -> str:
+    """What an encoder comes from, in words that differ where that differs."""
+    settings = ", ".join(f"{name}={value}" for name, value in sorted(overrides.items()))
+    return f"{settings or 'no settings'} from {rows:,} rows ({sha256[:SHORT]})"
 
 
 @dataclass(frozen=True)
