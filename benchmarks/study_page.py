@@ -7,20 +7,20 @@ tetramer study smiles-transformer --output results/smiles-transformer
 python benchmarks/study_page.py
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tetramer.benchmark import protocol
 from tetramer.benchmark.cells import show
-from tetramer.benchmark.efficiency import DEM
 from tetramer.benchmark.report import Table
 from tetramer.benchmark.standing import Pair, Standing
 from tetramer.benchmark.summary import interval
 from tetramer.studies import molr, motif, motif_page, smiles_transformer
+from tetramer.studies.base import Model
 from tetramer.studies.combining_modalities import FREE, MODELS
 from tetramer.studies.combining_page import properties
 from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
+from tetramer.studies.finished import Finished
 from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
 from tetramer.studies.molr_page import Story as Reactions
 
@@ -85,9 +85,8 @@ def brief(folder: Path) -> Iterator[str]:
 
 def reactions() -> Iterator[str]:
     """The study of reactions."""
-    story = Reactions.load(RESULTS / "molr", {name: model.about for name, model in molr.MODELS.items()})
-    yield "## molr\n\n" + "\n".join(f"- {text}" for text in SAID)
-    yield laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
+    story = Reactions.load(RESULTS / "molr", abouts(molr.MODELS))
+    yield head(story, SAID)
     for task in story.tasks:
         table = story.table(task)
         yield f"### {TITLES[task]}\n\n{ABOUT[task]} {table.caption}.\n\n{shown(table)}"
@@ -103,9 +102,8 @@ def motifs() -> Iterator[str]:
     """The study of motifs."""
     if not any((RESULTS / "motif").glob("*/*.json")):
         return
-    story = motif_page.Story.load(RESULTS / "motif", {name: model.about for name, model in motif.MODELS.items()})
-    yield "## motif\n\n" + "\n".join(f"- {text}" for text in motif_page.SAID)
-    yield laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
+    story = motif_page.Story.load(RESULTS / "motif", abouts(motif.MODELS))
+    yield head(story, motif_page.SAID)
     for title, about, table in story.parts():
         yield f"### {title}\n\n{about} {table.caption}.\n\n{shown(table)}"
     yield from frozen(story.probed, motif_page.PROBED)
@@ -114,17 +112,23 @@ def motifs() -> Iterator[str]:
 def smiles_networks() -> Iterator[str]:
     """The study of SMILES networks."""
     folder = RESULTS / smiles_transformer.NAME
-    measured, written = any((folder / DEM).glob(protocol.ROWS)), smiles_transformer.samples(folder)
-    if not measured and not written:
+    if not any(folder.glob("*/**/*.json")):
         return
-    yield f"## {smiles_transformer.NAME}\n\n" + "\n".join(f"- {text}" for text in smiles_transformer.SAID)
-    methods = [[f"`{name}`", model.about] for name, model in smiles_transformer.MODELS.items()]
-    yield laid(["method", "what it is"], methods)
-    if measured:
-        told, notes = smiles_transformer.summary_of(folder), " ".join(smiles_transformer.NOTES)
-        yield f"### Data efficiency\n\n{smiles_transformer.ABOUT} {notes}\n\n{shown(smiles_transformer.table(told))}"
-    if written:
-        yield f"### {written.caption}\n\n{smiles_transformer.WRITTEN}\n\n{shown(written)}"
+    story = smiles_transformer.Story.load(folder, abouts(smiles_transformer.MODELS))
+    yield head(story, smiles_transformer.SAID)
+    for title, about, table in story.parts():
+        yield f"### {title}\n\n{about}\n\n{shown(table)}"
+
+
+def abouts(models: Mapping[str, Model]) -> dict[str, str]:
+    """What each encoder is."""
+    return {name: model.about for name, model in models.items()}
+
+
+def head(story: Finished, said: Sequence[str]) -> str:
+    """How a study begins."""
+    methods = laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
+    return f"## {story.STUDY}\n\n" + "\n".join(f"- {text}" for text in said) + f"\n\n{methods}"
 
 
 def shown(table: Table) -> str:

@@ -146,8 +146,10 @@ def test_an_encoder_of_another_corpus_is_not_taken(patched: object, done: tuple[
 
 
 def test_one_target_stands_beside_the_printed_one() -> None:
-    alone = {("tox21", "SR-p53"): {"ecfp-linear": [0.8, 0.9]}, ("tox21", "NR-AR"): {"ecfp-linear": [0.5]}}
-    table = Story([], [], {}, alone).one_target("tox21")
+    rows = [
+        {"data": "tox21", "method": "ecfp-linear", "each": {"SR-p53": value, "NR-AR": None}} for value in (0.8, 0.9)
+    ]
+    table = Story([], rows, {}).one_target("tox21")
     assert table is not None
     assert [row[0] for row in table.rows] == ["ecfp-linear", "MolR-TAG, printed"]
     assert (table.rows[0][1].value, table.rows[1][1]) == (pytest.approx(0.85), 0.82)  # type: ignore[union-attr]
@@ -180,6 +182,8 @@ def test_wrong_words_teach(patched: object, tmp_path: Path) -> None:
         ({"splits": ["product"]}, "product"),
         ({"methods": ["morl"]}, "molr"),
         ({"target": "gap"}, "has no target"),
+        ({"seeds": 0}, "--seeds 0 measures nothing"),
+        ({"splits": ["questions"], "methods": ["counts-svr"]}, "Nothing of questions is asked of counts-svr"),
         ({"size": "huge"}, "size"),
     ):
         with pytest.raises(UserError, match=says):

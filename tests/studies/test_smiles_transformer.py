@@ -8,6 +8,7 @@ import pytest
 
 from tetramer.benchmark.efficiency import SHARES, Efficiency
 from tetramer.errors import UserError
+from tetramer.generation import generate
 from tetramer.studies import Asked, smiles_transformer
 from tetramer.studies.base import Reach
 from tetramer.studies.finished import over_seeds
@@ -21,7 +22,7 @@ OVERRIDES = {"training.epochs": "1", "encoder.width": "16", "encoder.depth": "2"
 
 def ask(output: Path, **changed: object) -> list[str]:
     told: dict[str, object] = {"size": "tiny", "methods": METHODS, "workers": 0}
-    lines, failed = smiles_transformer.run(
+    lines, failed = smiles_transformer.PLAN.run(
         Asked(output, **told | changed),  # type: ignore[arg-type]
         lambda text: None,
         lambda name, share: None,
@@ -70,13 +71,16 @@ def test_encoders_learn_from_as_many_molecules_as_the_size_says(done: tuple[Path
 
 def test_what_an_encoder_writes_is_counted(tmp_path: Path, data_dir: Path) -> None:
     tiny = Reach("for the test", None, 0, 1, 60, probed=(NAME,), repeats=1, overrides=SMALL)
+    seen = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(smiles_transformer.SIZES, "tiny", tiny)
+        patch.setattr(smiles_transformer, "generate", lambda *told: seen.append(told[1]) or generate(*told))
         lines = ask(tmp_path, splits=["samples"], methods=["mean", "smiles-lstm"])
         assert ask(tmp_path, splits=["samples"], methods=["smiles-lstm"]) == lines
-    told = json.loads((tmp_path / "samples" / "smiles-lstm at 0.8-0.json").read_text())
-    assert (told["temperature"], told["numbers"]["strings"], told["size"]) == (0.8, 60, "tiny")
-    assert told["numbers"]["corpus"]["learned_from"]
+    told = json.loads((tmp_path / "samples" / "smiles-lstm-0.json").read_text())
+    assert (list(told["numbers"]), told["size"]) == (["1", "0.8"], "tiny")
+    assert [(one.count, one.temperature, one.seed) for one in seen] == [(60, 1.0, 0), (60, 0.8, 0)]
+    assert all(one["strings"] == 60 and one["corpus"]["learned_from"] for one in told["numbers"].values())
     assert any("smiles-lstm at 1" in line for line in lines)
     assert "New molecules" in (tmp_path / "report.html").read_text()
 
@@ -85,7 +89,13 @@ def test_wrong_words_teach(tmp_path: Path) -> None:
     for changed, says in (
         ({"splits": ["freesolve"]}, "freesolv"),
         ({"methods": ["transformer"]}, "smiles-transformer"),
-        ({"target": "gap"}, "Name data sets with --splits"),
+        ({"target": "gap"}, "has no target"),
+        ({"seeds": 0}, "--seeds 0 measures nothing"),
+        ({"seeds": -1}, "--seeds -1 measures nothing"),
+        (
+            {"splits": ["samples"], "methods": ["mean", "smiles-transformer"]},
+            "Nothing of samples is asked of mean, smiles-transformer",
+        ),
     ):
         with pytest.raises(UserError, match=says):
             ask(tmp_path, size="small", **changed)

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, ClassVar, Self
 
 from tetramer.benchmark.cells import Cell, Spread
-from tetramer.benchmark.standing import Standing
+from tetramer.benchmark.standing import Overlaps, Standing, tables
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
-from tetramer.studies.base import HEAD_ON, Rows
+from tetramer.studies.base import HEAD_ON, PROBES, REFERENCE, Rows
 
 
 def none_there(output: Path) -> UserError:
@@ -38,19 +39,31 @@ class Finished:
     STUDY: ClassVar[str]
     PARTS: ClassVar[Sequence[str]]
     FREE: ClassVar[Mapping[str, str]]  # rows that learn nothing or little → what they are
+    FROZEN: ClassVar[str] = PROBES  # folder of the rows of frozen vectors
     told: Sequence[dict[str, Any]]
-    probed: Sequence[Standing]  # frozen vectors
+    vectors: Sequence[dict[str, Any]]  # rows of frozen vectors
     models: Mapping[str, str]
-    alone: Mapping[tuple[str, str], Mapping[str, Sequence[float]]] = field(default_factory=dict)  # `Rows.alone`
+    overlaps: Overlaps = field(default_factory=dict)  # of the splits of these
 
     @classmethod
     def load(cls, output: Path, models: Mapping[str, str]) -> Self:
         """UserError if there are no rows."""
-        rows = Rows(cls.STUDY, output)
-        found = cls(list(rows.told(cls.PARTS)), rows.standings(), models, rows.alone())
-        if not found.told and not found.probed:
+        rows = Rows(cls.STUDY, output, frozen=cls.FROZEN)
+        vectors, overlaps = rows.probed()
+        found = cls(list(rows.told(cls.PARTS)), vectors, models, overlaps)
+        if not found.told and not found.vectors:
             raise none_there(output)
         return found
+
+    @cached_property
+    def probed(self) -> list[Standing]:
+        """Frozen vectors on data sets, against counts."""
+        return tables(self.vectors, self.overlaps, REFERENCE)
+
+    @property
+    def made(self) -> list[tuple[str, str]]:
+        """The versions and machines of all rows, for a page."""
+        return made_with([*self.told, *(row["cost"] for row in self.vectors)])
 
     @classmethod
     def draw(cls, output: Path, models: Mapping[str, str]) -> list[str]:
@@ -62,7 +75,7 @@ class Finished:
     @property
     def methods(self) -> list[list[Cell]]:
         """Those with rows, and what they are."""
-        there = {row["method"] for row in self.told}
+        there = {row["method"] for row in self.told} | {encoder_of(row["method"])[0] for row in self.vectors}
         return [[name, about] for name, about in {**self.FREE, **self.models}.items() if name in there]
 
     def page(self) -> str:

@@ -10,7 +10,7 @@ from tetramer.benchmark.cells import Cell
 from tetramer.benchmark.comparison import SHORT, Section, of_data
 from tetramer.benchmark.report import Table, laid_out, page
 from tetramer.benchmark.summary import aligned, standing_lines
-from tetramer.studies.finished import Finished, Measured, gaps, interval, made_with, measured, over_seeds
+from tetramer.studies.finished import Finished, Measured, gaps, interval, measured, over_seeds
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
 TITLES = {
@@ -119,7 +119,10 @@ class Story(Finished):
     def one_target(self, data: str) -> Table | None:
         """Frozen vectors on the one target of a data set that the paper has; None where it is not measured."""
         target, printed = ONE_TARGET.get(data, ("", 0.0))
-        found = self.alone.get((data, target))
+        found: dict[str, list[float]] = {}
+        for row in self.vectors:
+            if row["data"] == data and (value := row.get("each", {}).get(target)) is not None:
+                found.setdefault(row["method"], []).append(value)
         if not found:
             return None
         body: list[list[Cell]] = [[method, over_seeds(told), len(told)] for method, told in found.items()]
@@ -174,7 +177,7 @@ class Story(Finished):
                 *hashes.items(),
                 *((f"{one.data}, seed {seed}", sha[:SHORT]) for one in self.probed for seed, sha in one.splits.items()),
             ],
-            "made": made_with(self.told),
+            "made": self.made,
         }
         return page("comparison.html", "tetramer study", "MolR", HEAD, fields)
 

@@ -10,7 +10,7 @@ from tetramer.benchmark.comparison import SHORT, Section, of_data
 from tetramer.benchmark.report import Table, laid_out, page
 from tetramer.benchmark.summary import aligned, standing_lines
 from tetramer.studies import motif_claims
-from tetramer.studies.finished import Finished, Measured, frozen, gaps, interval, made_with, measured
+from tetramer.studies.finished import Finished, Measured, frozen, gaps, interval, measured
 from tetramer.studies.motif_tasks import FREE_ROWS, TASKS
 
 TITLES = {"diagnosis": "Diagnosis", "spread": "Spread of a motif's vectors", "isomers": "Isomers of the same parts"}
@@ -115,7 +115,7 @@ class Story(Finished):
             "compared": laid_out(Table("Methods", ["method", "what it is"], self.methods)),
             "sections": sections,
             "splits": self.hashes(),
-            "made": made_with(self.told),
+            "made": self.made,
         }
         return page("comparison.html", "tetramer study", "Motifs", HEAD, fields)
 
