@@ -21,7 +21,7 @@ from tetramer.studies.combining_page import properties
 from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
 from tetramer.studies.finished import Finished
-from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
+from tetramer.studies.molr_page import ABOUT, PAIRED, PROBED, SAID, TITLES
 from tetramer.studies.molr_page import Story as Reactions
 
 ROOT = Path(__file__).parents[1]
@@ -92,9 +92,7 @@ def reactions() -> Iterator[str]:
         yield f"### {TITLES[task]}\n\n{ABOUT[task]} {table.caption}.\n\n{shown(table)}"
     gaps = story.differences()
     if gaps:
-        header = ["ranking", "variant", "number", "difference (95 %)", "seeds"]
-        body = [[show(cell) for cell in row] for row in gaps]
-        yield f"### Variant minus {COMPARED[0]}, on the same seeds\n\n{PAIRED}\n\n{laid(header, body)}"
+        yield f"### What each part adds\n\n{PAIRED} {gaps.caption}.\n\n{shown(gaps)}"
     yield from frozen(story.probed, PROBED)
 
 

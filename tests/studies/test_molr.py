@@ -113,8 +113,10 @@ def test_the_page_shows_tables_and_what_each_part_adds(done: tuple[Path, list[st
     assert "What each part adds" in page
     assert "MolR-TAG" not in page  # printed numbers are those of 40,000 reactions
     assert any(line.startswith("Products, test part") for line in lines)
-    story = Story.load(output, {"molr": "", "molr-motifs": ""})
-    (line,) = [row for row in story.differences() if row[:3] == [molr_page.TITLES["reactants"], "molr-motifs", "MRR"]]
+    differences = Story.load(output, {"molr": "", "molr-motifs": ""}).differences()
+    assert differences is not None
+    wanted = [molr_page.TITLES["reactants"], "molr-motifs minus molr", "MRR"]
+    (line,) = [row for row in differences.rows if row[:3] == wanted]
     told = [json.loads((output / "reactants" / f"{name}-{seed}.json").read_text())["pools"]["full"]["mrr"][0]
             for name in ("molr-motifs", "molr") for seed in (0, 1)]  # fmt: skip
     assert line[3].value == pytest.approx((told[0] + told[1] - told[2] - told[3]) / 2)  # type: ignore[union-attr]
@@ -218,4 +220,5 @@ def test_cells_and_intervals_by_hand() -> None:
 def test_names_of_rows_are_known_to_their_tasks() -> None:
     assert {name for task in TASKS.values() for name in task.free} == set(FREE_ROWS)
     assert not set(FREE_ROWS) & set(MODELS)
+    assert {*molr_page.COMPARED, *molr_page.COMPARED.values()} == set(MODELS)
     assert set(molr_page.TITLES) == set(molr_page.ABOUT) == set(TASKS)

@@ -51,8 +51,8 @@ class ReactionConfig:
                 "Learning from reactions needs projection, survival and negatives ≥ 0 and margin > 0; "
                 f"got {self.projection}, {self.survival}, {self.negatives} and {self.margin}."
             )
-        if not 0 <= self.motifs < 1:
-            raise UserError(f"motifs={self.motifs} is a share of the loss: choose 0 or more, below 1.")
+        if not 0 <= self.motifs <= 1:
+            raise UserError(f"motifs={self.motifs} is a share of the loss: choose 0 to 1.")
         _ = self.of_motifs  # a wrong setting is told now
 
     @property

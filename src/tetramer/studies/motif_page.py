@@ -199,5 +199,5 @@ PRINTED_ABOUT = (
     "USPTO-479k, test part, TAG of width 1,024, one run each. The rest of the weight is that of the motifs, half "
     "for each side. In family B the features of test atoms are most likely numbered otherwise than in training, "
     "which costs about 0.25. Our rows of reactions with motifs are those of another study, on another set: tetramer "
-    "study molr --splits products --methods molr,molr-motifs."
+    "study molr --splits products --methods molr,molr-motifs,molr-published,motif-published."
 )
