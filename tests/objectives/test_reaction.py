@@ -183,6 +183,15 @@ def test_weights_are_chosen_by_ranks_where_it_is_asked(data: ReactionData) -> No
     assert (rows, run.best_step, run.best_score) == ([0.5, 0.75], 1, 0.5)
 
 
+def test_ranks_read_no_products_that_are_alike(data: ReactionData) -> None:
+    near, objective, seen = data.with_near(ROWS, ROWS[:0], 2), made(), list[int]()
+    assert len(near.alike(ROWS[:2], None))
+    objective.register_forward_hook(lambda module, given, told: seen.append(len(told.products)))
+    for one, other in zip(objective.both(near, ROWS[:2]), objective.both(data, ROWS[:2]), strict=True):
+        assert torch.equal(one, other)
+    assert seen == [2, 2]
+
+
 def test_distances_are_euclidean_and_have_a_slope_where_they_are_zero() -> None:
     one = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
     apart = distances(one, one)

@@ -1,7 +1,7 @@
 """What an encoder learns from reactions: the atoms of the reactants that stay make the same vector as the products."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple, cast, get_args
 
 import numpy as np
@@ -218,12 +218,12 @@ class ReactionEquivalence(Objective):
     @torch.inference_mode()
     def both(self, data: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         """(n, P) vectors of the reactants and of the products of reactions `rows`."""
-        parts = []
+        parts, data = [], replace(data, negatives=0)  # others that are alike are no part of it
         for place in range(0, len(rows), TURN):
             some = rows[place : place + TURN]
             sample = data.sample(some, self.encoder.views)
             told = self(sample.views, sample.groups)
-            parts.append((told.reactants, told.products[: len(some)]))
+            parts.append((told.reactants, told.products))
         left, right = zip(*parts, strict=True)
         return torch.cat(left), torch.cat(right)
 
