@@ -5,15 +5,16 @@ efficiency: the mean score over learning from 1.25 % to 80 % of the rows, by a l
 are those of a benchmark, under `dem`. What an encoder writes that has learned the next token lies under `samples`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, ClassVar
 
-from tetramer.benchmark.cells import Cell
-from tetramer.benchmark.comparison import SHORT, Section, of_efficiency
-from tetramer.benchmark.efficiency import DEM, Efficiency, efficiencies
+from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.comparison import SHORT, Section
+from tetramer.benchmark.efficiency import DEM, SHARES, Efficiency, efficiencies
 from tetramer.benchmark.plain import PLAIN
 from tetramer.benchmark.report import Table, laid_out, page
 from tetramer.benchmark.summary import aligned
@@ -51,7 +52,7 @@ PRINTED: dict[str, tuple[float, float, float]] = {
 }
 SAMPLES, STRINGS = "samples", 10_000  # a part of the study, and how many strings are drawn
 WRITERS, TEMPERATURES = ("smiles-lstm",), (1.0, 0.8)  # encoders that write, and how
-SHARES = {"validity": "valid, %", "uniqueness": "of these different, %", "novelty": "of these new, %"}
+WRITING = {"validity": "valid, %", "uniqueness": "of these different, %", "novelty": "of these new, %"}
 AUTHORS = ("SMILES Transformer, printed", "ECFP4, printed", "RNN seq2seq, printed")
 
 
@@ -92,36 +93,62 @@ def sample(here: Here, method: str, folder: Path | None) -> dict[str, Any]:
     return {"numbers": numbers} | of_card(writer.card)
 
 
-def efficiency_of(told: Efficiency) -> dict[str, list[float]]:
-    """Method → DEM, one number a seed of its encoder."""
-    found: dict[str, list[float]] = {}
-    for method, value in zip(told.methods, told.dem, strict=True):
-        found.setdefault(encoder_of(method)[0], []).append(value)
+def seeds_of(told: Efficiency) -> dict[str, list[str]]:
+    """Method → its names there, one a seed of its encoder."""
+    found: dict[str, list[str]] = {}
+    for method in told.methods:
+        found.setdefault(encoder_of(method)[0], []).append(method)
     return found
+
+
+def minus(told: Efficiency, methods: Sequence[str], others: Sequence[str]) -> Cell:
+    """A difference with its 95 % interval; None where nothing can be compared."""
+    pair = told.minus(methods, others) if list(methods) != list(others) else None
+    return Spread(pair.difference, None, pair.low, pair.high) if pair else None
+
+
+SAID = [
+    "Every method has the same splits. The head is linear, ridge or logistic regression: here on standardised numbers "
+    "and of a strength that the rows it learns from choose, there scikit-learn's default on numbers as they are.",
+    "The original trained on 1.7 million molecules; ours learn from 78,000 or fewer, and see canonical SMILES alone.",
+]
 
 
 class Story(Finished):
     """The rows of one folder."""
 
-    STUDY, PARTS, FROZEN, FREE = NAME, (SAMPLES,), DEM, {name: PLAIN[name].about for name in FREE}
+    STUDY, PARTS, FROZEN, SAID = NAME, (SAMPLES,), DEM, SAID
+    FREE: ClassVar[Mapping[str, str]] = {name: PLAIN[name].about for name in FREE}
 
     @cached_property
     def efficiencies(self) -> list[Efficiency]:
         """DEM of each data set."""
-        return efficiencies(self.probed)
+        return efficiencies(self.vectors, self.overlaps)
 
     def table(self) -> Table | None:
         """The published table: a row a method, a column a data set; None where nothing was measured."""
-        sets = {one.data: efficiency_of(one) for one in self.efficiencies}
-        names = [name for name in (*FREE, *self.models) if any(name in found for found in sets.values())]
-        body: list[list[Cell]] = [
-            [name, *(over_seeds(found.get(name, [])) for found in sets.values())] for name in names
-        ]
+        body: list[list[Cell]] = []
+        for name in (*FREE, *self.models):
+            found = [over_seeds(one.over_splits(seeds_of(one).get(name, []))) for one in self.efficiencies]
+            body += [[name, *found]] if any(found) else []
+        names = [one.data for one in self.efficiencies]
         body += [
-            [author, *(PRINTED[data][place] if data in PRINTED else None for data in sets)]
+            [author, *(PRINTED[data][place] if data in PRINTED else None for data in names)]
             for place, author in enumerate(AUTHORS)
         ]
-        return Table("DEM", ["method", *sets], body) if sets else None
+        return Table("DEM, ± over splits", ["method", *names], body) if names else None
+
+    def shares(self, told: Efficiency) -> Table:
+        """One data set: DEM, paired differences, and the mean of every share; best method first."""
+        seeds = seeds_of(told)
+        body: list[list[Cell]] = []
+        for name, own in seeds.items():
+            shares = zip(*(told.means[told.methods.index(method)] for method in own), strict=True)
+            gaps = [minus(told, own, seeds.get(other, [])) for other in AGAINST]
+            body.append([name, over_seeds(told.over_splits(own)), *gaps, *map(fmean, shares)])
+        header = ["method", "DEM", *(f"minus {other} (95 %)" for other in AGAINST), *(f"{one:.2%}" for one in SHARES)]
+        better = "higher" if told.higher else "lower"
+        return Table(f"{told.metric}, {better} is better; ± over splits", header, body)
 
     def written(self) -> Table | None:
         """Shares of the strings, a row an encoder and temperature; None where nothing was drawn."""
@@ -129,16 +156,17 @@ class Story(Finished):
         for method in dict.fromkeys(row["method"] for row in self.told):
             for temperature in TEMPERATURES:
                 own = [row["numbers"][f"{temperature:g}"] for row in self.told if row["method"] == method]
-                shares = ([100 * one[share] for one in own if one[share] is not None] for share in SHARES)
+                shares = ([100 * one[share] for one in own if one[share] is not None] for share in WRITING)
                 told = [own[0]["strings"], *map(over_seeds, shares), len(own)]
                 body.append([f"{method} at {temperature:g}", *told])
-        header = ["encoder, temperature", "strings", *SHARES.values(), "seeds"]
+        header = ["encoder, temperature", "strings", *WRITING.values(), "seeds"]
         return Table("Strings that are written", header, body) if body else None
 
     def parts(self) -> list[tuple[str, str, Table]]:
-        """Title, what it says, and the table of the parts of the page that have one, but for the shares."""
+        """Title, what it says, and the table of every part of the page that has one."""
         found = [
             ("Data efficiency", " ".join([ABOUT, NOTE]), self.table()),
+            *((f"{one.data}, by share of the rows", SHARED, self.shares(one)) for one in self.efficiencies),
             ("New molecules", WRITTEN, self.written()),
         ]
         return [(title, about, table) for title, about, table in found if table]
@@ -154,11 +182,10 @@ class Story(Finished):
     def page(self) -> str:
         """The whole page as text."""
         sections = [Section(title, "", [about], [laid_out(table)]) for title, about, table in self.parts()]
-        sections[1:1] = map(of_efficiency, self.efficiencies)
         splits = {(one.data, one.setting.rule): one.splits for one in self.probed}
         fields = {
-            "said": SAID,
-            "compared": laid_out(Table("Methods", ["method", "what it is"], self.methods)),
+            "said": self.said,
+            "compared": laid_out(self.methods),
             "sections": sections,
             "splits": [
                 (f"{data}, {rule}", ", ".join(sha[:SHORT] for sha in shas.values()))
@@ -170,13 +197,14 @@ class Story(Finished):
 
 
 HEAD = "How far frozen vectors of SMILES networks go with few labels."
-SAID = [
-    "Every method has the same splits. A linear head (ridge or logistic regression) on standardised numbers.",
-    "The original trained on 1.7 million molecules; ours learn from 78,000 or fewer, and see canonical SMILES alone.",
-]
 ABOUT = (
     "DEM is the mean over learning from 1.25, 2.5, 5, 10, 20, 40 and 80 % of the rows of the score on all others: RMSE "
     "of ESOL, FreeSolv and Lipophilicity, where lower is better, and ROC-AUC of the other sets, the mean over targets."
+)
+AGAINST = ("ecfp-linear", "smiles-transformer-published")
+SHARED = (
+    "± is over the splits; an encoder of several seeds has their mean on each. Differences are of the same splits, and "
+    "their intervals take the splits for as alike as those of the share where they are most alike."
 )
 WRITTEN = (
     "Valid: RDKit reads it. Different: by canonical SMILES. New: not among what the encoder learned from. A "
