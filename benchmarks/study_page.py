@@ -7,22 +7,20 @@ tetramer study smiles-transformer --output results/smiles-transformer
 python benchmarks/study_page.py
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tetramer.benchmark.cells import show
 from tetramer.benchmark.report import Table
-from tetramer.benchmark.standing import Pair, Standing
+from tetramer.benchmark.standing import Pair
 from tetramer.benchmark.summary import interval
-from tetramer.studies import molr, motif, motif_page, smiles_transformer
+from tetramer.studies import molr, molr_page, motif, motif_page, smiles_transformer
 from tetramer.studies.base import Model
 from tetramer.studies.combining_modalities import FREE, MODELS
 from tetramer.studies.combining_page import properties
 from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
 from tetramer.studies.finished import Finished
-from tetramer.studies.molr_page import ABOUT, PAIRED, PROBED, SAID, TITLES
-from tetramer.studies.molr_page import Story as Reactions
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "study-results.md"
@@ -83,50 +81,26 @@ def brief(folder: Path) -> Iterator[str]:
         yield f"### A quarter of the visits: properties of QM9\n\n{table.caption}.\n\n{shown(table)}"
 
 
-def reactions() -> Iterator[str]:
-    """The study of reactions."""
-    story = Reactions.load(RESULTS / "molr", abouts(molr.MODELS))
-    yield head(story, SAID)
-    for task in story.tasks:
-        table = story.table(task)
-        yield f"### {TITLES[task]}\n\n{ABOUT[task]} {table.caption}.\n\n{shown(table)}"
-    gaps = story.differences()
-    if gaps:
-        yield f"### What each part adds\n\n{PAIRED} {gaps.caption}.\n\n{shown(gaps)}"
-    yield from frozen(story.probed, PROBED)
-
-
-def motifs() -> Iterator[str]:
-    """The study of motifs."""
-    if not any((RESULTS / "motif").glob("*/*.json")):
-        return
-    story = motif_page.Story.load(RESULTS / "motif", abouts(motif.MODELS))
-    yield head(story, motif_page.SAID)
-    for title, about, table in story.parts():
-        yield f"### {title}\n\n{about} {table.caption}.\n\n{shown(table)}"
-    yield from frozen(story.probed, motif_page.PROBED)
-
-
-def smiles_networks() -> Iterator[str]:
-    """The study of SMILES networks."""
-    folder = RESULTS / smiles_transformer.NAME
+def study(story: type[Finished], models: Mapping[str, Model], about: str = "") -> Iterator[str]:
+    """A study of pretrained encoders. about: its frozen vectors, "" where these are no part of the page"""
+    folder = RESULTS / story.STUDY
     if not any(folder.glob("*/**/*.json")):
         return
-    story = smiles_transformer.Story.load(folder, abouts(smiles_transformer.MODELS))
-    yield head(story, smiles_transformer.SAID)
-    for title, about, table in story.parts():
-        yield f"### {title}\n\n{about}\n\n{shown(table)}"
+    told = story.load(folder, {name: model.about for name, model in models.items()})
+    yield f"## {story.STUDY}\n\n" + "\n".join(f"- {text}" for text in told.said)
+    methods = [[f"`{row[0]}`", *map(show, row[1:])] for row in told.methods.rows]
+    yield laid(list(told.methods.header), methods)
+    for title, text, table in told.parts():
+        yield f"### {title}\n\n{text} {table.caption}.\n\n{shown(table)}"
+    if about:
+        yield from frozen(told, about)
 
 
-def abouts(models: Mapping[str, Model]) -> dict[str, str]:
-    """What each encoder is."""
-    return {name: model.about for name, model in models.items()}
-
-
-def head(story: Finished, said: Sequence[str]) -> str:
-    """How a study begins."""
-    methods = laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
-    return f"## {story.STUDY}\n\n" + "\n".join(f"- {text}" for text in said) + f"\n\n{methods}"
+def studies() -> Iterator[str]:
+    """All of them."""
+    yield from study(molr_page.Story, molr.MODELS, molr_page.PROBED)
+    yield from study(motif_page.Story, motif.MODELS, motif_page.PROBED)
+    yield from study(smiles_transformer.Story, smiles_transformer.MODELS)
 
 
 def shown(table: Table) -> str:
@@ -134,15 +108,16 @@ def shown(table: Table) -> str:
     return laid(list(table.header), [[show(cell) for cell in row] for row in table.rows])
 
 
-def frozen(probed: Sequence[Standing], about: str) -> Iterator[str]:
+def frozen(story: Finished, about: str) -> Iterator[str]:
     """Frozen vectors on data sets."""
-    for one in probed:
+    for one in story.probed:
         header = ["method", one.metric, "splits", f"minus {one.reference} (95 %)"]
         body = [
             [line.method, f"{show(line.mean)} ± {show(line.sd)}", str(line.splits), gap(line.pair)]
             for line in one.lines
         ]
         yield f"### {one.data}, frozen vectors\n\n{about}\n\n{laid(header, body)}"
+        yield from (f"{table.caption}:\n\n{shown(table)}" for table in story.beside(one.data))
 
 
 def gap(pair: Pair | None) -> str:
@@ -152,9 +127,7 @@ def gap(pair: Pair | None) -> str:
 
 def main() -> None:
     """Write the page."""
-    PAGE.write_text(
-        "\n\n".join([HEAD.strip(), *combining(), *reactions(), *motifs(), *smiles_networks()]) + "\n", encoding="utf-8"
-    )
+    PAGE.write_text("\n\n".join([HEAD.strip(), *combining(), *studies()]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ from rdkit.Chem import MolFromSmiles, MolToSmiles
 from scipy.sparse import csr_array
 
 from tetramer.benchmark import protocol, reaction_sets
+from tetramer.benchmark.cells import Spread
 from tetramer.benchmark.edit_distance import EditPairs
 from tetramer.errors import UserError
 from tetramer.studies import Asked, molr, molr_page, molr_tasks
 from tetramer.studies.base import Reach, short
 from tetramer.studies.finished import Measured, interval
 from tetramer.studies.molr import MODELS
-from tetramer.studies.molr_page import PRINTED, Story
+from tetramer.studies.molr_page import PRINTED, SAID, Story
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
 ACIDS = [f"{'C' * size}C(=O)O" for size in range(1, 9)] + [f"{'C' * size}c1ccccc1C(=O)O" for size in range(1, 5)]
@@ -111,6 +112,9 @@ def test_the_page_shows_tables_and_what_each_part_adds(done: tuple[Path, list[st
     for title in molr_page.TITLES.values():
         assert title in page
     assert "What each part adds" in page
+    told = json.loads((output / "report.json").read_text())
+    assert {"Methods", "What each part adds", *molr_page.TITLES.values()} == set(told["tables"])
+    assert told["frozen"] == []
     assert "MolR-TAG" not in page  # printed numbers are those of 40,000 reactions
     assert any(line.startswith("Products, test part") for line in lines)
     differences = Story.load(output, {"molr": "", "molr-motifs": ""}).differences()
@@ -147,15 +151,31 @@ def test_an_encoder_of_another_corpus_is_not_taken(patched: object, done: tuple[
             (done[0] / "kept").rename(done[0] / "products" / "molr-0.json")
 
 
-def test_one_target_stands_beside_the_printed_one() -> None:
-    rows = [
-        {"data": "tox21", "method": "ecfp-linear", "each": {"SR-p53": value, "NR-AR": None}} for value in (0.8, 0.9)
-    ]
-    table = Story([], rows, {}).one_target("tox21")
-    assert table is not None
-    assert [row[0] for row in table.rows] == ["ecfp-linear", "MolR-TAG, printed"]
-    assert (table.rows[0][1].value, table.rows[1][1]) == (pytest.approx(0.85), 0.82)  # type: ignore[union-attr]
-    assert Story([], [], {}).one_target("tox21") is None
+def test_one_target_stands_beside_the_printed_ones() -> None:
+    row = {"data": "tox21", "method": "ecfp-linear"}
+    story = Story([], [row | {"each": {"SR-p53": x, "NR-AR": None}} for x in (0.8, 0.9)], {})
+    (table,) = story.beside("tox21")
+    assert [row[0] for row in table.rows[:2]] == ["ecfp-linear", "MolR-TAG, printed"]
+    assert (table.rows[0][1].value, table.rows[1][1].value) == (pytest.approx(0.85), 0.82)  # type: ignore[union-attr]
+    (whole,) = story.beside("bbbp")
+    assert whole.rows[0] == ["MolR-TAG, printed", Spread(0.895, error=0.031)]
+    assert len(whole.rows) == 5
+    assert story.beside("hiv") == []
+
+
+def test_steps_and_minutes_stand_beside_a_method(done: tuple[Path, list[str]]) -> None:
+    """A row of an older version tells no minutes, and that its loss was another."""
+    told = [json.loads((done[0] / "products" / f"molr-{seed}.json").read_text()) for seed in (0, 1)]
+    seconds = [row["training_seconds"]["cpu"] for row in told]
+    ((name, _, steps, minutes),) = Story(told, [], {"molr": ""}).methods.rows
+    assert (name, steps) == ("molr", told[0]["steps"])
+    assert getattr(minutes, "value", minutes) == pytest.approx(sum(seconds) / 120)
+    assert Story(told, [], {"molr": ""}).said == SAID
+    for row in told:
+        del row["training_seconds"], row["size"]
+    story = Story(told, [], {"molr": ""})
+    assert story.methods.rows[0][3] is None
+    assert story.said[-1].startswith("molr: learned among others that missed most isomers")
 
 
 def test_every_printed_row_has_a_number(done: tuple[Path, list[str]]) -> None:
