@@ -65,7 +65,7 @@ def test_spread_and_differences_are_over_splits() -> None:
     pair = found.minus(["a-0", "a-1"], ["base"])
     assert pair is not None
     assert sorted(pair.gaps) == pytest.approx([-0.5, -0.5, -0.2])
-    half = 4.302653 * 0.1732051 / 3**0.5  # t of two degrees of freedom, sd of the gaps
+    half = 4.30265273 * 0.03**0.5 / 3**0.5  # t of two degrees of freedom, sd of the gaps
     assert (pair.difference, pair.low, pair.high) == pytest.approx((-0.4, -0.4 - half, -0.4 + half))
     (alike,) = efficiencies(told, {"esol": OVERLAPS["esol"] | {RULES[3]: 0.75}})  # the largest of the seven counts
     wide = alike.minus(["a-0", "a-1"], ["base"])
