@@ -8,22 +8,20 @@ python benchmarks/study_page.py
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tetramer.benchmark import protocol
 from tetramer.benchmark.cells import show
-from tetramer.benchmark.efficiency import DEM
 from tetramer.benchmark.report import Table
-from tetramer.benchmark.standing import Pair, Standing
+from tetramer.benchmark.standing import Pair
 from tetramer.benchmark.summary import interval
-from tetramer.studies import molr, motif, motif_page, smiles_transformer
+from tetramer.studies import molr, molr_page, motif, motif_page, smiles_transformer
+from tetramer.studies.base import Model
 from tetramer.studies.combining_modalities import FREE, MODELS
 from tetramer.studies.combining_page import CLAIM_HEADER, CLAIMED, fusions, properties
 from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
-from tetramer.studies.molr_page import ABOUT, COMPARED, PAIRED, PROBED, SAID, TITLES
-from tetramer.studies.molr_page import Story as Reactions
+from tetramer.studies.finished import Finished
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "study-results.md"
@@ -97,48 +95,26 @@ def brief(folder: Path) -> Iterator[str]:
         yield f"### A quarter of the visits: properties of QM9\n\n{table.caption}.\n\n{shown(table)}"
 
 
-def reactions() -> Iterator[str]:
-    """The study of reactions."""
-    story = Reactions.load(RESULTS / "molr", {name: model.about for name, model in molr.MODELS.items()})
-    yield "## molr\n\n" + "\n".join(f"- {text}" for text in SAID)
-    yield laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
-    for task in story.tasks:
-        table = story.table(task)
-        yield f"### {TITLES[task]}\n\n{ABOUT[task]} {table.caption}.\n\n{shown(table)}"
-    gaps = story.differences()
-    if gaps:
-        header = ["ranking", "variant", "number", "difference (95 %)", "seeds"]
-        body = [[show(cell) for cell in row] for row in gaps]
-        yield f"### Variant minus {COMPARED[0]}, on the same seeds\n\n{PAIRED}\n\n{laid(header, body)}"
-    yield from frozen(story.probed, PROBED)
-
-
-def motifs() -> Iterator[str]:
-    """The study of motifs."""
-    if not any((RESULTS / "motif").glob("*/*.json")):
+def study(story: type[Finished], models: Mapping[str, Model], about: str = "") -> Iterator[str]:
+    """A study of pretrained encoders. about: its frozen vectors, "" where these are no part of the page"""
+    folder = RESULTS / story.STUDY
+    if not any(folder.glob("*/**/*.json")):
         return
-    story = motif_page.Story.load(RESULTS / "motif", {name: model.about for name, model in motif.MODELS.items()})
-    yield "## motif\n\n" + "\n".join(f"- {text}" for text in motif_page.SAID)
-    yield laid(["method", "what it is"], [[f"`{name}`", str(about)] for name, about in story.methods])
-    for title, about, table in story.parts():
-        yield f"### {title}\n\n{about} {table.caption}.\n\n{shown(table)}"
-    yield from frozen(story.probed, motif_page.PROBED)
+    told = story.load(folder, {name: model.about for name, model in models.items()})
+    yield f"## {story.STUDY}\n\n" + "\n".join(f"- {text}" for text in told.said)
+    methods = [[f"`{row[0]}`", *map(show, row[1:])] for row in told.methods.rows]
+    yield laid(list(told.methods.header), methods)
+    for title, text, table in told.parts():
+        yield f"### {title}\n\n{text} {table.caption}.\n\n{shown(table)}"
+    if about:
+        yield from frozen(told, about)
 
 
-def smiles_networks() -> Iterator[str]:
-    """The study of SMILES networks."""
-    folder = RESULTS / smiles_transformer.NAME
-    measured, written = any((folder / DEM).glob(protocol.ROWS)), smiles_transformer.samples(folder)
-    if not measured and not written:
-        return
-    yield f"## {smiles_transformer.NAME}\n\n" + "\n".join(f"- {text}" for text in smiles_transformer.SAID)
-    methods = [[f"`{name}`", model.about] for name, model in smiles_transformer.MODELS.items()]
-    yield laid(["method", "what it is"], methods)
-    if measured:
-        told, notes = smiles_transformer.summary_of(folder), " ".join(smiles_transformer.NOTES)
-        yield f"### Data efficiency\n\n{smiles_transformer.ABOUT} {notes}\n\n{shown(smiles_transformer.table(told))}"
-    if written:
-        yield f"### {written.caption}\n\n{smiles_transformer.WRITTEN}\n\n{shown(written)}"
+def studies() -> Iterator[str]:
+    """All of them."""
+    yield from study(molr_page.Story, molr.MODELS, molr_page.PROBED)
+    yield from study(motif_page.Story, motif.MODELS, motif_page.PROBED)
+    yield from study(smiles_transformer.Story, smiles_transformer.MODELS)
 
 
 def shown(table: Table) -> str:
@@ -146,15 +122,16 @@ def shown(table: Table) -> str:
     return laid(list(table.header), [[show(cell) for cell in row] for row in table.rows])
 
 
-def frozen(probed: Sequence[Standing], about: str) -> Iterator[str]:
+def frozen(story: Finished, about: str) -> Iterator[str]:
     """Frozen vectors on data sets."""
-    for one in probed:
+    for one in story.probed:
         header = ["method", one.metric, "splits", f"minus {one.reference} (95 %)"]
         body = [
             [line.method, f"{show(line.mean)} ± {show(line.sd)}", str(line.splits), gap(line.pair)]
             for line in one.lines
         ]
         yield f"### {one.data}, frozen vectors\n\n{about}\n\n{laid(header, body)}"
+        yield from (f"{table.caption}:\n\n{shown(table)}" for table in story.beside(one.data))
 
 
 def gap(pair: Pair | None) -> str:
@@ -164,9 +141,7 @@ def gap(pair: Pair | None) -> str:
 
 def main() -> None:
     """Write the page."""
-    PAGE.write_text(
-        "\n\n".join([HEAD.strip(), *combining(), *reactions(), *motifs(), *smiles_networks()]) + "\n", encoding="utf-8"
-    )
+    PAGE.write_text("\n\n".join([HEAD.strip(), *combining(), *studies()]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

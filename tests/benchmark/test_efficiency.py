@@ -1,16 +1,27 @@
 """DEM is the mean over seven shares, of methods that have them all."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 
 from tetramer.benchmark.efficiency import RULES, SHARES, efficiencies
-from tetramer.benchmark.grouping import Setting
-from tetramer.benchmark.standing import Line, Standing
+
+OVERLAPS = {"esol": dict.fromkeys(RULES, 0.0)}
 
 
-def table(rule: str, values: dict[str, float | None], metric: str = "rmse", data: str = "esol") -> Standing:
-    lines = tuple(Line(method, value, None, 1, 1, (9, 9), (9, 9), 1.0, None) for method, value in values.items())
-    higher = metric == "roc-auc"
-    return Standing(Setting("dem", rule, "train"), data, "", metric, higher, "mean", "", None, {}, lines, ())
+def rows(
+    method: str, values: Sequence[float | None], seed: int = 0, metric: str = "rmse", **changed: Any
+) -> list[dict[str, Any]]:
+    """One value a share."""
+    return [
+        {
+            **{"class": "dem", "split": rule, "seed": seed, "fit_rows": "train", "data": "esol", "method": method},
+            **{"metric": metric, "scores": {metric: value}, "refused": None, "split_sha256": f"{rule} {seed}"},
+            **changed,
+        }
+        for rule, value in zip(RULES, values, strict=False)
+    ]
 
 
 def test_the_shares_double_from_one_eightieth() -> None:
@@ -20,17 +31,52 @@ def test_the_shares_double_from_one_eightieth() -> None:
 
 
 def test_dem_is_the_mean_over_the_shares_best_first() -> None:
-    values = [{"poor": 2.0 + k, "good": 1.0 + k, "absent": None if k == 3 else 0.0} for k in range(7)]
-    (found,) = efficiencies([table(rule, values[k]) for k, rule in enumerate(RULES)])
+    values: Mapping[str, list[float | None]] = {
+        "poor": [2.0 + k for k in range(7)],
+        "good": [1.0 + k for k in range(7)],
+        "absent": [0.0, 0.0, 0.0, None, 0.0, 0.0, 0.0],
+    }
+    (found,) = efficiencies([row for name, some in values.items() for row in rows(name, some)], {})
     assert found.methods == ("good", "poor")
     assert found.dem == pytest.approx((4.0, 5.0))
     assert found.means[0] == tuple(1.0 + k for k in range(7))
     assert found.lacks == ("absent",)
-    (areas,) = efficiencies([table(rule, values[k], "roc-auc") for k, rule in enumerate(RULES)])
+    assert not found.higher
+    (areas,) = efficiencies([row for name, some in values.items() for row in rows(name, some, metric="roc-auc")], {})
     assert areas.methods == ("poor", "good")
+    assert areas.higher
 
 
 def test_without_every_share_there_is_none() -> None:
-    assert efficiencies([table(rule, {"mean": 1.0}) for rule in RULES[1:]]) == []
-    other = [table(rule, {"mean": 1.0}, data="bace" if rule == RULES[2] else "esol") for rule in RULES]
-    assert efficiencies(other) == []
+    assert efficiencies(rows("mean", [1.0] * 6), {}) == []
+    every = rows("mean", [1.0] * 7)
+    assert efficiencies([every[0] | {"data": "bace"}, *every[1:]], {}) == []
+
+
+def test_spread_and_differences_are_over_splits() -> None:
+    """By hand: DEM 1, 2 and 3 of one method; a, of two seeds, is lower by 0.5, 0.5 and 0.2 on the same splits."""
+    told = [row for seed in range(3) for row in rows("base", [1.0 + seed] * 7, seed)]
+    for name, shift in (("a-0", 0.1), ("a-1", -0.1)):
+        for seed, less in enumerate((0.5, 0.5, 0.2)):
+            told += rows(name, [1.0 + seed - less + shift] * 7, seed)
+    (found,) = efficiencies(told, OVERLAPS)
+    assert found.over_splits(["base"]) == [1.0, 2.0, 3.0]
+    assert found.sd(["base"]) == pytest.approx(1.0)
+    pair = found.minus(["a-0", "a-1"], ["base"])
+    assert pair is not None
+    assert sorted(pair.gaps) == pytest.approx([-0.5, -0.5, -0.2])
+    half = 4.30265273 * 0.03**0.5 / 3**0.5  # t of two degrees of freedom, sd of the gaps
+    assert (pair.difference, pair.low, pair.high) == pytest.approx((-0.4, -0.4 - half, -0.4 + half))
+    (alike,) = efficiencies(told, {"esol": OVERLAPS["esol"] | {RULES[3]: 0.75}})  # the largest of the seven counts
+    wide = alike.minus(["a-0", "a-1"], ["base"])
+    assert wide is not None
+    assert wide.high == pytest.approx(-0.4 + half * 10**0.5)  # 1 / 3 + 0.75 / 0.25 in place of 1 / 3
+    assert found.minus(["a-0"], ["nobody"]) is None
+
+
+def test_only_answers_to_the_same_question_are_compared() -> None:
+    one, other = rows("base", [1.0] * 7), rows("ours", [0.5] * 7)
+    other[2]["cells"] = {"rmse": "other labels"}
+    (found,) = efficiencies([*one, *other], {})
+    assert found.minus(["ours"], ["base"]) is None
+    assert found.minus(["ours"], ["ours"]) is not None

@@ -183,6 +183,15 @@ def test_weights_are_chosen_by_ranks_where_it_is_asked(data: ReactionData) -> No
     assert (rows, run.best_step, run.best_score) == ([0.5, 0.75], 1, 0.5)
 
 
+def test_ranks_read_no_products_that_are_alike(data: ReactionData) -> None:
+    near, objective, seen = data.with_near(ROWS, ROWS[:0], 2), made(), list[int]()
+    assert len(near.alike(ROWS[:2], None))
+    objective.register_forward_hook(lambda module, given, told: seen.append(len(told.products)))
+    for one, other in zip(objective.both(near, ROWS[:2]), objective.both(data, ROWS[:2]), strict=True):
+        assert torch.equal(one, other)
+    assert seen == [2, 2]
+
+
 def test_distances_are_euclidean_and_have_a_slope_where_they_are_zero() -> None:
     one = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
     apart = distances(one, one)
@@ -299,10 +308,11 @@ def test_it_learns_and_says_which_atoms_stay(data: ReactionData) -> None:
     assert {"motif-accuracy", "motif-residual", "motif-bonded"} < set(told)
 
 
-def test_sides_equal_their_motifs_by_hand(data: ReactionData) -> None:
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_sides_equal_their_motifs_by_hand(data: ReactionData, share: float) -> None:
     """w C(R, P) + (1 - w) / 2 C(R, M of R) + (1 - w) / 2 C(P, M of P), as loops over pairs; candidates take no part."""
     plain = {"loss": "hinge", "projection": 0, "survival": 0.0, "negatives": 0}
-    objective = made(**plain, motifs=0.2, compare="sides", motif={"correction": False, "bonded": 0.0})
+    objective = made(**plain, motifs=share, compare="sides", motif={"correction": False, "bonded": 0.0})
     sample = data.sample(ROWS, VIEWS)
     assert sample.groups is not None
     with torch.no_grad():
@@ -314,9 +324,9 @@ def test_sides_equal_their_motifs_by_hand(data: ReactionData) -> None:
         there = [(sample.groups["reaction"] == row) & (sample.groups["role"] == role) for row in ROWS]  # type: ignore[index]
         return torch.stack([both.motifs[chosen].sum(0) for chosen in there])
 
-    want = 0.8 * plain_hinge(told.reactants, told.products, product, 4.0)
-    want += 0.1 * plain_hinge(told.reactants, motifs_of(0), reactants, 4.0)
-    want += 0.1 * plain_hinge(told.products, motifs_of(2), product, 4.0)
+    want = (1 - share) * plain_hinge(told.reactants, told.products, product, 4.0)
+    want += share / 2 * plain_hinge(told.reactants, motifs_of(0), reactants, 4.0)
+    want += share / 2 * plain_hinge(told.products, motifs_of(2), product, 4.0)
     assert objective.loss(sample, RNG).value.item() == pytest.approx(want, rel=1e-3)
     joined = replace(data.with_near(ROWS, ROWS[:0], 2)).sample(ROWS[:2], VIEWS)
     alone = data.sample(ROWS[:2], VIEWS)
@@ -329,8 +339,8 @@ def test_wrong_settings_are_told() -> None:
     for settings in ({"survival": -1.0}, {"margin": 0.0}, {"negatives": -1}):
         with pytest.raises(UserError, match="Learning from reactions needs"):
             ReactionConfig(**settings)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match=r"motifs=1\.0 is a share of the loss"):
-        ReactionConfig(motifs=1.0)
+    with pytest.raises(UserError, match=r"motifs=1\.1 is a share of the loss"):
+        ReactionConfig(motifs=1.1)
     with pytest.raises(UserError, match="There is no loss named"):
         ReactionConfig(loss="margin")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="There is no select named"):

@@ -10,13 +10,14 @@ from rdkit.Chem import MolFromSmiles, MolToSmiles
 from scipy.sparse import csr_array
 
 from tetramer.benchmark import protocol, reaction_sets
+from tetramer.benchmark.cells import Spread
 from tetramer.benchmark.edit_distance import EditPairs
 from tetramer.errors import UserError
 from tetramer.studies import Asked, molr, molr_page, molr_tasks
 from tetramer.studies.base import Reach, short
 from tetramer.studies.finished import Measured, interval
 from tetramer.studies.molr import MODELS
-from tetramer.studies.molr_page import Story
+from tetramer.studies.molr_page import PRINTED, SAID, Story
 from tetramer.studies.molr_tasks import FREE_ROWS, TASKS
 
 ACIDS = [f"{'C' * size}C(=O)O" for size in range(1, 9)] + [f"{'C' * size}c1ccccc1C(=O)O" for size in range(1, 5)]
@@ -111,10 +112,15 @@ def test_the_page_shows_tables_and_what_each_part_adds(done: tuple[Path, list[st
     for title in molr_page.TITLES.values():
         assert title in page
     assert "What each part adds" in page
+    told = json.loads((output / "report.json").read_text())
+    assert {"Methods", "What each part adds", *molr_page.TITLES.values()} == set(told["tables"])
+    assert told["frozen"] == []
     assert "MolR-TAG" not in page  # printed numbers are those of 40,000 reactions
     assert any(line.startswith("Products, test part") for line in lines)
-    story = Story.load(output, {"molr": "", "molr-motifs": ""})
-    (line,) = [row for row in story.differences() if row[:3] == [molr_page.TITLES["reactants"], "molr-motifs", "MRR"]]
+    differences = Story.load(output, {"molr": "", "molr-motifs": ""}).differences()
+    assert differences is not None
+    wanted = [molr_page.TITLES["reactants"], "molr-motifs minus molr", "MRR"]
+    (line,) = [row for row in differences.rows if row[:3] == wanted]
     told = [json.loads((output / "reactants" / f"{name}-{seed}.json").read_text())["pools"]["full"]["mrr"][0]
             for name in ("molr-motifs", "molr") for seed in (0, 1)]  # fmt: skip
     assert line[3].value == pytest.approx((told[0] + told[1] - told[2] - told[3]) / 2)  # type: ignore[union-attr]
@@ -135,13 +141,53 @@ def test_an_encoder_of_other_settings_is_not_taken(done: tuple[Path, list[str]])
     row.write_text(kept)
 
 
-def test_one_target_stands_beside_the_printed_one() -> None:
-    alone = {("tox21", "SR-p53"): {"ecfp-linear": [0.8, 0.9]}, ("tox21", "NR-AR"): {"ecfp-linear": [0.5]}}
-    table = Story([], [], {}, alone).one_target("tox21")
-    assert table is not None
-    assert [row[0] for row in table.rows] == ["ecfp-linear", "MolR-TAG, printed"]
-    assert (table.rows[0][1].value, table.rows[1][1]) == (pytest.approx(0.85), 0.82)  # type: ignore[union-attr]
-    assert Story([], [], {}).one_target("tox21") is None
+def test_an_encoder_of_another_corpus_is_not_taken(patched: object, done: tuple[Path, list[str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(molr, "part_texts", lambda name, parts: REACTIONS[::-1])  # as many, others to learn from
+        for part in ("products", "probes"):
+            (done[0] / "products" / "molr-0.json").rename(done[0] / "kept")
+            with pytest.raises(UserError, match=r"from 65 rows \([0-9a-f]{12}\), not with .* from 65 rows"):
+                ask(done[0], splits=[part], methods=["molr"])
+            (done[0] / "kept").rename(done[0] / "products" / "molr-0.json")
+
+
+def test_one_target_stands_beside_the_printed_ones() -> None:
+    row = {"data": "tox21", "method": "ecfp-linear"}
+    story = Story([], [row | {"each": {"SR-p53": x, "NR-AR": None}} for x in (0.8, 0.9)], {})
+    (table,) = story.beside("tox21")
+    assert [row[0] for row in table.rows[:2]] == ["ecfp-linear", "MolR-TAG, printed"]
+    assert (table.rows[0][1].value, table.rows[1][1].value) == (pytest.approx(0.85), 0.82)  # type: ignore[union-attr]
+    (whole,) = story.beside("bbbp")
+    assert whole.rows[0] == ["MolR-TAG, printed", Spread(0.895, error=0.031)]
+    assert len(whole.rows) == 5
+    assert story.beside("hiv") == []
+
+
+def test_steps_and_minutes_stand_beside_a_method(done: tuple[Path, list[str]]) -> None:
+    """A row of an older version tells no minutes, and that its loss was another."""
+    told = [json.loads((done[0] / "products" / f"molr-{seed}.json").read_text()) for seed in (0, 1)]
+    seconds = [row["training_seconds"]["cpu"] for row in told]
+    ((name, _, steps, minutes),) = Story(told, [], {"molr": ""}).methods.rows
+    assert (name, steps) == ("molr", told[0]["steps"])
+    assert getattr(minutes, "value", minutes) == pytest.approx(sum(seconds) / 120)
+    assert Story(told, [], {"molr": ""}).said == SAID
+    for row in told:
+        del row["training_seconds"], row["size"]
+    story = Story(told, [], {"molr": ""})
+    assert story.methods.rows[0][3] is None
+    assert story.said[-1].startswith("molr: learned among others that missed most isomers")
+
+
+def test_every_printed_row_has_a_number(done: tuple[Path, list[str]]) -> None:
+    whole = [json.loads(path.read_text()) | {"reactions": 40_000} for path in sorted(done[0].glob("*/count*-0.json"))]
+    whole = [row | {"pairs": 10_000} if "rmse" in row else row for row in whole]
+    story = Story(whole, [], {})
+    assert set(PRINTED) <= set(story.tasks)
+    for task, printed in PRINTED.items():
+        rows = {str(row[0]): row[1:] for row in story.table(task).rows if str(row[0]).endswith(", printed")}
+        assert [*rows] == [f"{name}, printed" for name in printed]
+        assert [name for name, cells in rows.items() if not any(cells)] == []
+    assert story.table("questions").rows[-3][:4] == ["MolR-GCN, printed", None, 0.625, None]
 
 
 def test_a_perfect_vector_measures_edit_distance(done: tuple[Path, list[str]]) -> None:
@@ -158,6 +204,8 @@ def test_wrong_words_teach(patched: object, tmp_path: Path) -> None:
         ({"splits": ["product"]}, "product"),
         ({"methods": ["morl"]}, "molr"),
         ({"target": "gap"}, "has no target"),
+        ({"seeds": 0}, "--seeds 0 measures nothing"),
+        ({"splits": ["questions"], "methods": ["counts-svr"]}, "Nothing of questions is asked of counts-svr"),
         ({"size": "huge"}, "size"),
     ):
         with pytest.raises(UserError, match=says):
@@ -192,4 +240,5 @@ def test_cells_and_intervals_by_hand() -> None:
 def test_names_of_rows_are_known_to_their_tasks() -> None:
     assert {name for task in TASKS.values() for name in task.free} == set(FREE_ROWS)
     assert not set(FREE_ROWS) & set(MODELS)
+    assert {*molr_page.COMPARED, *molr_page.COMPARED.values()} == set(MODELS)
     assert set(molr_page.TITLES) == set(molr_page.ABOUT) == set(TASKS)

@@ -35,7 +35,7 @@ TINY = Reach(
     "for the test", 60, 0, 2, 60, repeats=2,
     overrides={"training.epochs": "1", "encoder.width": "16", "encoder.depth": "2"},
 )  # fmt: skip
-METHODS = ["bag-of-atoms", "bag-of-motifs", "untrained", "motif", "motif-published"]
+METHODS = ["bag-of-atoms", "bag-of-motifs", "untrained", "motif", "motif-plain-hinge"]
 LEARNED = METHODS[2:]
 
 
@@ -102,13 +102,13 @@ def test_the_untrained_network_has_taken_no_step(done: tuple[Path, list[str]]) -
     assert (rows["untrained"]["steps"], rows["motif"]["steps"] > 0) == (0, True)
     assert rows["motif"]["corpus"]["rows"] == 60
     assert rows["motif"]["molecules"] == 60
-    assert set(rows["motif-published"]["overrides"]) > set(TINY.overrides)
+    assert set(rows["motif-plain-hinge"]["overrides"]) > set(TINY.overrides)
 
 
 def test_what_is_compared_without_projection_is_the_vector_itself(done: tuple[Path, list[str]]) -> None:
-    told = numbers(done[0], "diagnosis", "motif-published")
+    told = numbers(done[0], "diagnosis", "motif-plain-hinge")
     assert told["motifs_alone"] == told["with_bonds"] == pytest.approx(told["residual"], rel=1e-4)
-    assert "amide_compared" not in numbers(done[0], "isomers", "motif-published")
+    assert "amide_compared" not in numbers(done[0], "isomers", "motif-plain-hinge")
     assert "amide_compared" in numbers(done[0], "isomers", "motif")
 
 

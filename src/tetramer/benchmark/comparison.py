@@ -106,7 +106,8 @@ def render(summary: Summary, title: str, leaks: Leaks | None = None) -> str:
 def of_efficiency(told: Efficiency) -> Section:
     """DEM and the seven means behind it."""
     rows: list[list[Cell]] = [
-        [method, dem, *means] for method, dem, means in zip(told.methods, told.dem, told.means, strict=True)
+        [method, Spread(dem, error=told.sd([method])), *means]
+        for method, dem, means in zip(told.methods, told.dem, told.means, strict=True)
     ]
     header = ["method", "DEM", *(f"{share:.2%}" for share in SHARES)]
     aside = (

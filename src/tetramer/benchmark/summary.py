@@ -92,7 +92,7 @@ def summarise(rows: Iterable[Finished], overlaps: Overlaps, against: str, metric
         overall=tuple(overall(rows, standings, against)),
         blends=tuple(members(rows, overlaps)),
         intervals=tuple(intervals(rows)),
-        efficiencies=tuple(efficiencies(standings)),
+        efficiencies=tuple(efficiencies(rows, overlaps)),
         versions=tuple(sorted({_versions(row) for row in rows})),
         machines=tuple(sorted({str(row["cost"]["machine"]) for row in rows})),
         notes=(f"{', '.join(without)}: not shown, because {metric} is not of their kind.",) if without else (),
@@ -206,14 +206,15 @@ def _verdicts(method: str, standings: Sequence[Standing]) -> dict[str, int]:
 
 def as_json(summary: Summary) -> str:
     """The summary for a program: numbers to six significant digits, null for what is undefined."""
-    return json.dumps(_plain(asdict(summary)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(plain(asdict(summary)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """As JSON has it: collections of texts and of numbers to DIGITS significant digits, None for what is undefined."""
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     return value

@@ -54,7 +54,8 @@ def column_for(table: Table, wanted: bool = False) -> str | None:
 
 def column_like(table: Table, known: Sequence[str], wanted: bool = False) -> str | None:
     """As `column_for`, but the columns that were read before, if this table has them and tells structures by them."""
-    if known and set(known) <= set(table.columns) and table.blocks is None and not bare(table) and not of_geometry(table):
+    there = known and set(known) <= set(table.columns)
+    if there and table.blocks is None and not bare(table) and not of_geometry(table):
         named = ",".join(known)
         if len(known) == 1 or two_columns(table, named) == tuple(known):
             return named

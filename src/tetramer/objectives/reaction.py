@@ -1,7 +1,7 @@
 """What an encoder learns from reactions: the atoms of the reactants that stay make the same vector as the products."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple, cast, get_args
 
 import numpy as np
@@ -51,8 +51,8 @@ class ReactionConfig:
                 "Learning from reactions needs projection, survival and negatives ≥ 0 and margin > 0; "
                 f"got {self.projection}, {self.survival}, {self.negatives} and {self.margin}."
             )
-        if not 0 <= self.motifs < 1:
-            raise UserError(f"motifs={self.motifs} is a share of the loss: choose 0 or more, below 1.")
+        if not 0 <= self.motifs <= 1:
+            raise UserError(f"motifs={self.motifs} is a share of the loss: choose 0 to 1.")
         _ = self.of_motifs  # a wrong setting is told now
 
     @property
@@ -222,12 +222,12 @@ class ReactionEquivalence(Objective):
     @torch.inference_mode()
     def both(self, data: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         """(n, P) vectors of the reactants and of the products of reactions `rows`."""
-        parts = []
+        parts, data = [], replace(data, negatives=0)  # others that are alike are no part of it
         for place in range(0, len(rows), TURN):
             some = rows[place : place + TURN]
             sample = data.sample(some, self.encoder.views)
             told = self(sample.views, sample.groups)
-            parts.append((told.reactants, told.products[: len(some)]))
+            parts.append((told.reactants, told.products))
         left, right = zip(*parts, strict=True)
         return torch.cat(left), torch.cat(right)
 

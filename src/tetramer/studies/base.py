@@ -11,11 +11,13 @@ from typing import Any
 
 from tetramer import pretraining
 from tetramer.benchmark import protocol
+from tetramer.benchmark.agreement import check
+from tetramer.benchmark.comparison import SHORT
 from tetramer.benchmark.methods import PROBE
 from tetramer.benchmark.protocol import Protocol
 from tetramer.benchmark.row import Settings, machine
-from tetramer.benchmark.standing import Standing, tables
-from tetramer.checkpoint import read_folder
+from tetramer.benchmark.standing import Overlaps
+from tetramer.checkpoint import config_hash, read_folder
 from tetramer.datasets.writing import locked, write_whole
 from tetramer.errors import UserError, pick
 from tetramer.modelling import versions
@@ -112,7 +114,8 @@ class Measurement:
     """One part of a study. ask: what it looks at, a method, its encoder if it has one → what a row says"""
 
     ask: Callable[[Any, str, Path | None], dict[str, Any]]
-    free: tuple[str, ...]  # methods that have no encoder
+    free: tuple[str, ...] = ()  # methods that have no encoder
+    learned: tuple[str, ...] | None = None  # encoders that are asked; None: all
 
 
 @dataclass(frozen=True)
@@ -135,22 +138,26 @@ class Encoders:
             limits = Limits(self.asked.workers)
             options = pretraining.Options(model.method, overrides, seed, limits=limits, fresh=model.fresh)
             pretrained(folder, self.texts(), self.corpus, options, self.say, self.progress)
-        elif (told := read_folder(folder)[0].get("overrides")) != overrides:
-            raise UserError(
-                f"{folder} was made with {told or 'no settings'}, not with {overrides or 'none'}. Choose another "
-                "--output, or remove that folder to make it again."
-            )
+        else:
+            card, texts = read_folder(folder)[0], self.texts()
+            told = made_of(card.get("overrides", {}), card["corpus"]["rows"], card["corpus"]["sha256"])
+            wanted = made_of(overrides, len(texts), config_hash(list(texts)))
+            if told != wanted:
+                raise UserError(
+                    f"{folder} was made with {told}, not with {wanted}. Choose another --output, or remove that "
+                    "folder to make it again."
+                )
         return folder
 
     def heads(self, names: Sequence[str], seeds: Sequence[int]) -> list[str]:
         """Linear heads on their frozen vectors, as methods of a benchmark."""
         return [f"{PROBE}{self.made(name, seed)}" for seed in seeds for name in names]
 
-    def probe(self, methods: Sequence[str], data: Sequence[str], repeats: int) -> list[str]:
-        """Frozen vectors on random splits of public data sets. → sentences on rows that could not be finished"""
-        plan = Protocol(methods, data, ("random",), repeats, ("train",))
-        settings = Settings(str(self.asked.output / PROBES), workers=self.asked.workers)
-        return protocol.run(plan, settings, self.say, self.progress)
+
+def made_of(overrides: Mapping[str, str], rows: int, sha256: str) -> str:
+    """What an encoder comes from, in words that differ where that differs."""
+    settings = ", ".join(f"{name}={value}" for name, value in sorted(overrides.items()))
+    return f"{settings or 'no settings'} from {rows:,} rows ({sha256[:SHORT]})"
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,7 @@ class Rows:
     study: str
     output: Path
     size: str = ""  # of SIZES of the study; "": rows are only read
+    frozen: str = PROBES  # folder of the rows of frozen vectors
 
     def done(self, task: str, method: str, seed: int) -> bool:
         """Whether a row is there. UserError if it was measured at another size."""
@@ -195,23 +203,12 @@ class Rows:
             for path in sorted((self.output / task).glob("*.json")):
                 yield json.loads(path.read_text(encoding="utf-8"))
 
-    def standings(self) -> list[Standing]:
-        """Frozen vectors on data sets, against counts."""
-        return tables(*self._probed(), REFERENCE)
-
-    def alone(self) -> dict[tuple[str, str], dict[str, list[float]]]:
-        """(data set, one of its targets) → method → its score on that target alone, split by split."""
-        found: dict[tuple[str, str], dict[str, list[float]]] = {}
-        for row in self._probed()[0]:
-            for target, value in row.get("each", {}).items():
-                if value is not None:
-                    found.setdefault((row["data"], target), {}).setdefault(row["method"], []).append(value)
-        return found
-
-    def _probed(self) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
-        if not any((self.output / PROBES).glob(protocol.ROWS)):
+    def probed(self) -> tuple[list[dict[str, Any]], Overlaps]:
+        """Rows of frozen vectors on data sets, as those of a benchmark, and how much their splits overlap."""
+        if not any((self.output / self.frozen).glob(protocol.ROWS)):
             return [], {}
-        told, shared = protocol.load(self.output / PROBES)
+        told, shared = protocol.load(self.output / self.frozen)
+        check(told)
         return [row | {"method": short(row["method"])} for row in told], shared
 
 
@@ -228,6 +225,8 @@ class Plan:
     here: Callable[[Reach, Limits], object]  # what tasks look at
     draw: Callable[[Path, Mapping[str, str]], list[str]]  # the page; of the output, and what each model is
     beside: tuple[str, ...] = (REFERENCE,)  # methods of a benchmark beside the frozen vectors
+    frozen: str = PROBES  # name and folder of the part that asks frozen vectors, each on the data sets of its size
+    rule: str = "random"  # of the splits of these
 
     def run(self, asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str]]:
         """Measure what is missing of the rows, then draw the page."""
@@ -236,36 +235,49 @@ class Plan:
         size = pick(self.sizes, asked.size, "size")
         if asked.seeds is not None and asked.seeds < 1:
             raise UserError(f"--seeds {asked.seeds} measures nothing. Choose 1 or more.")
-        tasks = chosen(asked.splits, (*self.tasks, PROBES), "part of the study")
-        free = dict.fromkeys(name for task in self.tasks.values() for name in task.free)
-        methods = chosen(asked.methods, (*free, *self.models), "row of the study")
+        parts = chosen(asked.splits, (*self.tasks, self.frozen, *size.probed), "part of the study")
+        free = [name for task in self.tasks.values() for name in task.free]
+        methods = chosen(asked.methods, [*dict.fromkeys([*free, *self.beside, *self.models])], "row of the study")
         failed: list[str] = []
         if asked.measure:
             texts = cache(partial(self.texts, size))
             encoders = Encoders(asked, self.models, size.overrides, self.corpus, texts, say, progress)
             with locked(asked.output):
-                failed = self.measure(size, encoders, tasks, methods)
+                failed = self.measure(size, encoders, parts, methods)
         return self.draw(asked.output, {name: model.about for name, model in self.models.items()}), failed
 
-    def measure(self, size: Reach, encoders: Encoders, tasks: Sequence[str], methods: Sequence[str]) -> list[str]:
+    def measure(self, size: Reach, encoders: Encoders, parts: Sequence[str], methods: Sequence[str]) -> list[str]:
         """All rows that are missing. → sentences on those that could not be finished"""
-        asked, progress = encoders.asked, encoders.progress
-        rows, here = Rows(self.name, asked.output, asked.size), self.here(size, Limits(asked.workers))
-        learned, seeds = [name for name in methods if name in self.models], range(asked.seeds or size.seeds)
-        wanted = {name: self.tasks[name] for name in tasks if name in self.tasks}
-        for name, task in wanted.items():
-            for method in methods:
-                if method in task.free:
-                    rows.keep(name, method, 0, partial(task.ask, here, method, None), progress)
-        for seed in seeds:
-            for method in learned:
-                for name, task in wanted.items():
-                    if not rows.done(name, method, seed):
-                        folder = encoders.made(method, seed)
-                        rows.keep(name, method, seed, partial(task.ask, here, method, folder), progress)
-        if PROBES not in tasks:
+        learned, seeds = [name for name in methods if name in self.models], range(encoders.asked.seeds or size.seeds)
+        tasks = {name: task for name, task in self.tasks.items() if name in parts}
+        due = [(task, name, 0) for task, one in tasks.items() for name in methods if name in one.free]
+        due += [
+            (task, name, seed)
+            for seed in seeds
+            for name in learned
+            for task, one in tasks.items()
+            if one.learned is None or name in one.learned
+        ]
+        beside = [name for name in self.beside if name in methods]
+        sets = tuple(data for data in size.probed if {self.frozen, data}.intersection(parts) and (learned or beside))
+        if not due and not sets:
+            raise UserError(f"Nothing of {', '.join(parts)} is asked of {', '.join(methods)}. Name other --methods.")
+        self.ask(size, encoders, due)
+        if not sets:
             return []
-        return encoders.probe([*self.beside, *encoders.heads(learned, seeds)], size.probed, size.repeats)
+        names = [*(beside or self.beside), *encoders.heads(learned, seeds)]
+        settings = Settings(str(encoders.asked.output / self.frozen), workers=encoders.asked.workers)
+        plan = Protocol(names, sets, (self.rule,), size.repeats, ("train",))
+        return protocol.run(plan, settings, encoders.say, encoders.progress)
+
+    def ask(self, size: Reach, encoders: Encoders, due: Sequence[tuple[str, str, int]]) -> None:
+        """Measure the task, method and seed that are due, but for rows that are there."""
+        asked = encoders.asked
+        rows, here = Rows(self.name, asked.output, asked.size), self.here(size, Limits(asked.workers))
+        for task, name, seed in due:
+            if not rows.done(task, name, seed):
+                folder = encoders.made(name, seed) if name in self.models else None
+                rows.keep(task, name, seed, partial(self.tasks[task].ask, here, name, folder), encoders.progress)
 
 
 def of_card(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,21 @@
 """What came out of a study: the rows of a folder, numbers over seeds, and what a page says of both."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, ClassVar, Self
 
 from tetramer.benchmark.cells import Cell, Spread
-from tetramer.benchmark.standing import Standing
+from tetramer.benchmark.comparison import Section, of_data
+from tetramer.benchmark.report import Table, laid_out
+from tetramer.benchmark.standing import Overlaps, Standing, tables
+from tetramer.benchmark.summary import plain
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
-from tetramer.studies.base import HEAD_ON, Rows
+from tetramer.studies.base import HEAD_ON, PROBES, REFERENCE, Rows
 
 
 def none_there(output: Path) -> UserError:
@@ -38,32 +43,95 @@ class Finished:
     STUDY: ClassVar[str]
     PARTS: ClassVar[Sequence[str]]
     FREE: ClassVar[Mapping[str, str]]  # rows that learn nothing or little → what they are
+    SAID: ClassVar[Sequence[str]]  # what is true of all of the page
+    FROZEN: ClassVar[str] = PROBES  # folder of the rows of frozen vectors
+    PROPERTIES: ClassVar[
+        Mapping[str, Mapping[str, tuple[float, float]]]
+    ] = {}  # set → method → ROC-AUC ± sd, as printed
     told: Sequence[dict[str, Any]]
-    probed: Sequence[Standing]  # frozen vectors
+    vectors: Sequence[dict[str, Any]]  # rows of frozen vectors
     models: Mapping[str, str]
-    alone: Mapping[tuple[str, str], Mapping[str, Sequence[float]]] = field(default_factory=dict)  # `Rows.alone`
+    overlaps: Overlaps = field(default_factory=dict)  # of the splits of these
 
     @classmethod
     def load(cls, output: Path, models: Mapping[str, str]) -> Self:
         """UserError if there are no rows."""
-        rows = Rows(cls.STUDY, output)
-        found = cls(list(rows.told(cls.PARTS)), rows.standings(), models, rows.alone())
-        if not found.told and not found.probed:
+        rows = Rows(cls.STUDY, output, frozen=cls.FROZEN)
+        vectors, overlaps = rows.probed()
+        found = cls(list(rows.told(cls.PARTS)), vectors, models, overlaps)
+        if not found.told and not found.vectors:
             raise none_there(output)
         return found
 
-    @classmethod
-    def draw(cls, output: Path, models: Mapping[str, str]) -> list[str]:
-        """Write `report.html` from the rows that are finished; → sentences for a terminal."""
-        story = cls.load(output, models)
-        write_whole(output / "report.html", story.page().encode())
-        return [*story.lines(), f"Report: {output / 'report.html'}"]
+    @cached_property
+    def probed(self) -> list[Standing]:
+        """Frozen vectors on data sets, against counts."""
+        return tables(self.vectors, self.overlaps, REFERENCE)
 
     @property
-    def methods(self) -> list[list[Cell]]:
-        """Those with rows, and what they are."""
-        there = {row["method"] for row in self.told}
-        return [[name, about] for name, about in {**self.FREE, **self.models}.items() if name in there]
+    def made(self) -> list[tuple[str, str]]:
+        """The versions and machines of all rows, for a page."""
+        return made_with([*self.told, *(row["cost"] for row in self.vectors)])
+
+    @classmethod
+    def draw(cls, output: Path, models: Mapping[str, str]) -> list[str]:
+        """Write `report.html` and `report.json` from the rows that are finished; → sentences for a terminal."""
+        story = cls.load(output, models)
+        write_whole(output / "report.html", story.page().encode())
+        write_whole(output / "report.json", json.dumps(story.numbers, indent=1, allow_nan=False).encode() + b"\n")
+        return [*story.lines(), f"Report: {output / 'report.html'}"]
+
+    def beside(self, data: str) -> list[Table]:
+        """What stands under the frozen vectors of a data set: what is printed of it."""
+        body = printed(self.PROPERTIES.get(data, {}))
+        return [Table("Printed", ["method", "ROC-AUC"], body)] if body else []
+
+    def of_frozen(self, one: Standing, about: str) -> Section:
+        """The frozen vectors of a data set on a page."""
+        section = of_data(one)
+        tables = [*section.tables, *map(laid_out, self.beside(one.data))]
+        return replace(section, asides=[*section.asides, about], tables=tables)
+
+    @property
+    def methods(self) -> Table:
+        """Those with rows, what they are, and how long they learned: steps, and CPU minutes where rows tell them."""
+        there = {row["method"] for row in self.told} | {encoder_of(row["method"])[0] for row in self.vectors}
+        body: list[list[Cell]] = [
+            [name, about, self.effort(name, lambda row: row.get("steps")), self.effort(name, minutes)]
+            for name, about in {**self.FREE, **self.models}.items()
+            if name in there
+        ]
+        return Table("Methods", ["method", "what it is", "steps", "minutes of training"], body)
+
+    def effort(self, name: str, number: Callable[[Mapping[str, Any]], float | None]) -> Cell:
+        """A number of the rows of an encoder, one a seed; None where no row tells it."""
+        told = {row["seed"]: value for row in self.told if row["method"] == name and (value := number(row)) is not None}
+        values = [*told.values()]
+        return values[0] if len(set(values)) == 1 else over_seeds(values)
+
+    @property
+    def said(self) -> list[str]:
+        """SAID, and which encoders have rows of before the loss was mended."""
+        old = {
+            row["method"]
+            for row in self.told
+            if row.get("steps") and "size" not in row and row["overrides"].get("objective.negatives") != "0"
+        }
+        told = (
+            f"{', '.join(sorted(old))}: learned among others that missed most isomers. That is mended; these rows are "
+        )
+        return [*self.SAID, *([f"{told}to be measured anew."] if old else [])]
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """All tables, for a program: of the page by their titles, and of frozen vectors on data sets."""
+        tables = {"Methods": self.methods} | {title: table for title, _, table in self.parts()}
+        told = {title: asdict(table) for title, table in tables.items()}
+        return {"tables": plain(told), "frozen": plain([asdict(one) for one in self.probed])}
+
+    def parts(self) -> list[tuple[str, str, Table]]:
+        """Title, what it says, and the table of every part of the page that has one, but for the frozen vectors."""
+        raise NotImplementedError
 
     def page(self) -> str:
         """The report."""
@@ -72,6 +140,17 @@ class Finished:
     def lines(self) -> list[str]:
         """What a terminal shows."""
         raise NotImplementedError
+
+
+def minutes(row: Mapping[str, Any]) -> float | None:
+    """Of CPU time that its encoder learned; None in rows of older versions."""
+    told = row.get("training_seconds")
+    return told["cpu"] / 60 if told else None
+
+
+def printed(told: Mapping[str, tuple[float, float]]) -> list[list[Cell]]:
+    """Rows of a table: mean ± standard deviation as a paper has them."""
+    return [[f"{name}, printed", Spread(value, error=sd)] for name, (value, sd) in told.items()]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,10 @@ MODELS = {
         "molr-published", {}, "layers, loss and optimizer as published, at 256 of 1,024 numbers but for the size paper",
         {"encoder.width": "256"},
     ),
+    "motif-published": Model(
+        "motif-published", {}, "molr-published, in which both sides equal their motifs as well: a fifth of the loss",
+        {"encoder.width": "256"},
+    ),
 }  # fmt: skip
 
 

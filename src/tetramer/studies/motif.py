@@ -34,7 +34,7 @@ MODELS = {
     "motif-cosine": Model("motif", {"objective.loss": "cosine"}, "cosines in place of distances"),
     "motif-guard": Model("motif", {"objective.guard": "0.1"}, "and columns are kept apart (VICReg)"),
     "motif-decoys": Model("motif", {"objective.decoys": "2"}, "and isomers of the same motifs stand in each batch"),
-    "motif-published": Model(
+    "motif-plain-hinge": Model(
         "motif",
         {
             "objective.loss": "hinge",

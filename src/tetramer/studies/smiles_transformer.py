@@ -5,40 +5,26 @@ efficiency: the mean score over learning from 1.25 % to 80 % of the rows, by a l
 are those of a benchmark, under `dem`. What an encoder writes that has learned the next token lies under `samples`.
 """
 
-from functools import partial
-from itertools import product
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, ClassVar
 
-from tetramer.benchmark import protocol
-from tetramer.benchmark.cells import Cell
-from tetramer.benchmark.comparison import SHORT, Section, of_efficiency
-from tetramer.benchmark.efficiency import DEM, Efficiency
-from tetramer.benchmark.protocol import Protocol
+from tetramer.benchmark.cells import Cell, Spread
+from tetramer.benchmark.comparison import SHORT, Section
+from tetramer.benchmark.efficiency import DEM, SHARES, Efficiency, efficiencies
+from tetramer.benchmark.plain import PLAIN
 from tetramer.benchmark.report import Table, laid_out, page
-from tetramer.benchmark.row import Settings
-from tetramer.benchmark.summary import Summary, aligned, summarise
+from tetramer.benchmark.summary import aligned
 from tetramer.datasets import sources
-from tetramer.datasets.writing import locked, write_whole
-from tetramer.errors import UserError, pick
 from tetramer.generation import Options, generate, load_writer
 from tetramer.molecules import Limits
-from tetramer.studies.base import (
-    REFERENCE,
-    Asked,
-    Encoders,
-    Model,
-    Progress,
-    Reach,
-    Rows,
-    Say,
-    Study,
-    chosen,
-    of_card,
-    short,
-)
-from tetramer.studies.finished import encoder_of, made_with, over_seeds
+from tetramer.studies.base import Measurement, Model, Plan, Reach, Study, of_card
+from tetramer.studies.finished import Finished, encoder_of, over_seeds
 
+NAME, TITLE = "smiles-transformer", "SMILES Transformer"
 FREE = ("mean", "characters-given", "characters-canonical", "ecfp-linear")
 CORPUS = "chembl-78k"
 MODELS = {
@@ -65,8 +51,8 @@ PRINTED: dict[str, tuple[float, float, float]] = {
     "clintox": (0.958, 0.704, 0.915),
 }
 SAMPLES, STRINGS = "samples", 10_000  # a part of the study, and how many strings are drawn
-TEMPERATURES = {"smiles-lstm": (1.0, 0.8)}  # encoders that write, and how
-SHARES = {"validity": "valid, %", "uniqueness": "of these different, %", "novelty": "of these new, %"}
+WRITERS, TEMPERATURES = ("smiles-lstm",), (1.0, 0.8)  # encoders that write, and how
+WRITING = {"validity": "valid, %", "uniqueness": "of these different, %", "novelty": "of these new, %"}
 AUTHORS = ("SMILES Transformer, printed", "ECFP4, printed", "RNN seq2seq, printed")
 
 
@@ -81,139 +67,155 @@ SIZES = {
 }  # fmt: skip
 
 
-def run(asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str]]:
-    """Measure what is missing of the rows, then draw the page. `splits` of the request name data sets, or SAMPLES."""
-    if asked.target or asked.rows:
-        raise UserError(
-            "The study smiles-transformer has no target and no --rows. Name data sets with --splits; their shares are "
-            "learned from one by one."
-        )
-    size = pick(SIZES, asked.size, "size")
-    parts = chosen(asked.splits, (*size.probed, SAMPLES), "part of the study")
-    methods = chosen(asked.methods, (*FREE, *MODELS), "row of the study")
-    failed: list[str] = []
-    if asked.measure:
-        with locked(asked.output):
-            encoders = Encoders(
-                asked,
-                MODELS,
-                size.overrides,
-                CORPUS,
-                lambda: sources.load(CORPUS).texts[: size.corpus or None],
-                say,
-                progress,
-            )
-            learned, seeds = [name for name in methods if name in MODELS], range(asked.seeds or size.seeds)
-            sets = [part for part in parts if part != SAMPLES]
-            if sets:
-                names = [name for name in methods if name in FREE] + encoders.heads(learned, seeds)
-                settings = Settings(str(asked.output / DEM), workers=asked.workers)
-                failed = protocol.run(Protocol(names, sets, (DEM,), size.repeats, ("train",)), settings, say, progress)
-            for name in learned if SAMPLES in parts else ():
-                for seed, temperature in product(seeds, TEMPERATURES.get(name, ())):
-                    ask = partial(sample, encoders, name, seed, temperature, min(STRINGS, size.corpus or STRINGS))
-                    row = f"{name} at {temperature:g}"
-                    Rows(NAME, asked.output, asked.size).keep(SAMPLES, row, seed, ask, progress)
-    return draw(asked.output), failed
+@dataclass(frozen=True)
+class Here:
+    """What the encoders learn from."""
+
+    texts: Sequence[str]
+    limits: Limits
 
 
-def sample(encoders: Encoders, name: str, seed: int, temperature: float, count: int) -> dict[str, Any]:
-    """What becomes of `count` strings that an encoder writes, held against what it learned from."""
-    writer = load_writer(encoders.made(name, seed))
-    options = Options(count, temperature, seed)
-    told = generate(writer, options, encoders.texts(), Limits(encoders.asked.workers), encoders.progress)
-    return {"temperature": temperature, "numbers": told.summary()} | of_card(writer.card)
+def learned(size: Reach) -> Sequence[str]:
+    """Molecules to learn from."""
+    return sources.load(CORPUS).texts[: size.corpus or None]
 
 
-def samples(output: Path) -> Table | None:
-    """Shares of the strings, a row an encoder and temperature; None where nothing was drawn."""
-    told = [*Rows(NAME, output).told([SAMPLES])]
-    if not told:
-        return None
-    body: list[list[Cell]] = []
-    for method in dict.fromkeys(row["method"] for row in told):
-        own = [row["numbers"] for row in told if row["method"] == method]
-        shares = ([100 * one[share] for one in own if one[share] is not None] for share in SHARES)
-        body.append([method, own[0]["strings"], *map(over_seeds, shares), len(own)])
-    return Table("Strings that are written", ["encoder, temperature", "strings", *SHARES.values(), "seeds"], body)
+def sample(here: Here, method: str, folder: Path | None) -> dict[str, Any]:
+    """What becomes of strings that an encoder writes at each temperature, held against what it learned from."""
+    assert folder is not None
+    writer, count = load_writer(folder), min(STRINGS, len(here.texts))
+    numbers = {
+        f"{temperature:g}": generate(
+            writer, Options(count, temperature, writer.card["seed"]), here.texts, here.limits
+        ).summary()
+        for temperature in TEMPERATURES
+    }
+    return {"numbers": numbers} | of_card(writer.card)
 
 
-def efficiency_of(told: Efficiency) -> dict[str, list[float]]:
-    """Method → DEM, one number a seed of its encoder."""
-    found: dict[str, list[float]] = {}
-    for method, value in zip(told.methods, told.dem, strict=True):
-        found.setdefault(encoder_of(method)[0], []).append(value)
+def seeds_of(told: Efficiency) -> dict[str, list[str]]:
+    """Method → its names there, one a seed of its encoder."""
+    found: dict[str, list[str]] = {}
+    for method in told.methods:
+        found.setdefault(encoder_of(method)[0], []).append(method)
     return found
 
 
-def summary_of(output: Path) -> Summary:
-    """All statistics of the rows. UserError without any."""
-    told, shared = protocol.load(output / DEM)
-    told = [row | {"method": short(row["method"])} for row in told]
-    methods = {row["method"] for row in told}
-    return summarise(told, shared, REFERENCE if REFERENCE in methods else min(methods))
+def minus(told: Efficiency, methods: Sequence[str], others: Sequence[str]) -> Cell:
+    """A difference with its 95 % interval; None where nothing can be compared."""
+    pair = told.minus(methods, others) if list(methods) != list(others) else None
+    return Spread(pair.difference, None, pair.low, pair.high) if pair else None
 
 
-def table(summary: Summary) -> Table:
-    """The published table: a row a method, a column a data set."""
-    sets = {one.data: efficiency_of(one) for one in summary.efficiencies}
-    names = [name for name in (*FREE, *MODELS) if any(name in found for found in sets.values())]
-    body: list[list[Cell]] = [[name, *(over_seeds(found.get(name, [])) for found in sets.values())] for name in names]
-    printed = {name.replace(":", "-"): numbers for name, numbers in PRINTED.items()}
-    body += [
-        [author, *(printed[data][place] if data in printed else None for data in sets)]
-        for place, author in enumerate(AUTHORS)
-    ]
-    return Table("DEM", ["method", *sets], body)
-
-
-def draw(output: Path) -> list[str]:
-    """Write `report.html` from the rows that are finished; → sentences for a terminal."""
-    written, sections, lines = samples(output), list[Section](), list[str]()
-    summary = None if written and not any((output / DEM).glob(protocol.ROWS)) else summary_of(output)
-    if summary:
-        shown = table(summary)
-        sections += [Section("Data efficiency", "", [ABOUT], [laid_out(shown)], notes=NOTES)]
-        sections += [of_efficiency(one) for one in summary.efficiencies]
-        lines += ["Data efficiency, linear head:", *aligned(shown.header, shown.rows)]
-    if written:
-        sections += [Section("New molecules", "", [WRITTEN], [laid_out(written)])]
-        lines += [f"{written.caption}:", *aligned(written.header, written.rows)]
-    splits = {(one.data, one.setting.rule): one.splits for one in summary.tables} if summary else {}
-    fields = {
-        "said": SAID,
-        "compared": laid_out(
-            Table("Methods", ["method", "what it is"], [[name, model.about] for name, model in MODELS.items()])
-        ),
-        "sections": sections,
-        "splits": [
-            (f"{data}, {rule}", ", ".join(sha[:SHORT] for sha in shas.values()))
-            for (data, rule), shas in splits.items()
-        ],
-        "made": [("Versions", "; ".join(summary.versions)), ("Machines", "; ".join(summary.machines))]
-        if summary
-        else made_with([*Rows(NAME, output).told([SAMPLES])]),
-    }
-    write_whole(output / "report.html", page("comparison.html", "tetramer study", TITLE, HEAD, fields).encode())
-    return [*lines, f"Report: {output / 'report.html'}"]
-
-
-NAME, TITLE = "smiles-transformer", "SMILES Transformer"
-HEAD = "How far frozen vectors of SMILES networks go with few labels."
 SAID = [
-    "Every method has the same splits. A linear head (ridge or logistic regression) on standardised numbers.",
+    "Every method has the same splits. The head is linear, ridge or logistic regression: here on standardised numbers "
+    "and of a strength that the rows it learns from choose, there scikit-learn's default on numbers as they are.",
     "The original trained on 1.7 million molecules; ours learn from 78,000 or fewer, and see canonical SMILES alone.",
 ]
+
+
+class Story(Finished):
+    """The rows of one folder."""
+
+    STUDY, PARTS, FROZEN, SAID = NAME, (SAMPLES,), DEM, SAID
+    FREE: ClassVar[Mapping[str, str]] = {name: PLAIN[name].about for name in FREE}
+
+    @cached_property
+    def efficiencies(self) -> list[Efficiency]:
+        """DEM of each data set."""
+        return efficiencies(self.vectors, self.overlaps)
+
+    def table(self) -> Table | None:
+        """The published table: a row a method, a column a data set; None where nothing was measured."""
+        body: list[list[Cell]] = []
+        for name in (*FREE, *self.models):
+            found = [over_seeds(one.over_splits(seeds_of(one).get(name, []))) for one in self.efficiencies]
+            body += [[name, *found]] if any(found) else []
+        names = [one.data for one in self.efficiencies]
+        body += [
+            [author, *(PRINTED[data][place] if data in PRINTED else None for data in names)]
+            for place, author in enumerate(AUTHORS)
+        ]
+        return Table("DEM, ± over splits", ["method", *names], body) if names else None
+
+    def shares(self, told: Efficiency) -> Table:
+        """One data set: DEM, paired differences, and the mean of every share; best method first."""
+        seeds = seeds_of(told)
+        body: list[list[Cell]] = []
+        for name, own in seeds.items():
+            shares = zip(*(told.means[told.methods.index(method)] for method in own), strict=True)
+            gaps = [minus(told, own, seeds.get(other, [])) for other in AGAINST]
+            body.append([name, over_seeds(told.over_splits(own)), *gaps, *map(fmean, shares)])
+        header = ["method", "DEM", *(f"minus {other} (95 %)" for other in AGAINST), *(f"{one:.2%}" for one in SHARES)]
+        better = "higher" if told.higher else "lower"
+        return Table(f"{told.metric}, {better} is better; ± over splits", header, body)
+
+    def written(self) -> Table | None:
+        """Shares of the strings, a row an encoder and temperature; None where nothing was drawn."""
+        body: list[list[Cell]] = []
+        for method in dict.fromkeys(row["method"] for row in self.told):
+            for temperature in TEMPERATURES:
+                own = [row["numbers"][f"{temperature:g}"] for row in self.told if row["method"] == method]
+                shares = ([100 * one[share] for one in own if one[share] is not None] for share in WRITING)
+                told = [own[0]["strings"], *map(over_seeds, shares), len(own)]
+                body.append([f"{method} at {temperature:g}", *told])
+        header = ["encoder, temperature", "strings", *WRITING.values(), "seeds"]
+        return Table("Strings that are written", header, body) if body else None
+
+    def parts(self) -> list[tuple[str, str, Table]]:
+        """Title, what it says, and the table of every part of the page that has one."""
+        found = [
+            ("Data efficiency", " ".join([ABOUT, NOTE]), self.table()),
+            *((f"{one.data}, by share of the rows", SHARED, self.shares(one)) for one in self.efficiencies),
+            ("New molecules", WRITTEN, self.written()),
+        ]
+        return [(title, about, table) for title, about, table in found if table]
+
+    def lines(self) -> list[str]:
+        """The tables for a terminal."""
+        return [
+            line
+            for title, _, table in self.parts()
+            for line in (f"{title}: {table.caption}", *aligned(table.header, table.rows))
+        ]
+
+    def page(self) -> str:
+        """The whole page as text."""
+        sections = [Section(title, "", [about], [laid_out(table)]) for title, about, table in self.parts()]
+        splits = {(one.data, one.setting.rule): one.splits for one in self.probed}
+        fields = {
+            "said": self.said,
+            "compared": laid_out(self.methods),
+            "sections": sections,
+            "splits": [
+                (f"{data}, {rule}", ", ".join(sha[:SHORT] for sha in shas.values()))
+                for (data, rule), shas in splits.items()
+            ],
+            "made": self.made,
+        }
+        return page("comparison.html", "tetramer study", TITLE, HEAD, fields)
+
+
+HEAD = "How far frozen vectors of SMILES networks go with few labels."
 ABOUT = (
     "DEM is the mean over learning from 1.25, 2.5, 5, 10, 20, 40 and 80 % of the rows of the score on all others: RMSE "
     "of ESOL, FreeSolv and Lipophilicity, where lower is better, and ROC-AUC of the other sets, the mean over targets."
+)
+AGAINST = ("ecfp-linear", "smiles-transformer-published")
+SHARED = (
+    "± is over the splits; an encoder of several seeds has their mean on each. Differences are of the same splits, and "
+    "their intervals take the splits for as alike as those of the share where they are most alike."
 )
 WRITTEN = (
     "Valid: RDKit reads it. Different: by canonical SMILES. New: not among what the encoder learned from. A "
     "temperature below 1 makes the likely more likely."
 )
-NOTES = [
+NOTE = (
     "The characters of a SMILES as given tell the labels of BBBP and ClinTox by how their files are written, which "
-    "canonical SMILES do not; the printed numbers of these two contain it.",
-]
-STUDY = Study("a SMILES transformer, and how far its vectors go with few labels", SIZES, run)
+    "canonical SMILES do not; the printed numbers of these two contain it."
+)
+PLAN = Plan(
+    NAME, SIZES, MODELS, CORPUS, learned, {SAMPLES: Measurement(sample, learned=WRITERS)},
+    lambda size, limits: Here(learned(size), limits), Story.draw, FREE, DEM, DEM,
+)  # fmt: skip
+STUDY = Study("a SMILES transformer, and how far its vectors go with few labels", SIZES, PLAN.run)
