@@ -151,7 +151,7 @@ def finished(new: Chem.RWMol, formula: str) -> str:
 
 def job(texts: list[str], options: dict[str, Any], tick: Callable[[int], None]) -> bytes:
     """The worker's work: decoys of each text, as JSON; which they are depends on the text and the options."""
-    found = []
+    found: list[list[str]] = []
     for place, text in enumerate(texts):
         tick(place)
         molecule = parse(text)
