@@ -134,8 +134,8 @@ class CombiningEGNN(Encoder):
         owner, molecule = cast(Tensor, cloud.owner), cast(Tensor, cloud.molecule)
         if torch.bincount(molecule).gt(1).any():
             raise UserError(
-                "A molecule has several conformers, and this network of a published study takes one: give one and leave "
-                "out views.conformer.count, or choose --recipe conformer."
+                "A molecule has several conformers, and this network of a published study takes one: give one and "
+                "leave out views.conformer.count, or choose --recipe conformer."
             )
         dtype, size = self.input.weight.dtype, len(molecule)
         x, mask = to_dense(cast(Tensor, cloud.positions).to(dtype), owner, size)  # (G, n, 3), (G, n)
