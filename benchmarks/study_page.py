@@ -43,7 +43,7 @@ visits: other properties with `--target gap --rows 17159`, so that all have as m
 
 def laid(header: list[str], rows: list[list[str]]) -> str:
     """A table."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in (header, *rows)]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in (header, *rows)]
     return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
 
 

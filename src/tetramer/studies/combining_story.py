@@ -110,9 +110,10 @@ class Story:
             wanted += [(model.name, PUBLISHED, model.published)] if model.published else []
             wanted += [(model.name, OURS, model.ours)] if model.ours else []
         found = [(name, series, self.rows.measured(method, split)) for name, series, method in wanted]
-        late = [
-            (" + ".join(map(self.name_of, names)), LATE.strip(": "), self.rows.late(names, split)) for names in LATES
-        ]
+        late = []
+        for names in LATES:
+            members = [f"({name})" if " + " in name else name for name in map(self.name_of, names)]
+            late.append((" + ".join(members), LATE.strip(": "), self.rows.late(names, split)))
         return [(name, series, one) for name, series, one in [*found, *late] if one]
 
     def name_of(self, recipe: str) -> str:
