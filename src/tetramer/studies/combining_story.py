@@ -214,7 +214,7 @@ class Story:
             out.append(f"{self.rows.data.stem}, {split} split{given}, MAE in {self.rows.unit}:")
             for name, series, one in self.entries(split):
                 told = show(one.cell) if one.errors else "refused"
-                out.append(f"  {name:<28} {series:<22} {told:>18}  seeds {one.seeds}")
+                out.append(f"  {name:<30} {series:<22} {told:>18}  seeds {one.seeds}")
         return out
 
 
