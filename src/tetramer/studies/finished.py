@@ -111,16 +111,17 @@ class Finished:
 
     @property
     def said(self) -> list[str]:
-        """SAID, and which encoders have rows of before the loss was mended."""
+        """SAID, and which encoders have rows of before what they learn was mended."""
         old = {
             row["method"]
             for row in self.told
             if row.get("steps") and "size" not in row and row["overrides"].get("objective.negatives") != "0"
         }
+        square = ", and compared in a map as wide as the vector, which leaves nothing out" * (self.STUDY == "motif")
         told = (
-            f"{', '.join(sorted(old))}: learned among others that missed most isomers. That is mended; these rows are "
+            f"{', '.join(sorted(old))}: learned among others that missed most isomers{square}. That is mended; these "
         )
-        return [*self.SAID, *([f"{told}to be measured anew."] if old else [])]
+        return [*self.SAID, *([f"{told}rows are to be measured anew."] if old else [])]
 
     @property
     def numbers(self) -> dict[str, Any]:
