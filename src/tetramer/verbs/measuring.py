@@ -193,7 +193,9 @@ def study(
     size: Annotated[
         str, Option(help="small (shows the path), brief (combining-modalities alone), default or paper (as published)")
     ] = "default",
-    target: Annotated[str | None, Option(help="the property [default: that of the study]")] = None,
+    target: Annotated[
+        str | None, Option(help="the property, or usual for the twelve of QM9 [default: that of the study]")
+    ] = None,
     splits: Annotated[str | None, Option(help="rules, by commas [default: those of the study]")] = None,
     methods: Annotated[str | None, Option(help="rows to measure, by commas [default: all]")] = None,
     seeds: Annotated[int | None, Option(help="seeds [default: as the size has it]")] = None,
