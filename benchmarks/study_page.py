@@ -18,7 +18,7 @@ from tetramer.benchmark.summary import interval
 from tetramer.studies import molr, molr_page, motif, motif_page, smiles_transformer
 from tetramer.studies.base import Model
 from tetramer.studies.combining_modalities import FREE, MODELS
-from tetramer.studies.combining_page import CLAIM_HEADER, CLAIMED, fusions, properties
+from tetramer.studies.combining_page import CLAIM_HEADER, CLAIMED, curves, fusions, properties
 from tetramer.studies.combining_rows import Rows
 from tetramer.studies.combining_story import Story
 from tetramer.studies.finished import Finished
@@ -39,6 +39,9 @@ on the valid part. ± is the standard deviation over seeds.
 """
 BRIEF = """More joins, networks and properties with `--size brief --splits random`, one seed and a quarter of the
 visits: other properties with `--target gap --rows 17159`, so that all have as many rows to learn from."""
+
+LONG = """A learning curve with `--size long --splits random --target gap` and `--rows 1000`, `5000`, `20000` or all:
+one seed, four times the visits."""
 
 
 def laid(header: list[str], rows: list[list[str]]) -> str:
@@ -70,6 +73,7 @@ def combining() -> Iterator[str]:
         yield from (split_of(rows, split) for split in rows.splits)
         yield from judgements(rows)
     yield from brief(RESULTS / "combining-modalities-brief")
+    yield from long(RESULTS / "combining-modalities-long")
 
 
 def judgements(rows: Rows) -> Iterator[str]:
@@ -93,6 +97,18 @@ def brief(folder: Path) -> Iterator[str]:
     yield from (split_of(rows, split).replace("### ", "### A quarter of the visits: ", 1) for split in rows.splits)
     for table in properties(Story(rows, MODELS, FREE)):
         yield f"### A quarter of the visits: properties of QM9\n\n{table.caption}.\n\n{shown(table)}"
+
+
+def long(folder: Path) -> Iterator[str]:
+    """The gap, learned from more and more rows."""
+    if not (folder / "qm9-gap").is_dir():
+        return
+    yield LONG
+    rows = Rows.load(folder, folder / "data" / "qm9-gap.parquet", "gap")
+    for split in rows.splits:
+        yield split_of(rows, split).replace("### ", "### Four times the visits: ", 1)
+    for table in curves(Story(rows, MODELS, FREE)):
+        yield f"### Four times the visits: gap\n\n{table.caption}.\n\n{shown(table)}"
 
 
 def study(story: type[Finished], models: Mapping[str, Model], about: str = "") -> Iterator[str]:

@@ -156,11 +156,9 @@ def fusions(story: Story, split: str) -> Table:
     return Table(f"Fusions against their best members, {split} split", header, rows)
 
 
-def _curves(story: Story) -> list[Section]:
-    """Errors against rows to learn from, where there are rows of several numbers of them."""
+def curves(story: Story) -> list[Table]:
+    """Errors against rows to learn from, for each split, where there are rows of several numbers of them."""
     several = [replace(story, rows=rows) for rows in story.rows.beside()]
-    if len(several) < 2:
-        return []
     tables = []
     for split in dict.fromkeys(split for one in several for split in one.rows.splits):
         here = [one for one in several if split in one.rows.splits]
@@ -168,9 +166,15 @@ def _curves(story: Story) -> list[Section]:
         found = [{(name, series): row for name, series, row in one.entries(split)} for one in here]
         names = dict.fromkeys(key for told in found for key in told)
         body: list[list[Cell]] = [[*key, *(told[key].cell if key in told else None for told in found)] for key in names]
-        caption = f"MAE in {story.rows.unit}, {split} split"
-        tables.append(laid_out(Table(caption, ["model", "as", *(f"{count:,} rows" for count in counts)], body)))
-    return [Section("Learning curve", story.rows.target, [CURVE], tables)]
+        caption = f"Mean absolute error in {story.rows.unit}, {split} split"
+        header = ["model", "as", *(f"{count:,} rows" for count in counts)]
+        tables += [Table(caption, header, body)] if len(here) > 1 else []
+    return tables
+
+
+def _curves(story: Story) -> list[Section]:
+    tables = curves(story)
+    return [Section("Learning curve", story.rows.target, [CURVE], list(map(laid_out, tables)))] if tables else []
 
 
 def properties(story: Story) -> list[Table]:
