@@ -53,26 +53,18 @@ FINGERPRINT: Spec = {
     },
 }
 
-
+# Networks of SMILES and of geometry learn in half the visits by Muon (docs/experiments.md).
+BY_MUON: Spec = {"epochs": 100, "visits": 400_000, "batch": 32, "optimizer": "muon", "peak": 1e-3, "ema": 0.999}
+BY_ADAMW: Spec = {"optimizer": "adamw", "peak": 5e-4}
 SMILES: Spec = {
     "kind": "neural",
     "config": {
         "encoder": "transformer",
         "encoder_config": {},
         "head": {},
-        "training": {
-            "epochs": 100,
-            "visits": 400_000,
-            "batch": 64,
-            "peak": 5e-4,
-            "optimizer": "adamw",
-            "weight_decay": 1e-2,
-            "ema": 0.999,
-        },
+        "training": BY_MUON | {"batch": 64, "weight_decay": 1e-2},
     },
 }
-# Networks of geometry learn in half the visits by Muon (docs/experiments.md).
-BY_MUON: Spec = {"epochs": 100, "visits": 400_000, "batch": 32, "optimizer": "muon", "peak": 1e-3, "ema": 0.999}
 CONFORMER: Spec = {
     "kind": "neural",
     "config": {
@@ -123,6 +115,7 @@ SUMMED["config"]["encoder_config"] |= {"readout": "sum", "dropout": 0.1}
 
 FEW_TOKENS = deepcopy(SMILES)  # for small assays: an eighth of the weights
 FEW_TOKENS["config"]["encoder_config"] |= {"width": 128, "depth": 2, "heads": 4}
+FEW_TOKENS["config"]["training"] |= BY_ADAMW
 
 TRENDED = deepcopy(FINGERPRINT)
 TRENDED["config"]["trend"] = True
@@ -184,6 +177,7 @@ EGNN = deepcopy(CONFORMER)
 EGNN["config"] |= {"encoder": "egnn", "encoder_config": {"depth": 4, "radial": 20}}
 LSTM = deepcopy(SMILES)
 LSTM["config"]["encoder"] = "lstm"
+LSTM["config"]["training"] |= BY_ADAMW
 # And rows of that study that are ours and no other recipe.
 BOTH001 = STUDY001 | {
     "egnn": Recipe({"conformer": EGNN}, 0, "an EGNN that sees distances by radial functions"),
