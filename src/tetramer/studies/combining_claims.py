@@ -24,7 +24,7 @@ from tetramer.space.claims import (
 from tetramer.space.map import Map, pca
 from tetramer.space.neighbours import Neighbours, nearest, nearest_counts
 from tetramer.space.tendency import cluster_tendency, model_order
-from tetramer.studies.finished import interval, over_seeds
+from tetramer.studies.finished import over_seeds
 from tetramer.views import VIEWS
 from tetramer.views.fingerprint import FingerprintFeatures
 
@@ -196,8 +196,7 @@ class Settled(NamedTuple):
 def over(verdicts: Sequence[Sequence[Verdict]]) -> list[Settled]:
     """Verdicts of several seeds → one a claim and space, which says whether the seeds agree.
 
-    The value is that of the one seed, with its interval over molecules, or the mean over seeds: ± the standard
-    deviation, from three on the 95 % interval of Student's t.
+    The value is that of the one seed, with its interval over molecules, or the mean ± standard deviation of seeds.
     """
     found: dict[tuple[str, str, str], list[Verdict]] = {}
     for one in (one for seed in verdicts for one in seed):
@@ -226,5 +225,4 @@ def cell_of(told: Sequence[Claim]) -> Cell:
         return None
     if len(told) == 1:
         return Spread(told[0].value, low=told[0].low, high=told[0].high)
-    values = [one.value for one in told]
-    return interval(values) if len(told) > 2 else over_seeds(values)
+    return over_seeds([one.value for one in told])

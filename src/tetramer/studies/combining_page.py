@@ -296,15 +296,15 @@ FUSION = (
     "mean difference is 0 or less. From three seeds on it has the 95 % interval of Student's t, and is not settled "
     "where that holds 0."
 )
-CLAIM_HEADER = ["claim", "statistic", "space", "value (95 %)", "held against", "seeds", "verdict"]
+CLAIM_HEADER = ["claim", "statistic", "space", "value", "held against", "seeds", "verdict"]
 CLAIMED = (
-    "Neighbours are by cosine. Each seed is judged by itself, by the interval for drawing molecules again. Of a single "
-    "seed that interval is shown, of two the mean ± standard deviation, of more the 95 % interval of Student's t. "
-    "Values are held against chance: what random pairs give, for Hopkins one Gaussian cloud of the same shape; shared "
-    "scaffolds against the fingerprint itself, the spread of EGNN, PaiNN and fusions against that of the FP-MLP or "
-    "EGNN. A claim holds, or does not, where the whole interval says so. That better models have more meaningful "
-    "neighbours is a rank correlation over models: of errors with what neighbours differ by. y is the target as it is, "
-    "of which ours learn what a ridge fit leaves."
+    "Neighbours are by cosine. Each seed is judged by itself, by the interval for drawing molecules again. Of a "
+    "single seed that interval is shown, of more the mean ± standard deviation. Values are held against chance: what "
+    "random pairs give, for Hopkins one Gaussian cloud of the same shape; shared scaffolds against the fingerprint "
+    "itself, the spread of EGNN, PaiNN and fusions against that of the FP-MLP or EGNN. A claim holds, or does not, "
+    "where the whole interval says so. That better models have more meaningful neighbours is a rank correlation over "
+    "models: of errors with what neighbours differ by. y is the target as it is, of which ours learn what a ridge fit "
+    "leaves."
 )
 ALIKE = (
     "1 is the same space. By chance, unrelated spaces have a CKA of 0 on average, whatever their dimensions (it is the "
