@@ -40,8 +40,8 @@ on the valid part. ± is the standard deviation over seeds.
 BRIEF = """More joins, networks and properties with `--size brief --splits random`, one seed and a quarter of the
 visits: other properties with `--target gap --rows 17159`, so that all have as many rows to learn from."""
 
-LONG = """A learning curve with `--size long --splits random --target gap` and `--rows 1000`, `5000`, `20000` or all:
-one seed, four times the visits."""
+LONG = """A learning curve of the gap, one seed: `--splits random --target gap` with `--rows 1000`, `5000` and `20000`
+(100, 80 and 25 epochs), and with `--size long` all rows (19 epochs)."""
 
 
 def laid(header: list[str], rows: list[list[str]]) -> str:
@@ -106,9 +106,9 @@ def long(folder: Path) -> Iterator[str]:
     yield LONG
     rows = Rows.load(folder, folder / "data" / "qm9-gap.parquet", "gap")
     for split in rows.splits:
-        yield split_of(rows, split).replace("### ", "### Four times the visits: ", 1)
+        yield split_of(rows, split).replace("### ", "### Learning curve: ", 1)
     for table in curves(Story(rows, MODELS, FREE)):
-        yield f"### Four times the visits: gap\n\n{table.caption}.\n\n{shown(table)}"
+        yield f"### Learning curve: gap\n\n{table.caption}.\n\n{shown(table)}"
 
 
 def study(story: type[Finished], models: Mapping[str, Model], about: str = "") -> Iterator[str]:
