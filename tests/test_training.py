@@ -252,12 +252,13 @@ class Wide(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.matrix, self.table = nn.Linear(12, 5), nn.Embedding(7, 6)
+        self.matrix, self.table, self.memory = nn.Linear(12, 5), nn.Embedding(7, 6), nn.LSTM(3, 2, bias=False)
         draw = torch.Generator().manual_seed(3)
         self.slope = torch.randn(5, 12, generator=draw)
 
     def loss(self, sample: Sample, rng: torch.Generator) -> Loss:
         told = (self.matrix.weight * self.slope).sum() + self.matrix.bias.sum() + self.table.weight.sum()
+        told = told + sum(weight.sum() for weight in self.memory.parameters())
         return Loss(told, {})
 
 
@@ -271,9 +272,9 @@ def test_one_step_of_muon() -> None:
     assert 0.6 < sizes.min() <= sizes.max() < 1.3
     u, _, v = torch.linalg.svd(run.objective.slope, full_matrices=False)
     assert ((left @ right) * (u @ v)).sum() / 5 > 0.98
-    for name in ("matrix.bias", "table.weight"):
+    for name in ("matrix.bias", "table.weight", "memory.weight_ih_l0", "memory.weight_hh_l0"):
         torch.testing.assert_close(moved[name], torch.full_like(moved[name], 0.1))
-    assert set(run.optimizer.state_dict()["state"]) == {0, 1, 2}
+    assert set(run.optimizer.state_dict()["state"]) == {0, 1, 2, 3, 4}
     assert set(run.optimizer.state_dict()["state"][0]) == {"momentum_buffer"}
 
 

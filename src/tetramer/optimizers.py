@@ -7,23 +7,24 @@ import torch
 from torch import nn
 
 Group = dict[str, Any]  # parameters that share settings, as optimizers of torch have them
+APART = (nn.Embedding, nn.RNNBase)  # layers whose matrices AdamW moves: an LSTM learns far slower by Muon
 LARGEST = 1024  # rows or columns of a matrix that Muon moves; the first layer behind a fingerprint is more of a table
 
 
 class Muon:
-    """Muon for the matrices of a network, AdamW for its vectors and its tables of embeddings.
+    """Muon for the matrices of a network, AdamW for its vectors and the layers of APART.
 
     A step along a matrix is its momentum with all singular values made about 1 (Jordan et al. 2024), its numbers as
     large as those of a step of AdamW (arXiv:2502.16982), so that one learning rate serves both.
     """
 
-    def __init__(self, groups: Iterable[Group], tables: set[int], rate: float, decay: float) -> None:
-        """tables: `id` of the matrices that are embeddings"""
+    def __init__(self, groups: Iterable[Group], apart: set[int], rate: float, decay: float) -> None:
+        """apart: `id` of the matrices that AdamW moves"""
         matrices, others = [], []
         for group in groups:
-            shapes = [() if id(one) in tables else tuple(one.shape) for one in group["params"]]
-            apart = [len(shape) == 2 and min(shape) > 1 and max(shape) <= LARGEST for shape in shapes]
-            pairs = list(zip(group["params"], apart, strict=True))
+            shapes = [() if id(one) in apart else tuple(one.shape) for one in group["params"]]
+            moved = [len(shape) == 2 and min(shape) > 1 and max(shape) <= LARGEST for shape in shapes]
+            pairs = list(zip(group["params"], moved, strict=True))
             matrices.append(group | {"params": [weight for weight, told in pairs if told]})
             others.append(group | {"params": [weight for weight, told in pairs if not told]})
         self.parts: tuple[torch.optim.Optimizer, torch.optim.Optimizer] = (
@@ -70,7 +71,7 @@ OPTIMIZERS = ("adam", "adamw", "muon")
 def optimizer(name: str, objective: nn.Module, groups: list[Group], rate: float, decay: float) -> Optimizer:
     """One of OPTIMIZERS for the weights in `groups`, which are of `objective`."""
     if name == "muon":
-        tables = {id(module.weight) for module in objective.modules() if isinstance(module, nn.Embedding)}
-        return Muon(groups, tables, rate, decay)
+        layers = (module for module in objective.modules() if isinstance(module, APART))
+        return Muon(groups, {id(weight) for layer in layers for weight in layer.parameters()}, rate, decay)
     kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
     return kind(groups, lr=rate, weight_decay=decay, fused=True)
