@@ -32,7 +32,9 @@ SIZES = {
     "small": Size("2,000 molecules, one seed: shows the path, not the numbers", 2_000, 10_000, 1, 2_000),
     "brief": Size("all molecules, one seed, 100,000 visits: for many properties", None, 100_000, 1, 100_000),
     "default": Size("all molecules, 400,000 visits", None, 400_000, 3, 100_000),
-    "long": Size("all molecules, one seed, 1,600,000 visits: two hours a network", None, 1_600_000, 1, 100_000),
+    "long": Size(
+        "all molecules, one seed, 1,600,000 visits: four times as long as default", None, 1_600_000, 1, 100_000
+    ),
     "paper": Size("all molecules, 100 epochs of the published networks", None, 0, 3, 100_000),
 }
 
@@ -112,9 +114,9 @@ def budget(size: Size, learned: int) -> tuple[tuple[str, str], ...]:
     """How long networks learn from so many rows, as settings of all recipes.
 
     `visits` alone keeps a quarter of a recipe's epochs. Where those of a recipe of 100 epochs would be more than MOST
-    times the visits of the size, the epochs are cut as well, so that a row ends within the hours of its size. The
-    patience of the plateau schedule, 5 epochs of 100, is cut with them. Ours learn by the absolute error too, which is
-    printed.
+    times the visits of the size, the epochs are cut as well, so that a row of ours ends within an hour at `default`.
+    The patience of the plateau schedule, 5 epochs of 100, is cut with them. Ours learn by the absolute error too, which
+    is printed.
     """
     told: dict[str, object] = {"training.visits": size.visits, "head.loss": "mae"}
     if size.visits:

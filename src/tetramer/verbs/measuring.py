@@ -191,7 +191,8 @@ def by_commas(text: str) -> list[str]:
 def study(
     name: Annotated[str, Argument(help="which one, such as combining-modalities")],
     size: Annotated[
-        str, Option(help="small (shows the path), brief (combining-modalities alone), default or paper (as published)")
+        str,
+        Option(help="small (shows the path), default or paper (as published); combining-modalities: brief, long too"),
     ] = "default",
     target: Annotated[
         str | None, Option(help="the property, or usual for the twelve of QM9 [default: that of the study]")
