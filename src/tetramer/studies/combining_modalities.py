@@ -32,9 +32,7 @@ SIZES = {
     "small": Size("2,000 molecules, one seed: shows the path, not the numbers", 2_000, 10_000, 1, 2_000),
     "brief": Size("all molecules, one seed, 100,000 visits: for many properties", None, 100_000, 1, 100_000),
     "default": Size("all molecules, 400,000 visits", None, 400_000, 3, 100_000),
-    "long": Size(
-        "all molecules, one seed, 1,600,000 visits: four times as long as default", None, 1_600_000, 1, 100_000
-    ),
+    "long": Size("all molecules, one seed, 1,600,000 visits: four times the default", None, 1_600_000, 1, 100_000),
     "paper": Size("all molecules, 100 epochs of the published networks", None, 0, 3, 100_000),
 }
 

@@ -192,7 +192,7 @@ def study(
     name: Annotated[str, Argument(help="which one, such as combining-modalities")],
     size: Annotated[
         str,
-        Option(help="small (shows the path), default or paper (as published); combining-modalities: brief, long too"),
+        Option(help="small (shows the path), default, paper (as published); combining-modalities: brief, long"),
     ] = "default",
     target: Annotated[
         str | None, Option(help="the property, or usual for the twelve of QM9 [default: that of the study]")
