@@ -112,9 +112,11 @@ class Opened:
     ) -> Case:
         """With its structures; what is read of them is kept in a folder of `cache` and taken from there the next time.
 
+        Other targets of the same structures, named otherwise or not, find them there as well.
         views: what is read besides canonical SMILES   given: splits that are not made anew
         """
-        folder, assay = cache / self.name, self.assay
+        assay = self.assay
+        folder = cache / hashlib.sha256("\n".join(assay.texts).encode()).hexdigest()[:16]
         with Reader(standard_for(assay.texts)) as reader:
             reading = read_into(folder, reader, assay.texts, views, lambda *_: None)
         return Case(self.name, assay, reading, self.metric, hash_of(assay), folder, self.geometry, given, self.source)
