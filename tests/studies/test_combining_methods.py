@@ -12,7 +12,9 @@ from tetramer.benchmark import rules
 from tetramer.benchmark.cases import Case, case_of
 from tetramer.benchmark.methods import Given, method_of
 from tetramer.datasets.writing import write_table
+from tetramer.errors import UserError
 from tetramer.molecules import Limits
+from tetramer.studies.base import pretrained
 from tetramer.studies.combining_modalities import FREE, PRETRAINED, methods
 from tetramer.views import read
 from tetramer.views.conformer import ConformerFeatures
@@ -46,6 +48,14 @@ def lstm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = pretraining.Options(overrides={"training.epochs": "1"}, limits=Limits(0))
     pretraining.pretrain(TEXTS, "few", options, folder / "parts").save(folder / "smiles-lstm")
     return folder / "smiles-lstm"
+
+
+def test_an_lstm_of_other_texts_is_refused(lstm: Path) -> None:
+    """More seeds test other molecules, and the LSTM that is there may have learned from these."""
+    options = pretraining.Options(overrides={"training.epochs": "1"})
+    assert pretrained(lstm, TEXTS, "few", options, print, lambda name, share: None) == lstm
+    with pytest.raises(UserError, match="was made with"):
+        pretrained(lstm, TEXTS[1:], "few", options, print, lambda name, share: None)
 
 
 @pytest.mark.parametrize("method", [name for name in methods() if name not in FREE])

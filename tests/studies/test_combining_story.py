@@ -27,14 +27,15 @@ from tetramer.views.fingerprint import FingerprintFeatures
 
 def put(
     output: Path, method: str, error: float | None, seed: int = 0, split: str = "random", target: str = "g298",
-    given: str = FIT_ROWS, refused: str | None = None,
+    given: str = FIT_ROWS, refused: str | None = None, unanswered: int = 0,
 ) -> None:  # fmt: skip
     """A finished row, as a benchmark writes it."""
     row = Row(method, "", split, seed, given)
     count = int(given.partition(":")[2] or 90)
     told = {
         "method": method, "data": f"qm9-{target}", "split": split, "class": split[0], "seed": seed, "fit_rows": given,
-        "scores": {"mae": error}, "refused": refused, "config_sha256": "", "data_sha256": "d" * 64,
+        "scores": {"mae": error}, "refused": refused, "unanswered": unanswered,
+        "config_sha256": "", "data_sha256": "d" * 64,
         "split_sha256": f"{seed}" * 64, "fitted_on": count, "tested_on": 10, "parameters": 5,
         "cost": {"seconds": 60.0, "machine": "here", "versions": {"numpy": "2"}},
     }  # fmt: skip
@@ -61,10 +62,10 @@ def test_fusions_are_judged_by_pairs_of_seeds_and_say_how_many(tmp_path: Path) -
     put(tmp_path, "graph+conformer-concat", 0.5, 0)
     told = {one.fusion.method: one for one in story(tmp_path).fusions("random")}
     assert {name: one.verdict for name, one in told.items()} == {
-        "graph+conformer": "not worse",
+        "graph+conformer": "better",
         "graph+conformer-mean": "worse on the mean, not settled",
         "graph+conformer-gated": "worse",
-        "graph+conformer-concat": "not worse, by one seed",
+        "graph+conformer-concat": "better, by one seed",
     }
     assert told["graph+conformer-concat"].gaps == [-0.5]
     assert {one.best.method for one in told.values()} == {"graph"}
@@ -94,6 +95,14 @@ def test_a_refused_row_says_why_and_how_many_seeds_are_left(tmp_path: Path) -> N
     assert "No number of MPNN + RNN, as published, measured, seed 1: Training diverged at step 7." in page
     assert "No number of LSTM, as published, measured, seed 0: There is no LSTM." in page
     assert any("refused" in line and "LSTM" in line for line in story(tmp_path).lines())
+
+
+def test_an_error_that_leaves_molecules_out_says_so(tmp_path: Path) -> None:
+    put(tmp_path, "graph", 1.0, unanswered=3)
+    put(tmp_path, "conformer", 1.0)
+    page = drawn(tmp_path)
+    assert "The error of MPNN, ours, seed 0, leaves out 3 molecules that it did not answer." in page
+    assert page.count("leaves out") == 1
 
 
 def test_printed_numbers_stand_beside_their_target_alone_and_name_their_split(tmp_path: Path) -> None:
@@ -151,12 +160,12 @@ def test_the_usual_properties_are_measured_one_after_the_other(tmp_path: Path, m
 
     def one(asked: Asked, target: str, *_: object) -> tuple[list[str], list[str]]:
         seen.append(target)
-        return [f"page of {target}"], ["a row of gap"] * (target == "gap")
+        return [f"page of {target}", "the page"], ["a row of gap"] * (target == "gap")
 
     monkeypatch.setattr(combining_modalities, "of_property", one)
     told = combining_modalities.run(Asked(tmp_path, target="usual"), print, lambda name, share: None)
     assert seen == list(qm9.USUAL)
-    assert told == (["page of cv"], ["a row of gap"])
+    assert told == ([*(f"page of {target}" for target in qm9.USUAL), "the page"], ["a row of gap"])
 
 
 @pytest.mark.parametrize("learned", [900, 17_374, 20_300, 81_000, 110_000])

@@ -10,7 +10,7 @@ from tetramer.benchmark.cells import Spread
 from tetramer.benchmark.efficiency import SHARES, Efficiency
 from tetramer.errors import UserError
 from tetramer.generation import generate
-from tetramer.studies import Asked, smiles_transformer
+from tetramer.studies import Asked, base, smiles_transformer
 from tetramer.studies.base import Reach
 from tetramer.studies.finished import over_seeds
 from tetramer.studies.smiles_transformer import MODELS, PRINTED, Story, seeds_of
@@ -66,6 +66,16 @@ def test_the_page_is_whole(done: tuple[Path, list[str]]) -> None:
 def test_encoders_learn_from_as_many_molecules_as_the_size_says(done: tuple[Path, list[str]]) -> None:
     card = json.loads((done[0] / "encoders" / "smiles-transformer-1" / "card.json").read_text())
     assert (card["corpus"]["rows"], card["seed"], card["method"]) == (60, 1, "smiles-transformer")
+
+
+def test_a_size_overrules_what_is_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+    monkeypatch.setattr(base, "pretrained", lambda *told: seen.append(told[3].overrides.get("training.epochs")))
+    for name, size in smiles_transformer.SIZES.items():
+        asked = Asked(tmp_path, name)
+        made = base.Encoders(asked, MODELS, size.overrides, "chembl", list, print, lambda name, share: None)
+        made.made("smiles-transformer-published", 0)
+    assert dict(zip(smiles_transformer.SIZES, seen, strict=True)) == {"small": "1", "default": "2", "paper": None}
 
 
 def test_what_an_encoder_writes_is_counted(tmp_path: Path, data_dir: Path) -> None:

@@ -52,7 +52,7 @@ class EGNN(Encoder):
         m_i = \sum_{j \ne i} e_{ij}\, \sigma(w \cdot m_{ij} + b)\, m_{ij} \\
         h_i' &= h_i + W_4\, \tau(W_3 [h_i \Vert m_i \Vert t_i] + b_3) + b_4 \qquad
         x_i' = x_i + \frac{1}{n_i} \sum_{j \ne i} \frac{x_i - x_j}{1 + d_{ij}}\, e_{ij}
-               \tanh \varphi(m_{ij}), \quad n_i = \sum_{j \ne i} e_{ij}
+               \tanh \varphi(m_{ij}), \quad n_i = \max\big(1, \sum_{j \ne i} e_{ij}\big)
 
     τ: SiLU; r: the squared distance, or Bessel functions; e: 1, or an envelope that fades at the cutoff; φ: a network
     whose last layer begins near zero. The last layer moves nothing, since nobody would see it. t: signed volumes of

@@ -97,7 +97,7 @@ class LSTM(Encoder):
         sizes = torch.bincount(owner, minlength=batch.size)
         starts, order = starts_of(sizes), sizes.argsort()
         found, places = [], []
-        for strings in order[sizes[order] > 0].split(TOGETHER):
+        for strings in torch.split(order[sizes[order] > 0], TOGETHER):
             steps = torch.arange(int(sizes[strings].max()), device=owner.device)
             mask, place = steps < sizes[strings, None], starts[strings, None] + steps
             with gates():

@@ -56,6 +56,10 @@ class Asked:
     rows: int | None = None  # rows to learn from, of those that are not tested; None: all
     measure: bool = True  # whether rows that are missing are measured; if not, only the page is drawn
 
+    def __post_init__(self) -> None:
+        if self.seeds is not None and self.seeds < 1:
+            raise UserError(f"--seeds {self.seeds} measures nothing. Choose 1 or more.")
+
 
 @dataclass(frozen=True)
 class Study:
@@ -81,7 +85,20 @@ def short(method: str) -> str:
 def pretrained(
     folder: Path, texts: Sequence[str], corpus: str, options: pretraining.Options, say: Say, progress: Progress
 ) -> Path:
-    """`folder` with an encoder in it; a killed run goes on from what lies beside it."""
+    """`folder` with the encoder in it, made if it is not there; a killed run goes on from what lies beside it.
+
+    UserError for an encoder that was made with other settings or from other texts.
+    """
+    if folder.is_dir():
+        card = read_folder(folder)[0]
+        told = made_of(card.get("overrides", {}), card["corpus"]["rows"], card["corpus"]["sha256"])
+        wanted = made_of(options.overrides, len(texts), config_hash(list(texts)))
+        if told != wanted:
+            raise UserError(
+                f"{folder} was made with {told}, not with {wanted}. Choose another --output, or remove that "
+                "folder to make it again."
+            )
+        return folder
     say(f"Pretraining {folder.name} on {len(texts):,} rows of {corpus}.")
     parts = folder.with_name(f"{folder.name}.parts")
     pretraining.pretrain(texts, corpus, options, parts, progress, say).save(folder)
@@ -133,21 +150,10 @@ class Encoders:
     def made(self, name: str, seed: int) -> Path:
         """The folder of one, made if it is not there."""
         folder, model = self.asked.output / "encoders" / f"{name}-{seed}", self.models[name]
-        overrides = model.overrides | self.overrides | (model.reduced if self.asked.size != "paper" else {})
-        if not folder.is_dir():
-            limits = Limits(self.asked.workers)
-            options = pretraining.Options(model.method, overrides, seed, limits=limits, fresh=model.fresh)
-            pretrained(folder, self.texts(), self.corpus, options, self.say, self.progress)
-        else:
-            card, texts = read_folder(folder)[0], self.texts()
-            told = made_of(card.get("overrides", {}), card["corpus"]["rows"], card["corpus"]["sha256"])
-            wanted = made_of(overrides, len(texts), config_hash(list(texts)))
-            if told != wanted:
-                raise UserError(
-                    f"{folder} was made with {told}, not with {wanted}. Choose another --output, or remove that "
-                    "folder to make it again."
-                )
-        return folder
+        overrides = model.overrides | (model.reduced if self.asked.size != "paper" else {}) | self.overrides
+        limits = Limits(self.asked.workers)
+        options = pretraining.Options(model.method, overrides, seed, limits=limits, fresh=model.fresh)
+        return pretrained(folder, self.texts(), self.corpus, options, self.say, self.progress)
 
     def heads(self, names: Sequence[str], seeds: Sequence[int]) -> list[str]:
         """Linear heads on their frozen vectors, as methods of a benchmark."""
@@ -233,8 +239,6 @@ class Plan:
         if asked.target or asked.rows:
             raise UserError(f"The study {self.name} has no target and no training rows. Leave out --target and --rows.")
         size = pick(self.sizes, asked.size, "size")
-        if asked.seeds is not None and asked.seeds < 1:
-            raise UserError(f"--seeds {asked.seeds} measures nothing. Choose 1 or more.")
         parts = chosen(asked.splits, (*self.tasks, self.frozen, *size.probed), "part of the study")
         free = [name for task in self.tasks.values() for name in task.free]
         methods = chosen(asked.methods, [*dict.fromkeys([*free, *self.beside, *self.models])], "row of the study")

@@ -5,7 +5,7 @@ cost nothing. All rows are those of a benchmark; this file names them, `combinin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from tetramer.molecules import Limits
 from tetramer.recipes import JOINS
 from tetramer.studies import combining_page, qm9
 from tetramer.studies.base import Asked, Progress, Say, Size, Study, pretrained
-from tetramer.studies.combining_rows import FIT_ROWS
+from tetramer.studies.combining_rows import FIT_ROWS, Model
 from tetramer.training import TrainConfig, epochs_of
 
 FREE = ("mean", "atom-counts", "energy-2d", "energy-3d")
@@ -35,16 +35,6 @@ SIZES = {
     "long": Size("all molecules, one seed, 1,600,000 visits: four times the default", None, 1_600_000, 1, 100_000),
     "paper": Size("all molecules, 100 epochs of the published networks", None, 0, 3, 100_000),
 }
-
-
-@dataclass(frozen=True)
-class Model:
-    """One row of the study's table. `sigma` is the printed error in standard deviations of the target."""
-
-    name: str
-    published: str | None  # recipes
-    ours: str | None
-    sigma: float | None = None
 
 
 MODELS = (
@@ -81,7 +71,8 @@ def run(asked: Asked, say: Say, progress: Progress) -> tuple[list[str], list[str
     told: list[str] = []
     failed: list[str] = []
     for target in qm9.USUAL if asked.target == "usual" else [asked.target or "g298"]:
-        told, odd = of_property(asked, target, say, progress)
+        lines, odd = of_property(asked, target, say, progress)
+        told = [line for line in told if line not in lines] + lines  # one page, which is told last
         failed += odd
     return told, failed
 
@@ -151,7 +142,7 @@ def measure(asked: Asked, plan: Protocol, settings: Settings, size: Size, say: S
     data, later = Path(plan.data[0]), replace(plan, methods=begun)
     due = [row for row in later.rows(str(data)) if not settings.place(row, data.stem).is_file()]
     folder = asked.output / f"smiles-lstm-{data.stem.removeprefix('qm9-')}"  # others of another table
-    if due and not folder.is_dir():
+    if due:
         options = pretraining.Options(overrides={"training.epochs": "5"}, limits=Limits(asked.workers))
         pretrained(folder, corpus(data, asked, settings, size), "QM9", options, say, progress)
     if folder.is_dir():

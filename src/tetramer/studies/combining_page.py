@@ -16,8 +16,8 @@ from tetramer.errors import UserError
 from tetramer.space.bars import Bar, error_bars
 from tetramer.space.grid import choose_queries, neighbour_grid
 from tetramer.space.scatter import maps_by_scaffold, maps_by_value
-from tetramer.studies.combining_claims import LONG, Spaces, cell_of
-from tetramer.studies.combining_rows import FIT_ROWS, Rows
+from tetramer.studies.combining_claims import LONG, K, cell_of
+from tetramer.studies.combining_rows import FIT_ROWS, Model, Rows
 from tetramer.studies.combining_story import (
     FREE,
     FREE_ROWS,
@@ -32,7 +32,7 @@ from tetramer.studies.finished import interval, made_with, over_seeds
 
 
 def draw(
-    output: Path, data: Path, target: str, models: Sequence[Any], free: Sequence[str], given: str = FIT_ROWS
+    output: Path, data: Path, target: str, models: Sequence[Model], free: Sequence[str], given: str = FIT_ROWS
 ) -> list[str]:
     """Write `report.html` and `report.json` from the rows that are finished; → sentences for a terminal."""
     rows = Rows.load(output, data, target, given)
@@ -53,7 +53,7 @@ def rendered(story: Story) -> str:
     sections.append(Section("Fusion", "", [FUSION], [laid_out(one) for one in compared if one.rows]))
     sections += _curves(story) + _targets(story)
     if story.spaces:
-        sections += _pictures(next(iter(story.spaces.values())), rows) + _claims(story)
+        sections += _pictures(story) + _claims(story)
     fields = {
         "said": [*SAID, *_lengths(rows)],
         "compared": laid_out(_compared(rows)),
@@ -118,12 +118,16 @@ def _errors(story: Story, split: str) -> Section:
 
 
 def _refusals(entries: Sequence[Entry]) -> list[str]:
-    """Why rows have no number, a sentence a method and reason."""
+    """Why rows have no number, a sentence a method and reason; and which numbers are of fewer molecules."""
     notes = []
     for name, series, one in entries:
         for reason in dict.fromkeys(one.refused.values()):
             seeds = [str(seed) for seed, why in one.refused.items() if why == reason]
             notes.append(f"No number of {name}, {series}, seed {', '.join(seeds)}: {reason}")
+        notes += [
+            f"The error of {name}, {series}, seed {seed}, leaves out {count} molecules that it did not answer."
+            for seed, count in one.unanswered.items()
+        ]
     return notes
 
 
@@ -213,13 +217,14 @@ def _claims(story: Story) -> list[Section]:
     cka, shared = spaces.alike()
     square = [
         laid_out(_square(caption, list(spaces.vectors), table))
-        for caption, table in (("CKA", cka), ("Share of 10 neighbours in common, by cosine", shared))
+        for caption, table in (("CKA", cka), (f"Share of {K} neighbours in common, by cosine", shared))
     ]
     header = ["space", "by cosine", "by centred cosine"]
     counted: list[list[Cell]] = [[name, *pair] for name, pair in spaces.counts_alike().items()]
-    square.append(laid_out(Table("Share of 10 neighbours in common with those by Tanimoto of counts", header, counted)))
+    caption = f"Share of {K} neighbours in common with those by Tanimoto of counts"
+    square.append(laid_out(Table(caption, header, counted)))
     return [
-        Section("Claims", "", [CLAIMED], [settled, whole]),
+        Section("Claims", f"{story.mapped} split", [CLAIMED], [settled, whole]),
         Section("How alike the spaces are", f"seed {seed}", [ALIKE], square),
     ]
 
@@ -241,14 +246,16 @@ def _chance(story: Story, key: str) -> Cell:
     return found[0] if found and key not in ("spread", "clusters") else None
 
 
-def _pictures(spaces: Spaces, rows: Rows) -> list[Section]:
+def _pictures(story: Story) -> list[Section]:
     """The maps, and neighbours of four molecules in every space."""
+    (seed, spaces), rows = next(iter(story.spaces.items())), story.rows
     by_value = maps_by_value(spaces.maps, spaces.values, rows.target, rows.unit)
     coloured = [
         Picture("Coloured by scaffold", uri(maps_by_scaffold(spaces.maps, spaces.scaffolds)), MAPS, True),
         Picture(f"Coloured by {rows.target}", uri(by_value), MAPS, True),
     ]
-    maps = Section("Maps", f"{len(spaces.smiles):,} test molecules", [], [], coloured)
+    of = f"{len(spaces.smiles):,} test molecules of the {story.mapped} split, seed {seed}"
+    maps = Section("Maps", of, [], [], coloured)
     try:
         queries = choose_queries(spaces.scaffolds, spaces.tables)
     except UserError as error:
@@ -281,20 +288,16 @@ ERRORS = (
     "deviation of the target. Late: members' answers by the weights of least absolute error on rows that none learned "
     "from."
 )
-PRINTED_SAYS = (
-    "The printed numbers are those of the study's scaffold split, one run, on all of QM9. The two ridges are stronger "
-    "than those that this study was planned with: 0.164 in place of 0.178 eV and 0.059 in place of 0.081 eV on random "
-    "splits of all rows, so a network above one of them may still be better than such counts usually are."
-)
+PRINTED_SAYS = "The printed numbers are those of the study's scaffold split, one run, on all of QM9."
 CURVE = (
     "Fewer rows to learn from are some of those of the next column, and the valid part is cut in proportion; the test "
     "part is the same."
 )
 PROPERTIES = "Properties that were measured with as many rows to learn from: free rows, then networks of ours."
 FUSION = (
-    "A difference is the error of the fusion minus that of its best member, on the same split and seed. Not worse: the "
-    "mean difference is 0 or less. From three seeds on it has the 95 % interval of Student's t, and is not settled "
-    "where that holds 0."
+    "A difference is the error of the fusion minus that of its best member, on the same split and seed: below 0 the "
+    "fusion is better. From three seeds on it has the 95 % interval of Student's t, and is not settled where that "
+    "holds 0."
 )
 CLAIM_HEADER = ["claim", "statistic", "space", "value", "held against", "seeds", "verdict"]
 CLAIMED = (
@@ -308,7 +311,7 @@ CLAIMED = (
 )
 ALIKE = (
     "1 is the same space. By chance, unrelated spaces have a CKA of 0 on average, whatever their dimensions (it is the "
-    "unbiased one, which may lie a little below 0), and 10 / (molecules − 1) of their neighbours in common."
+    f"unbiased one, which may lie a little below 0), and {K} / (molecules − 1) of their neighbours in common."
 )
 MAPS = "The two directions of largest variance, each space by itself."
 GRID = "Frame: blue, the scaffold of the query; red and dashed, another one. d is the cosine distance."

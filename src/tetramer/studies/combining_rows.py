@@ -20,7 +20,6 @@ from tetramer.datasets.labels import labels
 from tetramer.datasets.tables import Table, read_table
 from tetramer.datasets.writing import write_whole
 from tetramer.errors import UserError
-from tetramer.members.blend import combine
 from tetramer.studies import qm9
 from tetramer.studies.finished import over_seeds
 
@@ -29,6 +28,16 @@ FIT_ROWS = "train"
 LATE = "late: "  # before the names of recipes whose predictions are averaged
 FEW = 10  # rows that say nothing about weights
 BY_SEED = ("errors", "weights", "members")  # of a late fusion
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row of the study's table. `sigma` is the printed error in standard deviations of the target."""
+
+    name: str
+    published: str | None  # recipes
+    ours: str | None
+    sigma: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class Measured:
     parameters: int | None = None
     seconds: float = 0.0  # of one row
     refused: dict[int, str] = field(default_factory=dict)  # seed → why it has no error
+    unanswered: dict[int, int] = field(default_factory=dict)  # seed → tested molecules that its error leaves out
     # of a late fusion: seed → method → weight, and the method's own error, by which one knows of which row it was made
     weights: dict[int, dict[str, float]] = field(default_factory=dict)
     members: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -143,7 +153,8 @@ class Rows:
         errors = {row["seed"]: row["scores"]["mae"] for row in here if row["scores"]["mae"] is not None}
         refused = {row["seed"]: row["refused"] or "no answer is a number" for row in here if row["seed"] not in errors}
         seconds = fmean(row["cost"]["seconds"] for row in here)
-        return Measured(method, split, errors, here[0].get("parameters"), seconds, refused)
+        unanswered = {row["seed"]: row["unanswered"] for row in here if row.get("unanswered") and row["seed"] in errors}
+        return Measured(method, split, errors, here[0].get("parameters"), seconds, refused, unanswered)
 
     def kept(self, method: str, split: str, seed: int) -> dict[str, np.ndarray] | None:
         """Answers and vectors of a row (`row.packed`); None where this machine has none, or those of another fit."""
@@ -154,7 +165,8 @@ class Rows:
         if not path.is_file() or measured is None or self.table is None:
             return None
         told = unpack(path.read_bytes(), str(path))
-        error = np.abs(told["values"][:, 0, 0] - self.values[told["rows"]]).mean()
+        misses = np.abs(told["values"][:, 0, 0] - self.values[told["rows"]])
+        error = misses[np.isfinite(misses)].mean()  # as the score has it
         return told if seed not in measured.errors or np.isclose(error, measured.errors[seed], rtol=1e-6) else None
 
     @cached_property
@@ -173,6 +185,17 @@ class Rows:
 
         Of seeds whose answers were not kept on this machine, what `save_late` wrote; None without either.
         """
+        key = (*methods, split)
+        if key not in self._found:
+            self._found[key] = self._late_or_saved(methods, split)
+        return self._found[key]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, ...], Measured | None]:
+        """Late fusions that were asked for: each costs a fit a seed."""
+        return {}
+
+    def _late_or_saved(self, methods: Sequence[str], split: str) -> Measured | None:
         here, there = self._late(methods, split), self._saved.get((LATE + ", ".join(methods), split))
         if there:
             members = self._members(methods, split)
@@ -227,10 +250,12 @@ class Rows:
             whole = [one for one in kept if one is not None]
             if any(not np.array_equal(one["held"], whole[0]["held"]) for one in whole):
                 continue
-            held, told = (np.stack([one[name] for one in whole]) for name in ("held_values", "values"))
-            fitted = least_absolute(held[:, :, 0, 0], self.values[whole[0]["held"]])
-            answer = combine(fitted[None], told)[:, 0, 0]
-            errors[seed] = float(np.abs(answer - self.values[whole[0]["rows"]]).mean())
+            held, told = (np.stack([one[name][:, 0, 0] for one in whole]) for name in ("held_values", "values"))
+            answered = np.isfinite(held).all(axis=0)
+            if not np.isfinite(told).all():  # its error would be that of other molecules than a member's
+                continue
+            fitted = least_absolute(held[:, answered], self.values[whole[0]["held"]][answered])
+            errors[seed] = float(np.abs(fitted @ told - self.values[whole[0]["rows"]]).mean())
             weights[seed] = dict(zip(methods, fitted.round(4).tolist(), strict=True))
         if not errors:
             return None

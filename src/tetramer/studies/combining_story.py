@@ -12,7 +12,7 @@ from tetramer.benchmark.cells import show
 from tetramer.molecules import Limits
 from tetramer.space.claims import Claim
 from tetramer.studies.combining_claims import Settled, Spaces, judged, orders, over
-from tetramer.studies.combining_rows import LATE, Measured, Rows
+from tetramer.studies.combining_rows import LATE, Measured, Model, Rows
 from tetramer.studies.finished import interval
 from tetramer.views import read
 from tetramer.views.fingerprint import FingerprintFeatures
@@ -43,7 +43,8 @@ class Fused:
     @property
     def verdict(self) -> str:
         """By the mean difference; from three seeds on also whether Student's t says so at 95 %."""
-        words = "not worse" if fmean(self.gaps) <= 0 else "worse"
+        gap = fmean(self.gaps)
+        words = "better" if gap < 0 else "worse" if gap > 0 else "equal"
         if len(self.gaps) < 3:
             return f"{words}, by {'one seed' if len(self.gaps) == 1 else 'two seeds'}"
         told: Any = interval(self.gaps)
@@ -52,10 +53,10 @@ class Fused:
 
 @dataclass(frozen=True)
 class Story:
-    """Rows, models (`combining_modalities.Model`) and free rows of one page."""
+    """Rows, models and free rows of one page."""
 
     rows: Rows
-    models: Sequence[Any]
+    models: Sequence[Model]
     free: Sequence[str]
 
     @cached_property

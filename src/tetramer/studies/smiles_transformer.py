@@ -113,7 +113,7 @@ def minus(told: Efficiency, methods: Sequence[str], others: Sequence[str]) -> Ce
 SAID = [
     "Every method has the same splits. The head is linear, ridge or logistic regression: here on standardised numbers "
     "and of a strength that the rows it learns from choose, there scikit-learn's default on numbers as they are.",
-    "The original trained on 1.7 million molecules; ours learn from 78,000 or fewer, and see canonical SMILES alone.",
+    "The original trained on 1.7 million molecules; ours learn from 78,000 or fewer. Vectors are of canonical SMILES.",
 ]
 
 
