@@ -117,7 +117,7 @@ def overall(rows: Iterable[Finished], standings: Sequence[Standing], against: st
             verdicts = [standing for standing in here if standing.data in has]
             whole = _overall(setting, has, verdicts, against, missing)
             apart = [standing.data for standing in every if _apart(standing)]
-            told = f"{', '.join(apart)}: left out here, because the writing of the SMILES tells labels."
+            told = f"{', '.join(apart)}: left out here, because the way its SMILES are written tells labels."
             found.append(replace(whole, notes=(*whole.notes, told)) if apart else whole)
     return found
 
