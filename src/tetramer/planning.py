@@ -13,13 +13,13 @@ from tetramer.assays import Assay
 from tetramer.datasets.placed import form_of
 from tetramer.encoders import ENCODERS
 from tetramer.members import REGRESSION, Problem
-from tetramer.members.base import atom_counts
 from tetramer.members.plan import Piece
-from tetramer.objectives.statistics import is_extensive
+from tetramer.members.references import extensive
 from tetramer.overrides import CLASSICAL, groups
 from tetramer.recipes import BY_TARGET, Recipe
 from tetramer.scoring import listed
 from tetramer.settings import configured
+from tetramer.training import Data
 from tetramer.views import Reading
 
 READOUTS = {"norm": "sum / 100", "attention": "sum weighted by attention"}  # others are words already
@@ -33,8 +33,7 @@ def problem_of(assay: Assay, reading: Reading, rows: np.ndarray) -> Problem:
         return Problem(assay.task, names, classes)
     if form_of(assay.texts) == "reaction":
         return Problem(assay.task, names)
-    counts = atom_counts(reading.features, rows)
-    return Problem(assay.task, names, (), is_extensive(assay.labels.values[rows], counts))
+    return Problem(assay.task, names, (), extensive(Data(reading.features, assay.labels.values), rows))
 
 
 def extensive_note(members: dict[str, dict[str, Any]], problem: Problem) -> str:

@@ -10,7 +10,7 @@ from tetramer.checkpoint import pack, unpack
 from tetramer.errors import UserError
 from tetramer.members.base import atom_counts
 from tetramer.members.offsets import Mixed, learned, offset_from
-from tetramer.members.references import Composition, Histograms, Pieces
+from tetramer.members.references import Composition, Histograms, Pieces, extensive
 from tetramer.molecules import Limits
 from tetramer.molecules.conformers import NOTES
 from tetramer.training import Data, epoch_order
@@ -33,6 +33,19 @@ def bonds(features: dict[str, Any]) -> np.ndarray:
     """(80, 1) a sum over bonds: what atoms alone do not tell."""
     table = pieces.bonds(features["graph"]).toarray()
     return (table @ np.linspace(-300.0, 50.0, table.shape[1]))[:, None]
+
+
+def test_a_sum_over_pieces_is_extensive_where_the_graph_is_read(features: dict[str, Any]) -> None:
+    """Atoms explain most of it, not enough; what is of a molecule's atoms on average is not extensive, nor is noise."""
+    every, table = np.arange(80), pieces.bonds(features["graph"]).toarray()
+    size = atom_counts(features, every).sum(axis=1)
+    whole = table @ np.random.Generator(np.random.Philox(1)).normal(-3.0, 10.0, table.shape[1])
+    noise = np.random.Generator(np.random.Philox(2)).normal(size=80)
+    told = data(features, np.stack([whole, whole / size, noise], axis=1))
+    assert extensive(told, every) == (True, False, False)
+    assert extensive(replace(told, features={"fingerprint": features["fingerprint"]}), every) == (False, False, False)
+    few = np.arange(49)
+    assert extensive(told, few) == (False, False, False)
 
 
 @pytest.mark.parametrize("kind", ["pieces", "histograms"])

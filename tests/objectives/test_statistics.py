@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tetramer.members.references import BY_ATOMS, extensive
 from tetramer.molecules import Molecule, parse
-from tetramer.objectives.statistics import class_weights, element_reference, is_extensive, moments
+from tetramer.objectives.statistics import class_weights, element_reference, explained_by_atoms, moments
+from tetramer.training import Data
 from tetramer.views import graph
 
 
@@ -17,6 +19,11 @@ def formulas(rng: np.random.Generator, count: int) -> np.ndarray:
     elements = np.zeros((count, 119))
     elements[:, [1, 6, 7, 8]] = rng.integers(1, 20, size=(count, 4))
     return elements
+
+
+def by_atoms(values: np.ndarray, elements: np.ndarray) -> tuple[bool, ...]:
+    """Whether each target is a sum over atoms."""
+    return tuple((explained_by_atoms(values.reshape(len(values), -1), elements) > BY_ATOMS).tolist())
 
 
 def test_moments_pass_over_missing_values() -> None:
@@ -62,11 +69,11 @@ def test_a_sum_over_atoms_is_extensive_and_its_mean_is_not() -> None:
     rng = np.random.Generator(np.random.Philox(1))
     elements = formulas(rng, 200)
     energy = elements @ np.linspace(-50, 10, 119) + rng.normal(size=200)
-    assert is_extensive(energy, elements) == (True,)
-    assert is_extensive(energy / elements.sum(1), elements) == (False,)
-    assert is_extensive(np.stack([energy, rng.normal(size=200)], 1), elements) == (True, False)
+    assert by_atoms(energy, elements) == (True,)
+    assert by_atoms(energy / elements.sum(1), elements) == (False,)
+    assert by_atoms(np.stack([energy, rng.normal(size=200)], 1), elements) == (True, False)
     energy[rng.random(200) < 0.5] = np.nan
-    assert is_extensive(energy, elements) == (True,)
+    assert by_atoms(energy, elements) == (True,)
 
 
 def test_most_of_a_target_is_not_enough() -> None:
@@ -74,8 +81,8 @@ def test_most_of_a_target_is_not_enough() -> None:
     elements = formulas(rng, 400)
     energy = elements @ np.linspace(-50, 10, 119)
     noise = rng.normal(size=400) * energy.std()
-    assert is_extensive(energy + 0.15 * noise, elements) == (True,)  # R² 0.98
-    assert is_extensive(energy + 0.4 * noise, elements) == (False,)  # R² 0.86
+    assert by_atoms(energy + 0.15 * noise, elements) == (True,)  # R² 0.98
+    assert by_atoms(energy + 0.4 * noise, elements) == (False,)  # R² 0.86
 
 
 def test_held_out_rows_are_held_out() -> None:
@@ -84,15 +91,15 @@ def test_held_out_rows_are_held_out() -> None:
     elements = rng.integers(0, 5, size=(60, 119))
     noise = rng.normal(size=60)
     np.testing.assert_allclose(elements @ element_reference(noise[:, None], elements)[:, 0], noise, atol=1e-3)
-    assert is_extensive(noise, elements) == (False,)
+    assert by_atoms(noise, elements) == (False,)
 
 
 def test_few_labels_or_no_spread_are_never_extensive() -> None:
     elements = formulas(np.random.Generator(np.random.Philox(2)), 60)
     energy = elements.sum(1)
-    assert is_extensive(energy, elements) == (True,)
-    assert is_extensive(energy[:49], elements[:49]) == (False,)
-    assert is_extensive(np.ones(60), elements) == (False,)
+    assert by_atoms(energy, elements) == (True,)
+    assert by_atoms(energy[:49], elements[:49]) == (False,)
+    assert by_atoms(np.ones(60), elements) == (False,)
 
 
 def test_an_element_that_one_molecule_has_does_not_decide() -> None:
@@ -100,7 +107,7 @@ def test_an_element_that_one_molecule_has_does_not_decide() -> None:
     elements = formulas(np.random.Generator(np.random.Philox(5)), 100)
     elements[7, 35] = 1
     energy = elements @ np.linspace(-500, 10, 119) - 70_000 * elements[:, 35]
-    assert is_extensive(energy, elements) == (True,)
+    assert by_atoms(energy, elements) == (True,)
     assert element_reference(energy[:, None], elements)[35, 0] == pytest.approx(-70_000 - 348.73, rel=1e-6)
 
 
@@ -109,7 +116,7 @@ def test_a_share_of_wrong_labels_does_not_decide() -> None:
     elements = formulas(rng, 300)
     energy = elements @ np.linspace(-50, 10, 119)
     energy[::7] = rng.permutation(energy[::7])
-    assert is_extensive(energy, elements) == (True,)
+    assert by_atoms(energy, elements) == (True,)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +128,9 @@ def test_a_share_of_wrong_labels_does_not_decide() -> None:
         ("qm7.csv", "u0_atom", True),
         ("qm9_partial.csv.gz", "u0", True),
         ("qm9_partial.csv.gz", "g298_atom", True),
+        ("qm9_partial.csv.gz", "alpha", True),
+        ("qm9_partial.csv.gz", "cv", True),
+        ("qm9_partial.csv.gz", "lumo", False),
         ("qm9_partial.csv.gz", "gap", False),
     ],
 )
@@ -131,5 +141,5 @@ def test_public_targets(data_dir: Path, file: str, target: str, expected: bool) 
     molecules = [parse(row["smiles"].strip()) for row in rows]
     kept = [(m, float(row[target])) for m, row in zip(molecules, rows, strict=True) if isinstance(m, Molecule)]
     features = graph.featurize([molecule for molecule, _ in kept])
-    elements = graph.atom_counts(features, np.arange(len(kept)))
-    assert is_extensive(np.array([value for _, value in kept]), elements) == (expected,)
+    data = Data({"graph": features}, np.array([[value] for _, value in kept]))
+    assert extensive(data, np.arange(len(kept))) == (expected,)

@@ -4,7 +4,6 @@ from tetramer.objectives.base import Loss, Objective, Sample, Targets
 from tetramer.objectives.motif import MotifEquivalence
 from tetramer.objectives.next_token import NextToken
 from tetramer.objectives.reaction import ReactionEquivalence
-from tetramer.objectives.statistics import is_extensive
 from tetramer.objectives.supervised import Supervised, SupervisedConfig
 from tetramer.objectives.translate import Translate
 
@@ -16,4 +15,4 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "motif": MotifEquivalence,
 }
 
-__all__ = ["OBJECTIVES", "Loss", "Objective", "Sample", "Supervised", "SupervisedConfig", "Targets", "is_extensive"]
+__all__ = ["OBJECTIVES", "Loss", "Objective", "Sample", "Supervised", "SupervisedConfig", "Targets"]

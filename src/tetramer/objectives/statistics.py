@@ -3,7 +3,7 @@
 import numpy as np
 
 _FOLDS = 5
-_FEWEST = 50  # known labels; below this no target is called extensive
+_FEWEST = 50  # known labels; below this nothing is called explained
 
 
 def moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,22 +41,28 @@ def element_reference(values: np.ndarray, elements: np.ndarray) -> np.ndarray:
     return reference
 
 
-def is_extensive(values: np.ndarray, elements: np.ndarray) -> tuple[bool, ...]:
-    """Whether each of T targets grows with the molecule so that a sum over its atoms explains it.
+def explained_by_atoms(values: np.ndarray, elements: np.ndarray) -> np.ndarray:
+    """`explained` of least squares on element counts in 5-fold cross-validation, for each target.
 
-    values: (n, T) or (n,)   elements: (n, E) counts, hydrogens included
-
-    True if least squares on element counts predicts held-out labels with R² > 0.95 in 5-fold cross-validation, medians
-    of squares standing for means: a share of wrong labels does not decide (qm7.csv has 15 %). Energies reach 0.97 to
-    1.00 and polarisability 0.955; solubility has 0.75, heat capacity 0.87, hydration free energy 0.56, log D 0.06.
-    Molecules with an element that the other folds lack are passed over. False with fewer than 50 labels.
+    values: (n, T)   elements: (n, E) counts, hydrogens included   →   (T,). Molecules with an element that the other
+    folds lack are passed over.
     """
-    columns = values.reshape(len(values), -1).T
-    return tuple(_explained(column, elements) > 0.95 for column in columns)
+    return np.array([_explained(column, elements) for column in values.T])
+
+
+def explained(truth: np.ndarray, error: np.ndarray) -> float:
+    """R² of held-out errors (n,), medians of squares standing for means: a share of wrong labels does not decide.
+
+    NaN in both is passed over. 0 with fewer than 50 labels, and where half of them are equal.
+    """
+    known = np.isfinite(truth)
+    if known.sum() < _FEWEST or not np.isfinite(error).any():
+        return 0.0
+    spread = float(np.median((truth[known] - np.median(truth[known])) ** 2))
+    return 1 - float(np.nanmedian(error**2)) / spread if spread > 0 else 0.0
 
 
 def _explained(column: np.ndarray, elements: np.ndarray) -> float:
-    """Cross-validated R² by medians of one target, (n,), on element counts, (n, E)."""
     known = np.flatnonzero(np.isfinite(column))
     if len(known) < _FEWEST:
         return 0.0
@@ -67,8 +73,7 @@ def _explained(column: np.ndarray, elements: np.ndarray) -> float:
         rest = fold != part
         out = ~rest & ~x[:, ~x[rest].any(0)].any(1)
         error[out] = y[out] - x[out] @ element_reference(y[rest, None], x[rest])[:, 0]
-    spread = float(np.median((y - np.median(y)) ** 2))
-    return 1 - float(np.nanmedian(error**2)) / spread if spread > 0 and np.isfinite(error).any() else 0.0
+    return explained(y, error)
 
 
 def class_weights(values: np.ndarray, weight: np.ndarray, classes: int, balance: bool) -> np.ndarray:
