@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tetramer.encoders.base import Encoder
 from tetramer.errors import UserError, pick
 from tetramer.layers.pooling import sum_by_owner
+from tetramer.molecules.reactions import PRODUCT, REACTANT
 from tetramer.objectives.base import Criterion, Loss, Objective, Sample
 from tetramer.objectives.distances import contrast, distances, hinge, mean_reciprocal_rank, relative
 from tetramer.objectives.motif import Both, MotifConfig, MotifHead, of_atoms
@@ -19,7 +20,6 @@ from tetramer.settings import configured
 from tetramer.views.base import Batch
 from tetramer.views.graph import GraphBatch
 
-REACTANT, PRODUCT = 0, 2  # roles, as in `molecules.reactions`
 Kind = Literal["contrast", "hinge"]
 Select = Literal["loss", "mrr"]
 Compare = Literal["molecules", "sides"]
