@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tetramer.encoders import lstm
 from tetramer.encoders.lstm import LSTM, LSTMConfig, Pooling
 from tetramer.errors import UserError
 from tetramer.layers import to_tensors
@@ -60,7 +61,9 @@ def by_hand(encoder: LSTM, tokens: Tensor) -> Tensor:
     return x
 
 
-def test_packed_sequences_equal_the_equations_one_by_one() -> None:
+@pytest.mark.parametrize("together", [1, 2, lstm.TOGETHER])
+def test_strings_side_by_side_equal_the_equations_one_by_one(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lstm, "TOGETHER", together)
     encoder, batch = made(), read(*TEXTS)
     tokens, owner = torch.as_tensor(batch.tokens), torch.as_tensor(batch.owner)
     expected = [by_hand(encoder, tokens[owner == molecule]) for molecule in owner.unique().tolist()]

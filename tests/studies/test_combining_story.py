@@ -18,7 +18,7 @@ from tetramer.studies import combining_modalities, combining_page, qm9
 from tetramer.studies.base import Asked, Size
 from tetramer.studies.combining_claims import Spaces, Verdict, over
 from tetramer.studies.combining_modalities import FREE, MODELS, SIZES, budget, improved, methods
-from tetramer.studies.combining_rows import FIT_ROWS, Rows
+from tetramer.studies.combining_rows import FIT_ROWS, Measured, Rows
 from tetramer.studies.combining_story import Story
 from tetramer.training import TrainConfig, epochs_of
 from tetramer.views import read
@@ -140,6 +140,35 @@ def test_the_learning_curve_and_the_properties_have_sections_of_their_own(tmp_pa
         drawn(tmp_path, "mu", f"{FIT_ROWS}:20")
 
 
+def test_late_weights_rest_on_rows_that_all_members_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing answer on the valid part costs its row; one on the test part leaves no error to compare."""
+    truth = np.arange(40.0)
+    held = {"graph": truth[:20] + 1, "conformer": truth[:20] - 1}
+    tested = {"graph": truth[20:] + 1, "conformer": truth[20:] - 1}
+    held["graph"][3] = np.nan
+
+    def kept(rows: Rows, method: str, split: str, seed: int) -> dict[str, np.ndarray]:
+        return {
+            "rows": np.arange(20, 40), "values": tested[method][:, None, None],
+            "held": np.arange(20), "held_values": held[method][:, None, None],
+        }  # fmt: skip
+
+    def late() -> Measured | None:
+        rows = story(tmp_path).rows
+        vars(rows).update(table=pa.table({}), values=truth)
+        return rows.late(["graph", "conformer"], "random")
+
+    for method in held:
+        put(tmp_path, method, 1.0)
+    monkeypatch.setattr(Rows, "kept", kept)
+    told = late()
+    assert told is not None
+    assert told.shares == pytest.approx({"graph": 0.5, "conformer": 0.5}, abs=1e-3)
+    assert told.errors[0] == pytest.approx(0.0, abs=1e-6)
+    tested["conformer"][0] = np.nan
+    assert late() is None
+
+
 def test_late_fusions_of_fewer_rows_have_a_file_of_their_own(tmp_path: Path) -> None:
     put(tmp_path, "graph", 1.0)
     put(tmp_path, "graph", 1.0, given=f"{FIT_ROWS}:20")
@@ -160,12 +189,13 @@ def test_the_usual_properties_are_measured_one_after_the_other(tmp_path: Path, m
 
     def one(asked: Asked, target: str, *_: object) -> tuple[list[str], list[str]]:
         seen.append(target)
-        return [f"page of {target}", "the page"], ["a row of gap"] * (target == "gap")
+        return [f"page of {target}", "as many", "the page"], ["a row of gap"] * (target == "gap")
 
     monkeypatch.setattr(combining_modalities, "of_property", one)
     told = combining_modalities.run(Asked(tmp_path, target="usual"), print, lambda name, share: None)
     assert seen == list(qm9.USUAL)
-    assert told == ([*(f"page of {target}" for target in qm9.USUAL), "the page"], ["a row of gap"])
+    rows = [line for target in qm9.USUAL for line in (f"page of {target}", "as many")]
+    assert told == ([*rows, "the page"], ["a row of gap"])
 
 
 @pytest.mark.parametrize("learned", [900, 17_374, 20_300, 81_000, 110_000])

@@ -17,7 +17,7 @@ from tetramer.views.base import Batch
 from tetramer.views.smiles import END, VOCABULARY, SmilesBatch
 
 Pooling = Literal["last", "mean", "max", "mean+last"]
-TOGETHER = 32  # strings that run side by side; packed sequences are 3 to 6 times as slow, of which most is backward
+TOGETHER = 32  # strings that run side by side; packed ones are slower, most of all backward (benchmarks/lstm.py)
 Past = tuple[Tensor, Tensor]  # h and c of every layer, (L, B, D) each
 
 

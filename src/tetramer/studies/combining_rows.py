@@ -165,9 +165,11 @@ class Rows:
         if not path.is_file() or measured is None or self.table is None:
             return None
         told = unpack(path.read_bytes(), str(path))
+        if seed not in measured.errors:
+            return told
         misses = np.abs(told["values"][:, 0, 0] - self.values[told["rows"]])
         error = misses[np.isfinite(misses)].mean()  # as the score has it
-        return told if seed not in measured.errors or np.isclose(error, measured.errors[seed], rtol=1e-6) else None
+        return told if np.isclose(error, measured.errors[seed], rtol=1e-6) else None
 
     @cached_property
     def table(self) -> Table | None:
