@@ -95,8 +95,7 @@ def brief(folder: Path) -> Iterator[str]:
     if not there:
         return
     yield BRIEF
-    name = there[0]
-    rows = Rows.load(folder, folder / "data" / f"{name}.parquet", name.split("-")[1], BRIEFLY)
+    rows = Rows.load(folder, folder / "data" / f"{there[0]}.parquet", there[0].split("-")[1], BRIEFLY)
     for table in properties(Story(rows, MODELS, FREE)):
         yield f"### A quarter of the visits: properties of QM9\n\n{table.caption}.\n\n{shown(table)}"
 

@@ -119,7 +119,7 @@ CLAIMS = (
     ("neighbours by fingerprint lie far apart in the plane", "plane", (RAW,), "above", ""),
     ("neighbours of supervised vectors share target values", "target", SUPERVISED, "below", ""),
     ("neighbours by FP-MLP and SMILES leave the scaffold", "scaffold@1", ("FP-MLP", *STRINGS), "below", RAW),
-    ("the first two neighbours leave it, too", "scaffold@2", ("FP-MLP", *STRINGS), "below", RAW),
+    ("their first two neighbours leave the scaffold", "scaffold@2", ("FP-MLP", *STRINGS), "below", RAW),
     ("neighbours by SMILES have similar strings", "strings", STRINGS, "below", ""),
     ("the map of EGNN is sparse, that of the FP-MLP dense", "spread", ("EGNN", "PaiNN"), "above", "FP-MLP"),
     ("fusions are denser than EGNN", "spread", WITH_FP, "below", "EGNN"),

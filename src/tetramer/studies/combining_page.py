@@ -190,8 +190,11 @@ def properties(story: Story) -> list[Table]:
         for one in several:
             found = [one.rows.measured(name, split) for name in ("energy-2d", "energy-3d", "graph", "conformer")]
             found += [one.rows.measured("graph+conformer", split), one.rows.late(["graph", "conformer"], split)]
-            body.append([one.rows.target, one.rows.unit, *(row.cell if row else None for row in found)])
+            hashes = sorted({row["split_sha256"][:SHORT] for row in one.rows.told if row["split"] == split})
+            cells = [row.cell if row else None for row in found]
+            body.append([one.rows.target, one.rows.unit, *cells, ", ".join(hashes)])
         header = ["property", "unit", "2D ridge", "2+3-body ridge", "MPNN", "PaiNN", "PaiNN + MPNN", "late fusion"]
+        header.append("SHA-256 of the splits")
         caption = f"Mean absolute error, {split} split, {story.rows.learned(split):,} rows given"
         tables += [Table(caption, header, body)] if len(several) > 1 else []
     return tables
