@@ -57,6 +57,17 @@ def case(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
     return case_of(str(table), tmp_path_factory.mktemp("features"), ["y"])
 
 
+def test_other_targets_of_the_same_structures_are_not_read_anew(table: Path, tmp_path: Path) -> None:
+    """Nor those of a table of another name; other structures have a place of their own."""
+    one = case_of(str(table), tmp_path / "features", ["y"])
+    (tmp_path / "copy.csv").write_bytes(table.read_bytes())
+    two = case_of(str(tmp_path / "copy.csv"), tmp_path / "features", ["active"])
+    assert (one.folder, one.reading.smiles) == (two.folder, two.reading.smiles)
+    assert one.sha256 != two.sha256
+    (tmp_path / "few.csv").write_text("\n".join(table.read_text().splitlines()[:41]) + "\n")
+    assert case_of(str(tmp_path / "few.csv"), tmp_path / "features", ["y"]).folder != one.folder
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Case:
     """400 sulfonamides of the assay in the RDKit package."""
